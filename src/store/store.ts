@@ -1,0 +1,365 @@
+/**
+ * The store as the other rooms see it: what is kept, and the questions that can be asked. It decides nothing.
+ * `sqlite/` implements it now; PostgreSQL fits behind the same interfaces. One conformance suite runs over every driver
+ * (test/conformance/store.ts).
+ *
+ * Writes that belong to mail (accept, settle, release, claim) are group-committed: a promise resolves after the commit that holds
+ * the write has reached disk (P1). A failed commit rejects with `StoreError`; nothing of it is kept.
+ * Times are epoch milliseconds unless a name says otherwise. Every read that an API caller can reach takes the account (P10).
+ */
+import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
+import type { Ending, MessageInfo, Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { Notify } from '#model/submission.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+
+/** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
+export class StoreError extends Error {
+  readonly kind: 'full' | 'busy' | 'closed' | 'io';
+  constructor(kind: StoreError['kind'], message: string) {
+    super(message);
+    this.name = 'StoreError';
+    this.kind = kind;
+  }
+}
+
+// ---- accounts ------------------------------------------------------------------------------------------------------
+
+export interface Account {
+  readonly id: number;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly isDisabled: boolean;
+}
+
+export interface ApiKey {
+  /** Public id: "f2153fd0-f1277777". */
+  readonly id: string;
+  readonly accountId: number;
+  readonly kind: 'account' | 'domain';
+  readonly role: 'admin' | 'basic' | 'developer' | 'sending';
+  readonly domainId?: number;
+  readonly description: string;
+  readonly createdMs: number;
+  readonly expiresAtMs?: number;
+}
+
+export interface Domain {
+  readonly id: number;
+  readonly accountId: number;
+  /** Lower case, A-labels. */
+  readonly name: string;
+  readonly type: 'custom' | 'sandbox';
+  readonly state: 'unverified' | 'active' | 'disabled';
+  readonly createdMs: number;
+  /** How long bodies are kept after the last recipient is settled. */
+  readonly retentionMs: number;
+  readonly requireTls: boolean;
+  readonly skipVerification: boolean;
+}
+
+export interface Credential {
+  /** Full login, lower case: "user@example.org". */
+  readonly login: string;
+  readonly domainId: number;
+  readonly accountId: number;
+  /** PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash */
+  readonly passwordHash: string;
+  readonly createdMs: number;
+}
+
+export interface DkimKey {
+  readonly id: number;
+  readonly domainId: number;
+  readonly selector: string;
+  readonly algorithm: 'rsa' | 'ed25519';
+  /** PKCS8 DER, encrypted with the instance's secret by `accounts/`. */
+  readonly privateKey: Uint8Array;
+  /** Value of p= in the DNS record. */
+  readonly publicKey: string;
+  /** signing: used to sign. published: in DNS (or to be), not signing: coming or going in a rotation. */
+  readonly state: 'signing' | 'published' | 'retired';
+  readonly createdMs: number;
+}
+
+export type SuppressionKind = 'bounce' | 'unsubscribe' | 'complaint';
+export interface Suppression {
+  readonly kind: SuppressionKind;
+  readonly address: string;
+  readonly code: number;
+  readonly error: string;
+  readonly createdMs: number;
+}
+
+export interface AccountStore {
+  createAccount(name: string, nowMs: number): Promise<Account>;
+  listAccounts(): Promise<Account[]>;
+  accountById(id: number): Promise<Account | undefined>;
+
+  createKey(key: ApiKey & { readonly secretHash: string }): Promise<void>;
+  /** By SHA-256 of the secret, in hexadecimal. */
+  keyBySecretHash(secretHash: string): Promise<ApiKey | undefined>;
+  listKeys(accountId: number): Promise<ApiKey[]>;
+  /** False when there was no such key in the account. */
+  deleteKey(accountId: number, id: string): Promise<boolean>;
+
+  /** Rejects with StoreError? no: resolves undefined when the name is taken (by any account). */
+  createDomain(domain: Omit<Domain, 'id'>): Promise<Domain | undefined>;
+  domainByName(name: string): Promise<Domain | undefined>;
+  domainById(id: number): Promise<Domain | undefined>;
+  /** All, or one account's. */
+  listDomains(accountId?: number): Promise<Domain[]>;
+  setDomainState(id: number, state: Domain['state']): Promise<void>;
+
+  /** Creates, or replaces the password of an existing login. */
+  putCredential(credential: Credential): Promise<void>;
+  credentialByLogin(login: string): Promise<Credential | undefined>;
+  listCredentials(domainId: number): Promise<Credential[]>;
+  deleteCredential(domainId: number, login: string): Promise<boolean>;
+
+  createDkimKey(key: Omit<DkimKey, 'id'>): Promise<DkimKey>;
+  listDkimKeys(domainId: number): Promise<DkimKey[]>;
+  setDkimKeyState(id: number, state: DkimKey['state']): Promise<void>;
+
+  putSuppression(domainId: number, suppression: Suppression): Promise<void>;
+  suppressionOf(domainId: number, kind: SuppressionKind, address: string): Promise<Suppression | undefined>;
+  listSuppressions(domainId: number, kind: SuppressionKind, after: string, limit: number): Promise<Suppression[]>;
+  deleteSuppression(domainId: number, kind: SuppressionKind, address: string): Promise<boolean>;
+
+  /** Small instance-wide facts (secret check value, schema marks): name → value. */
+  setting(name: string): Promise<string | undefined>;
+  /** Sets it only when it is absent; resolves to the value that stands. */
+  settingOnce(name: string, value: string): Promise<string>;
+}
+
+// ---- templates -----------------------------------------------------------------------------------------------------
+
+export interface TemplateVersion {
+  readonly templateId: number;
+  readonly name: string;
+  /** Version tag, lower case. */
+  readonly tag: string;
+  readonly source: string;
+  readonly engine: 'handlebars';
+  readonly comment: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly isActive: boolean;
+  readonly createdMs: number;
+}
+
+export interface TemplateStore {
+  /** Creates the template if it is new, and the version; false when that version exists. The first version is active. */
+  putVersion(domainId: number, description: string, version: Omit<TemplateVersion, 'templateId'>): Promise<boolean>;
+  /** The named version, or the active one. Names and tags are lower case. */
+  version(domainId: number, name: string, tag?: string): Promise<TemplateVersion | undefined>;
+  listTemplates(domainId: number): Promise<{ readonly name: string; readonly description: string; readonly createdMs: number }[]>;
+  deleteTemplate(domainId: number, name: string): Promise<boolean>;
+}
+
+// ---- mail ----------------------------------------------------------------------------------------------------------
+
+export interface AcceptRecipient {
+  readonly address: string;
+  readonly domain: string;
+  readonly name?: string;
+  readonly variables?: Readonly<Record<string, unknown>>;
+  readonly notify?: readonly Notify[];
+  readonly orcpt?: string;
+  /** A lane has room: lease it in the same insert, so that no claim is needed. */
+  readonly isLeased: boolean;
+}
+
+export interface AcceptMessage {
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly domain: string;
+  readonly messageId: string;
+  readonly sender: string;
+  readonly createdMs: number;
+  readonly dueAtMs: number;
+  readonly wait: WaitReason;
+  readonly expiresAtMs: number;
+  readonly priority: Priority;
+  readonly info: MessageInfo;
+  /** The MIME as kept. The underlying ArrayBuffer must be its own (not a slice of a pool). */
+  readonly content: Uint8Array;
+  readonly recipients: readonly AcceptRecipient[];
+  readonly idempotency?: { readonly key: string; readonly fingerprint: string; readonly untilMs: number };
+}
+
+export type AcceptResult =
+  | {
+      readonly kind: 'accepted';
+      readonly id: number;
+      readonly contentId: number;
+      /** Recipients got consecutive ids from this one, in the order given. */
+      readonly firstRecipient: number;
+      /** Positions of recipients that are suppressed for the domain, with the kind. */
+      readonly suppressed: readonly (readonly [position: number, kind: SuppressionKind])[];
+    }
+  /** The Idempotency-Key was used with the same request before. */
+  | { readonly kind: 'repeat'; readonly id: number; readonly messageId: string; readonly recipientCount: number }
+  /** … with another request. */
+  | { readonly kind: 'conflict' };
+
+/** Recipients that wait together: one receiving domain, account and priority. */
+export interface Bucket {
+  readonly id: number;
+  readonly domain: string;
+  readonly accountId: number;
+  readonly priority: Priority;
+  readonly dueAtMs: number;
+}
+
+export interface Claimed {
+  readonly message: StoredMessage;
+  readonly recipients: readonly (StoredRecipient & { readonly suppressed?: SuppressionKind })[];
+}
+
+/** Counters are rolled up by hour. */
+export interface CounterKey {
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly kind: EventKind;
+  readonly provider: string;
+  readonly tag: string;
+}
+
+export interface Settlement {
+  readonly recipient: number;
+  readonly epoch: number;
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly message: number;
+  readonly atMs: number;
+  readonly attempts: number;
+  /** Set: it is done. Absent: it is queued again for `dueAtMs`. */
+  readonly ending?: Ending;
+  readonly dueAtMs?: number;
+  readonly wait?: WaitReason;
+  readonly possibleDuplicate?: boolean;
+  readonly event: { readonly kind: EventKind; readonly detail: EventDetail };
+  readonly suppression?: Suppression;
+  readonly counters: readonly CounterKey[];
+}
+
+export interface Release {
+  readonly recipient: number;
+  readonly epoch: number;
+  readonly dueAtMs: number;
+  readonly wait: WaitReason;
+}
+
+export interface MailStore {
+  accept(message: AcceptMessage): Promise<AcceptResult>;
+  /** False: refused, another lease epoch holds it (fencing). */
+  settle(settlement: Settlement): Promise<boolean>;
+  release(release: Release): Promise<boolean>;
+  /** Buckets whose earliest recipient is due, earliest first. */
+  dueBuckets(nowMs: number, limit: number): Promise<Bucket[]>;
+  /** Leases up to `room` due recipients of each bucket to this node. Content is not loaded. */
+  claim(requests: readonly { readonly bucket: number; readonly room: number }[], nowMs: number): Promise<Claimed[]>;
+  /** Looks at the bucket again no sooner than this; its recipients keep their own due times and show `wait` as the bucket's reason. */
+  parkBucket(bucket: number, untilMs: number, wait: WaitReason): Promise<void>;
+  /** When the next bucket is to be looked at. */
+  nextDueAtMs(): Promise<number | undefined>;
+  content(contentId: number): Promise<Uint8Array | undefined>;
+  /** Deletes contents whose message is wholly settled and whose domain's retention is over, expired idempotency keys, events past theirs; at most `limit` messages. Resolves to how many. */
+  expire(nowMs: number, limit: number): Promise<number>;
+  /** The sender takes back what is not yet leased: one message's recipients, or all scheduled ones of a domain. Resolves to how many. */
+  cancel(accountId: number, domainId: number, message: number | undefined, nowMs: number): Promise<number>;
+  /** Removes a stored content; refused (false) while recipients are not settled. */
+  deleteContent(accountId: number, message: number): Promise<boolean>;
+  appendEvent(event: Omit<EventRow, 'id'>): Promise<void>;
+}
+
+// ---- reading what happened ------------------------------------------------------------------------------------------
+
+/** All given conditions hold. Text conditions are `contains`-free: equality, case-insensitive, unless noted. */
+export interface EventFilter {
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly beginUs?: number;
+  readonly endUs?: number;
+  readonly kinds?: readonly EventKind[];
+  readonly recipient?: string;
+  /** Without angle brackets. */
+  readonly messageId?: string;
+}
+
+export interface EventPosition {
+  readonly atUs: number;
+  readonly id: number;
+}
+
+/** An event with what its JSON needs. */
+export interface EventView {
+  readonly event: EventRow;
+  readonly message: StoredMessage | undefined;
+  readonly recipient: StoredRecipient | undefined;
+}
+
+export interface MessageView {
+  readonly message: StoredMessage;
+  readonly recipients: readonly StoredRecipient[];
+  readonly events: readonly EventRow[];
+}
+
+export interface EventStore {
+  /** In order of (atUs, id), ascending or descending, strictly after `after`. */
+  list(filter: EventFilter, order: 'ascending' | 'descending', after: EventPosition | undefined, limit: number): Promise<EventView[]>;
+  /** accountId undefined: the operator's own tools, every account. `recipientsMax` bounds what a huge batch returns. */
+  messageById(accountId: number | undefined, id: number, recipientsMax?: number): Promise<MessageView | undefined>;
+  messageByMessageId(accountId: number | undefined, messageId: string, recipientsMax?: number): Promise<MessageView | undefined>;
+  /** Newest first. */
+  recipientsByAddress(accountId: number | undefined, address: string, limit: number): Promise<EventView[]>;
+  /** Newest messages of an account, for pages and tools. */
+  latestMessages(accountId: number | undefined, limit: number): Promise<MessageView[]>;
+  /** Depth by receiving domain, deepest first. */
+  queueByDomain(nowMs: number, limit: number): Promise<QueueDepth[]>;
+  /** Sum over all domains. */
+  queueDepth(): Promise<{ readonly queued: number; readonly leased: number }>;
+}
+
+export interface QueueDepth {
+  readonly domain: string;
+  readonly queued: number;
+  readonly leased: number;
+  readonly oldestMs: number;
+  readonly nextDueAtMs: number;
+  readonly wait: WaitReason;
+}
+
+// ---- sandbox -------------------------------------------------------------------------------------------------------
+
+export interface CapturedMail {
+  readonly id: number;
+  readonly atMs: number;
+  readonly sender: string;
+  readonly recipients: readonly string[];
+  readonly sizeBytes: number;
+  readonly subject: string;
+  readonly from: string;
+}
+
+export interface SandboxStore {
+  /** Keeps the newest `keepMax`; resolves to the id. */
+  capture(mail: Omit<CapturedMail, 'id'> & { readonly bytes: Uint8Array }, keepMax: number): Promise<number>;
+  /** Newest first; `before` an id, exclusive. */
+  list(limit: number, before?: number): Promise<CapturedMail[]>;
+  get(id: number): Promise<(CapturedMail & { readonly bytes: Uint8Array }) | undefined>;
+  clear(): Promise<number>;
+}
+
+// ---- the whole -----------------------------------------------------------------------------------------------------
+
+export interface Store {
+  readonly accounts: AccountStore;
+  readonly templates: TemplateStore;
+  readonly mail: MailStore;
+  readonly events: EventStore;
+  readonly sandbox: SandboxStore;
+  /** Facts for /metrics and readiness. */
+  health(): { readonly isWritable: boolean; readonly trouble?: string; readonly commits: number; readonly commitMsP99: number };
+  /** Finishes what was handed in, then closes. */
+  close(): Promise<void>;
+}
