@@ -4,6 +4,7 @@
  * unless the local part needs SMTPUTF8, in which case the domain may stay in U-labels' A-label form too.
  */
 import type { Buffer } from 'node:buffer';
+import type { Principal } from './principal.ts';
 
 export type Method = 'HTTP' | 'SMTP';
 /** RFC 3461 §4.1; NEVER excludes the others. */
@@ -124,4 +125,4 @@ export interface SubmitResult {
 }
 
 /** Doors call this and nothing else to bring mail in. Throws `AppError`. Resolves only when the message is durable (P1). */
-export type Submit = (principal: import('./principal.ts').Principal, submission: Submission) => Promise<SubmitResult>;
+export type Submit = (principal: Principal, submission: Submission) => Promise<SubmitResult>;
