@@ -1,0 +1,314 @@
+/**
+ * Every setting, declared once: its key, kind, default, and a sentence. The configuration's type, the environment's names,
+ * the check of the file and the manual page (docs/settings.md) all come from this table. A setting is added here and nowhere else.
+ */
+import ipaddr from 'ipaddr.js';
+import {
+  choice,
+  duration,
+  flag,
+  integer,
+  list,
+  listenAddress,
+  numberOf,
+  optional,
+  rate,
+  required,
+  size,
+  string,
+  tables,
+  text,
+} from './setting-kinds.ts';
+import type { AnySetting, ConfigName, Setting } from './setting-kinds.ts';
+
+export interface Group {
+  readonly isGroup: true;
+  readonly sentence: string;
+  readonly keys: Readonly<Record<string, AnySetting | Group>>;
+}
+
+function group<const K extends Group['keys']>(
+  sentence: string,
+  keys: K,
+): { readonly isGroup: true; readonly sentence: string; readonly keys: K } {
+  return { isGroup: true, sentence, keys };
+}
+
+const cidr = (preset: string | undefined, sentence: string): Setting<string> =>
+  text('a network such as "10.0.0.0/8", "fd00::/8" or one address', isNetwork, preset, sentence);
+const ip = (sentence: string): Setting<string> => text('an IP address', (given) => ipaddr.isValid(given), undefined, sentence);
+const host = (preset: string | undefined, sentence: string): Setting<string> => text('a host name', isHostName, preset, sentence);
+const resolverAddress = (preset: string | undefined, sentence: string): Setting<string> =>
+  text('a resolver such as "9.9.9.9", "127.0.0.1:5353" or "[::1]:53"', isResolver, preset, sentence);
+
+const SECONDS = ['1s', '1h'] as const;
+const POSITIVE = ['1ms', '365d'] as const;
+const MANY = 1_000_000;
+
+export const SETTINGS = group('', {
+  data: string(
+    './data',
+    'Directory of everything that is kept: the embedded store, the instance secret, certificates made here. Made when it is absent.',
+  ),
+
+  store: group('Where mail and accounts are kept.', {
+    url: optional(
+      text(
+        '"sqlite:PATH"',
+        (given) => /^sqlite:./.test(given),
+        undefined,
+        'The store. Default: `sqlite:` and the file postrider.db in the data directory.',
+      ),
+    ),
+  }),
+
+  http: group('The HTTP API.', {
+    listen: list(listenAddress(undefined, ''), 'addresses', ['127.0.0.1:8080'], 'Addresses that the HTTP API listens on.'),
+    public_url: optional(
+      text(
+        'a URL such as "https://mail.example.org"',
+        isHttpUrl,
+        undefined,
+        'How clients reach the API: the base of every URL in its answers. Default: http and the first address of `http.listen`.',
+      ),
+    ),
+    request_size: size(
+      ['64KB', '256MB'],
+      '64MB',
+      'Largest request body, with its encoding overhead (`limits.message_size` bounds the message itself).',
+    ),
+    request_timeout: duration(SECONDS, '2m', 'Time in which a whole request must have arrived.'),
+    header_timeout: duration(SECONDS, '20s', "Time in which a request's header must have arrived."),
+    idle_timeout: duration(SECONDS, '65s', 'A connection without a request is closed after this time.'),
+    connections: integer(1, MANY, 10_000, 'Connections open at once; further ones are closed.'),
+    trusted_proxies: list(cidr(undefined, ''), 'networks', [], 'Proxies whose X-Forwarded-For names the client.'),
+  }),
+
+  smtp: group('SMTP that this server offers.', {
+    submission: list(
+      listenAddress(undefined, ''),
+      'addresses',
+      ['127.0.0.1:2525', '127.0.0.1:587?'],
+      'Addresses for submission, with STARTTLS. One with `?` at its end is skipped with a warning when it cannot be opened.',
+    ),
+    submissions: list(listenAddress(undefined, ''), 'addresses', [], 'Addresses for submission with implicit TLS, usually port 465.'),
+    inbound: list(listenAddress(undefined, ''), 'addresses', [], 'Addresses that receive mail from other servers, usually port 25.'),
+    hostname: optional(
+      host(undefined, 'Name of this server in its greeting, in Received fields and in EHLO. Default: the name of the machine.'),
+    ),
+    trusted: tables(
+      {
+        cidr: required(cidr(undefined, 'network of the clients')),
+        domain: required(host(undefined, 'sender domain that they submit for')),
+      },
+      'Clients that submit without AUTH, each network for one domain.',
+    ),
+    proxy_from: list(
+      cidr(undefined, ''),
+      'networks',
+      [],
+      'Load balancers that begin each connection with a PROXY protocol header (version 1 or 2).',
+    ),
+    auth_without_tls: choice(['never', 'loopback'], 'never', 'Whether AUTH is offered on connections without TLS.', { dev: 'loopback' }),
+    bare_newline: choice(
+      ['refuse', 'normalise'],
+      'refuse',
+      'What to do with a CR or LF alone in a message: refuse the message, or make it CRLF. Only CRLF.CRLF ends a message in any case.',
+    ),
+    idle_timeout: duration(POSITIVE, '5m', 'Longest wait for the next command. (RFC 5321 §4.5.3.2.7)'),
+    data_timeout: duration(POSITIVE, '5m', 'Longest wait for the next bytes of a message.'),
+    message_timeout: duration(POSITIVE, '30m', 'Longest time for one whole message, however steadily it trickles in.'),
+    login_timeout: duration(POSITIVE, '2m', 'A submission connection that has not authenticated is closed after this time.'),
+    handshake_timeout: duration(POSITIVE, '30s', 'Longest time for a TLS handshake or a PROXY protocol header.'),
+  }),
+
+  tls: group('Certificates of the SMTP listeners.', {
+    cert: optional(string(undefined, 'File with the certificate chain, PEM. Default: a self-signed one, made in the data directory.')),
+    key: optional(string(undefined, 'File with the private key, PEM.')),
+  }),
+
+  dns: group('Looking up recipient domains.', {
+    servers: list(resolverAddress(undefined, ''), 'addresses', [], "Resolvers to ask. Default: the system's."),
+    timeout: duration(['10ms', '5m'], '5s', 'Longest wait for one answer.'),
+    tries: integer(1, 10, 3, 'How often a question is asked before it counts as unanswered.'),
+    cache: integer(0, MANY, 20_000, 'Answers kept in memory, each for its time to live.'),
+  }),
+
+  delivery: group('Delivering mail to other servers.', {
+    port: integer(1, 65_535, 25, "Port of the recipients' servers."),
+    allow_networks: list(
+      cidr(undefined, ''),
+      'networks',
+      [],
+      'Loopback, private or otherwise special networks that may be delivered to nevertheless.',
+    ),
+    retry: list(
+      duration(['1s', '30d'], undefined, ''),
+      'durations',
+      ['5m', '10m', '15m', '30m', '1h', '2h', '4h'],
+      'Waits after the first, second, … temporary failure; the last one repeats.',
+    ),
+    expire_after: duration(['1s', '365d'], '5d', 'Mail submitted by SMTP is given up after this time.'),
+    api_expire_after: duration(
+      ['1s', '365d'],
+      '8h',
+      'Mail submitted by the API is given up after this time, unless `o:deliver-within` says otherwise.',
+    ),
+    schedule_horizon: duration(['1m', '365d'], '7d', 'How far ahead a message may be scheduled.'),
+    sources: tables(
+      {
+        name: optional(string(undefined, 'name in events and metrics; default: the address')),
+        address: optional(ip('local address to send from')),
+        ehlo: optional(host(undefined, 'name in EHLO; default: `smtp.hostname`')),
+        pool: string('default', 'pool it belongs to'),
+      },
+      'Local addresses that mail leaves from, in pools. Default: one source, whose address the system chooses.',
+    ),
+    routes: tables(
+      {
+        match: required(
+          text(
+            'a domain, "*.domain" or "*"',
+            isDomainPattern,
+            undefined,
+            'recipient domain; `*.example.org` for those below it, `*` for all',
+          ),
+        ),
+        host: required(
+          text('a host name or an IP address', (given) => isHostName(given) || ipaddr.isValid(given), undefined, 'the smart host'),
+        ),
+        port: integer(1, 65_535, 25, 'its port'),
+        tls: choice(['none', 'opportunistic', 'required', 'implicit'], 'opportunistic', 'how TLS is used'),
+        username: optional(string(undefined, 'login')),
+        password: optional(string(undefined, 'its password', { isSecret: true })),
+      },
+      'Recipient domains that go to a smart host instead of their MX. The first match counts.',
+    ),
+    shaping: tables(
+      {
+        match: required(
+          text(
+            'a domain, "*.domain" or "*"',
+            isDomainPattern,
+            undefined,
+            'recipient domain or receiving site; `*.example.org` for those below it, `*` for all',
+          ),
+        ),
+        connections: optional(integer(1, 10_000, undefined, 'connections at once')),
+        rate: optional(rate(undefined, 'messages in a time, such as "100/s"')),
+        messages_per_connection: optional(integer(1, MANY, undefined, 'messages on one connection')),
+      },
+      'Limits for certain destinations. The first match counts.',
+    ),
+    connections_per_site: integer(1, 10_000, 20, 'Connections at once to one receiving site, from one source.'),
+    connections_total: integer(1, MANY, 1_000, 'Connections at once to all sites.'),
+    connection_idle: duration(['0s', '10m'], '5s', 'A connection without work is kept open this long for the next message.'),
+    messages_per_connection: integer(1, MANY, 100, 'Messages sent on one connection before it is closed.'),
+    rate_per_site: optional(rate(undefined, 'Messages in a time to one receiving site, such as "100/s". Default: no limit.')),
+    suspend_after: integer(1, 1_000, 5, 'Connection failures in a row after which a destination is left alone for a while.'),
+    suspend_min: duration(['1s', '1d'], '30s', 'First suspension; each further one lasts twice as long.'),
+    suspend_max: duration(['1s', '7d'], '30m', 'Longest suspension.'),
+    ready_memory: size(['1MB', '64GB'], '64MB', 'Mail held in memory while it waits for a connection; the rest waits on disk.'),
+    ready_recipients: integer(10, 10_000_000, 20_000, 'Recipients held in memory while they wait for a connection.'),
+    timeouts: group('Time-outs of the client side. (RFC 5321 §4.5.3.2)', {
+      connect: duration(POSITIVE, '30s', 'Connecting to one address.'),
+      greeting: duration(POSITIVE, '5m', 'The greeting.'),
+      command: duration(POSITIVE, '5m', 'The reply to a command.'),
+      data: duration(POSITIVE, '3m', 'Any progress while the message is sent, and the reply to DATA.'),
+      dot: duration(POSITIVE, '10m', 'The reply to the end of the message. Too short a time makes duplicates.'),
+    }),
+  }),
+
+  sandbox: group('Catching mail instead of delivering it.', {
+    capture: flag(false, 'Every delivery goes to a server inside the program, over real SMTP, and can be looked at by the API.', {
+      dev: true,
+    }),
+    keep: integer(1, MANY, 1_000, 'Captured messages that are kept; the oldest go first.'),
+  }),
+
+  domains: group('Sender domains.', {
+    require_verification: flag(true, 'A domain sends only after its DKIM record was seen in DNS (`postrider domain verify`).', {
+      dev: false,
+    }),
+  }),
+
+  dkim: group('Signing.', {
+    sign: flag(true, 'Sign what is sent with the keys of its domain, unless `o:dkim` says no.'),
+    bits: numberOf([2048, 3072, 4096], 2048, 'Length of new RSA keys.'),
+    ed25519: flag(true, 'Make an Ed25519 key too, for a second signature (RFC 8463).'),
+  }),
+
+  retention: group('How long things are kept.', {
+    bodies: duration(['0s', '3650d'], '3d', 'Message content, after its last recipient is settled.'),
+    events: duration(['1h', '3650d'], '30d', 'Events.'),
+    idempotency: duration(['1m', '30d'], '1d', 'Idempotency keys.'),
+  }),
+
+  limits: group('Limits on what clients send.', {
+    message_size: size(['1KB', '256MB'], '25MB', 'Largest message.'),
+    recipients_per_message: integer(1, 100_000, 1_000, 'Recipients of one message.'),
+    connections: integer(1, MANY, 2_000, 'SMTP connections open at once.'),
+    connections_per_address: integer(1, MANY, 200, 'SMTP connections open at once from one client address.'),
+    messages_per_connection: integer(1, 10_000_000, 10_000, 'Messages on one SMTP connection.'),
+    errors_per_connection: integer(1, 1_000, 20, 'Refused commands after which an SMTP connection is closed.'),
+    commands_without_auth: integer(5, 1_000, 30, 'Commands that a submission client may give before it has authenticated.'),
+    header_size: size(['4KB', '16MB'], '512KB', 'Largest header of a message, all fields together.'),
+    received_hops: integer(5, 1_000, 50, 'Received fields in a message, more of which are taken for a loop.'),
+    tags_per_message: integer(1, 100, 3, 'Tags of one message; further ones are dropped.'),
+    memory: size(['16MB', '64GB'], '256MB', 'Messages being received at once, together; further ones are put off with a temporary reply.'),
+  }),
+
+  log: group('The log, on standard error.', {
+    level: choice(['debug', 'info', 'warn', 'error'], 'info', 'Least important level that is written.'),
+    format: choice(['json', 'text'], 'json', 'One JSON object for each line, or plain text.', { dev: 'text' }),
+  }),
+});
+
+export type ConfigOf<K> = {
+  readonly [P in keyof K & string as ConfigName<P, K[P]>]: K[P] extends Setting<infer V, string>
+    ? V
+    : K[P] extends { readonly keys: infer N }
+      ? ConfigOf<N>
+      : never;
+};
+
+export interface NamedSetting {
+  /** "delivery.timeouts.connect" */
+  readonly key: string;
+  /** "POSTRIDER_DELIVERY_TIMEOUTS_CONNECT" */
+  readonly environment: string;
+  readonly setting: AnySetting;
+}
+
+/** Every setting with its full key, in the order of the table. */
+export const ALL_SETTINGS: readonly NamedSetting[] = flatten(SETTINGS, '');
+
+function flatten(within: Group, prefix: string): NamedSetting[] {
+  return Object.entries(within.keys).flatMap(([name, entry]) => {
+    const key = prefix + name;
+    if ('isGroup' in entry) return flatten(entry, `${key}.`);
+    return [{ key, environment: `POSTRIDER_${key.replaceAll('.', '_').toUpperCase()}`, setting: entry }];
+  });
+}
+
+export function isNetwork(given: string): boolean {
+  return ipaddr.isValid(given) || ipaddr.isValidCIDR(given);
+}
+
+function isHostName(given: string): boolean {
+  return given.length <= 253 && /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*$/i.test(given);
+}
+
+function isDomainPattern(given: string): boolean {
+  return given === '*' || isHostName(given.startsWith('*.') ? given.slice(2) : given);
+}
+
+function isResolver(given: string): boolean {
+  const withPort = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(given);
+  if (withPort === null) return ipaddr.isValid(given);
+  return ipaddr.isValid(withPort[1] ?? withPort[2] ?? '') && Number(withPort[3]) <= 65_535;
+}
+
+function isHttpUrl(given: string): boolean {
+  return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
+}
