@@ -184,6 +184,8 @@ export interface AcceptMessage {
   readonly content: Uint8Array;
   readonly recipients: readonly AcceptRecipient[];
   readonly idempotency?: { readonly key: string; readonly fingerprint: string; readonly untilMs: number };
+  /** What the acceptance adds to the statistics, in the same commit (P7). */
+  readonly counters?: readonly (CounterKey & { readonly count: number })[];
 }
 
 export type AcceptResult =
@@ -264,7 +266,7 @@ export interface MailStore {
   nextDueAtMs(): Promise<number | undefined>;
   content(contentId: number): Promise<Uint8Array | undefined>;
   /** Deletes contents whose message is wholly settled and whose domain's retention is over, expired idempotency keys, events past theirs; at most `limit` messages. Resolves to how many. */
-  expire(nowMs: number, limit: number): Promise<number>;
+  expire(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number>;
   /** The sender takes back what is not yet leased: one message's recipients, or all scheduled ones of a domain. Resolves to how many. */
   cancel(accountId: number, domainId: number, message: number | undefined, nowMs: number): Promise<number>;
   /** Removes a stored content; refused (false) while recipients are not settled. */
@@ -278,6 +280,7 @@ export interface MailStore {
 export interface EventFilter {
   readonly accountId: number;
   readonly domainId: number;
+  /** Where the walk begins and ends: for a descending walk begin is the later time. Both inclusive. */
   readonly beginUs?: number;
   readonly endUs?: number;
   readonly kinds?: readonly EventKind[];
@@ -359,7 +362,7 @@ export interface Store {
   readonly events: EventStore;
   readonly sandbox: SandboxStore;
   /** Facts for /metrics and readiness. */
-  health(): { readonly isWritable: boolean; readonly trouble?: string; readonly commits: number; readonly commitMsP99: number };
+  health(): { readonly isWritable: boolean; readonly isFull: boolean; readonly trouble?: string; readonly commits: number; readonly commitMsP99: number };
   /** Finishes what was handed in, then closes. */
   close(): Promise<void>;
 }

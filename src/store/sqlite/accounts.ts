@@ -1,0 +1,202 @@
+/** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
+import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '../store.ts';
+import type { Database, Row } from './database.ts';
+import { putSuppression } from './write-mail.ts';
+
+/** The interface without its promises: what runs on the store's threads. */
+export type Synchronous<T> = { [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };
+
+const optionalNumber = (value: Row[string] | undefined): number | undefined => (typeof value === 'number' ? value : undefined);
+
+function accountOf(row: Row): Account {
+  return {
+    id: Number(row['id']),
+    name: String(row['name']),
+    createdMs: Number(row['created_ms']),
+    isDisabled: row['is_disabled'] === 1,
+  };
+}
+
+function keyOf(row: Row): ApiKey {
+  return {
+    id: String(row['id']),
+    accountId: Number(row['account_id']),
+    kind: row['kind'] as ApiKey['kind'],
+    role: row['role'] as ApiKey['role'],
+    domainId: optionalNumber(row['domain_id']),
+    description: String(row['description']),
+    createdMs: Number(row['created_ms']),
+    expiresAtMs: optionalNumber(row['expires_ms']),
+  };
+}
+
+function domainOf(row: Row): Domain {
+  return {
+    id: Number(row['id']),
+    accountId: Number(row['account_id']),
+    name: String(row['name']),
+    type: row['type'] as Domain['type'],
+    state: row['state'] as Domain['state'],
+    createdMs: Number(row['created_ms']),
+    retentionMs: Number(row['retention_ms']),
+    requireTls: row['require_tls'] === 1,
+    skipVerification: row['skip_verification'] === 1,
+  };
+}
+
+function credentialOf(row: Row): Credential {
+  return {
+    login: String(row['login']),
+    domainId: Number(row['domain_id']),
+    accountId: Number(row['account_id']),
+    passwordHash: String(row['password_hash']),
+    createdMs: Number(row['created_ms']),
+  };
+}
+
+function dkimKeyOf(row: Row): DkimKey {
+  return {
+    id: Number(row['id']),
+    domainId: Number(row['domain_id']),
+    selector: String(row['selector']),
+    algorithm: row['algorithm'] as DkimKey['algorithm'],
+    privateKey: row['private_key'] as Uint8Array,
+    publicKey: String(row['public_key']),
+    state: row['state'] as DkimKey['state'],
+    createdMs: Number(row['created_ms']),
+  };
+}
+
+function suppressionOf(row: Row): Suppression {
+  return {
+    kind: row['kind'] as Suppression['kind'],
+    address: String(row['address']),
+    code: Number(row['code']),
+    error: String(row['error']),
+    createdMs: Number(row['created_ms']),
+  };
+}
+
+function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
+  return row === undefined ? undefined : make(row);
+}
+
+export function accountTables(db: Database): Synchronous<AccountStore> {
+  return { ...accountsAndKeys(db), ...domainsAndCredentials(db), ...suppressionsAndSettings(db) };
+}
+
+function accountsAndKeys(db: Database) {
+  return {
+    createAccount(name: string, nowMs: number): Account {
+      const id = db.insert('INSERT INTO account (name, created_ms) VALUES (?,?)', name, nowMs);
+      return { id, name, createdMs: nowMs, isDisabled: false };
+    },
+    listAccounts: (): Account[] => db.all('SELECT * FROM account ORDER BY id').map(accountOf),
+    accountById: (id: number): Account | undefined => one(db.get('SELECT * FROM account WHERE id = ?', id), accountOf),
+    createKey(key: ApiKey & { readonly secretHash: string }): void {
+      db.run(
+        'INSERT INTO api_key (id, account_id, secret_hash, kind, role, domain_id, description, created_ms, expires_ms) VALUES (?,?,?,?,?,?,?,?,?)',
+        key.id,
+        key.accountId,
+        key.secretHash,
+        key.kind,
+        key.role,
+        key.domainId ?? null,
+        key.description,
+        key.createdMs,
+        key.expiresAtMs ?? null,
+      );
+    },
+    keyBySecretHash: (hash: string): ApiKey | undefined => one(db.get('SELECT * FROM api_key WHERE secret_hash = ?', hash), keyOf),
+    listKeys: (accountId: number): ApiKey[] => db.all('SELECT * FROM api_key WHERE account_id = ? ORDER BY created_ms, id', accountId).map(keyOf),
+    deleteKey: (accountId: number, id: string): boolean => db.run('DELETE FROM api_key WHERE account_id = ? AND id = ?', accountId, id) > 0,
+  };
+}
+
+function domainsAndCredentials(db: Database) {
+  const domainById = (id: number): Domain | undefined => one(db.get('SELECT * FROM domain WHERE id = ?', id), domainOf);
+  return {
+    createDomain(domain: Omit<Domain, 'id'>): Domain | undefined {
+      const added = db.run(
+        'INSERT INTO domain (account_id, name, type, state, created_ms, retention_ms, require_tls, skip_verification) VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (name) DO NOTHING',
+        domain.accountId,
+        domain.name,
+        domain.type,
+        domain.state,
+        domain.createdMs,
+        domain.retentionMs,
+        domain.requireTls ? 1 : 0,
+        domain.skipVerification ? 1 : 0,
+      );
+      return added === 0 ? undefined : one(db.get('SELECT * FROM domain WHERE name = ?', domain.name), domainOf);
+    },
+    domainByName: (name: string): Domain | undefined => one(db.get('SELECT * FROM domain WHERE name = ?', name), domainOf),
+    domainById,
+    listDomains: (accountId?: number): Domain[] =>
+      (accountId === undefined
+        ? db.all('SELECT * FROM domain ORDER BY name')
+        : db.all('SELECT * FROM domain WHERE account_id = ? ORDER BY name', accountId)
+      ).map(domainOf),
+    setDomainState(id: number, state: Domain['state']): void {
+      db.run('UPDATE domain SET state = ? WHERE id = ?', state, id);
+    },
+    putCredential(credential: Credential): void {
+      db.run(
+        'INSERT INTO credential (login, domain_id, account_id, password_hash, created_ms) VALUES (?,?,?,?,?) ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash',
+        credential.login,
+        credential.domainId,
+        credential.accountId,
+        credential.passwordHash,
+        credential.createdMs,
+      );
+    },
+    credentialByLogin: (login: string): Credential | undefined => one(db.get('SELECT * FROM credential WHERE login = ?', login), credentialOf),
+    listCredentials: (domainId: number): Credential[] =>
+      db.all('SELECT * FROM credential WHERE domain_id = ? ORDER BY login', domainId).map(credentialOf),
+    deleteCredential: (domainId: number, login: string): boolean =>
+      db.run('DELETE FROM credential WHERE domain_id = ? AND login = ?', domainId, login) > 0,
+    createDkimKey(key: Omit<DkimKey, 'id'>): DkimKey {
+      const id = db.insert(
+        'INSERT INTO dkim_key (domain_id, selector, algorithm, private_key, public_key, state, created_ms) VALUES (?,?,?,?,?,?,?)',
+        key.domainId,
+        key.selector,
+        key.algorithm,
+        key.privateKey,
+        key.publicKey,
+        key.state,
+        key.createdMs,
+      );
+      return { ...key, id };
+    },
+    listDkimKeys: (domainId: number): DkimKey[] => db.all('SELECT * FROM dkim_key WHERE domain_id = ? ORDER BY id', domainId).map(dkimKeyOf),
+    setDkimKeyState(id: number, state: DkimKey['state']): void {
+      db.run('UPDATE dkim_key SET state = ? WHERE id = ?', state, id);
+    },
+  };
+}
+
+function suppressionsAndSettings(db: Database) {
+  const setting = (name: string): string | undefined => one(db.get('SELECT value FROM setting WHERE name = ?', name), (row) => String(row['value']));
+  return {
+    putSuppression: (domainId: number, suppression: Suppression): void => putSuppression(db, domainId, suppression),
+    suppressionOf: (domainId: number, kind: Suppression['kind'], address: string): Suppression | undefined =>
+      one(db.get('SELECT * FROM suppression WHERE domain_id = ? AND kind = ? AND address = ?', domainId, kind, address), suppressionOf),
+    listSuppressions: (domainId: number, kind: Suppression['kind'], after: string, limit: number): Suppression[] =>
+      db
+        .all(
+          'SELECT * FROM suppression WHERE domain_id = ? AND kind = ? AND address > ? ORDER BY address LIMIT ?',
+          domainId,
+          kind,
+          after,
+          limit,
+        )
+        .map(suppressionOf),
+    deleteSuppression: (domainId: number, kind: Suppression['kind'], address: string): boolean =>
+      db.run('DELETE FROM suppression WHERE domain_id = ? AND kind = ? AND address = ?', domainId, kind, address) > 0,
+    setting,
+    settingOnce(name: string, value: string): string {
+      db.run('INSERT INTO setting (name, value) VALUES (?,?) ON CONFLICT DO NOTHING', name, value);
+      return setting(name) ?? value;
+    },
+  };
+}

@@ -1,0 +1,122 @@
+/** Reading what happened: events by domain, messages with their recipients and events, and the depth of the queue. */
+import { EVENT_KINDS } from '#model/event.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '../store.ts';
+import type { Synchronous } from './accounts.ts';
+import type { Database, Row, Value } from './database.ts';
+import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from './rows.ts';
+
+const RECIPIENTS_MAX = 1000;
+const EVENTS_PER_MESSAGE_MAX = 5000;
+
+const MESSAGE = `SELECT ${MESSAGE_COLUMNS} FROM message m LEFT JOIN domain d ON d.id = m.domain_id`;
+const EVENT_VIEW = `SELECT ${EVENT_COLUMNS}, ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM event e
+  LEFT JOIN message m ON m.id = e.message LEFT JOIN domain d ON d.id = m.domain_id LEFT JOIN recipient r ON r.id = e.recipient`;
+
+function viewOf(row: Row): EventView {
+  return {
+    event: eventOf(row),
+    message: row['m_id'] === null ? undefined : messageOf(row),
+    recipient: row['r_id'] === null ? undefined : recipientOf(row),
+  };
+}
+
+export function eventTables(db: Database): Synchronous<EventStore> {
+  const messageView = (row: Row | undefined, recipientsMax = RECIPIENTS_MAX): MessageView | undefined => {
+    if (row === undefined) return undefined;
+    const message = messageOf(row);
+    return {
+      message,
+      recipients: db.all(`SELECT ${RECIPIENT_COLUMNS} FROM recipient r WHERE r.message = ? ORDER BY r.id LIMIT ?`, message.id, recipientsMax).map(recipientOf),
+      events: db
+        .all(`SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = ? ORDER BY e.at_us, e.id LIMIT ?`, message.id, EVENTS_PER_MESSAGE_MAX)
+        .map(eventOf),
+    };
+  };
+  return {
+    list: (filter, order, after, limit) => listEvents(db, filter, order, after, limit),
+    messageById: (accountId, id, recipientsMax) =>
+      messageView(db.get(`${MESSAGE} WHERE m.id = ?1 AND (?2 IS NULL OR m.account_id = ?2)`, id, accountId ?? null), recipientsMax),
+    messageByMessageId: (accountId, messageId, recipientsMax) =>
+      messageView(
+        db.get(`${MESSAGE} WHERE m.message_id = ?1 AND (?2 IS NULL OR m.account_id = ?2) ORDER BY m.id DESC LIMIT 1`, messageId, accountId ?? null),
+        recipientsMax,
+      ),
+    // One row per recipient, with its latest event.
+    recipientsByAddress: (accountId, address, limit) =>
+      db
+        .all(
+          `SELECT ${EVENT_COLUMNS}, ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM recipient r JOIN message m ON m.id = r.message
+           LEFT JOIN domain d ON d.id = m.domain_id
+           JOIN event e ON e.id = (SELECT max(x.id) FROM event x WHERE x.message = r.message AND x.recipient IN (0, r.id))
+           WHERE r.address = ?1 AND (?2 IS NULL OR m.account_id = ?2) ORDER BY r.id DESC LIMIT ?3`,
+          address,
+          accountId ?? null,
+          limit,
+        )
+        .map(viewOf),
+    latestMessages: (accountId, limit) =>
+      db
+        .all(`${MESSAGE} WHERE (?1 IS NULL OR m.account_id = ?1) ORDER BY m.id DESC LIMIT ?2`, accountId ?? null, limit)
+        .map((row) => messageView(row, 20) as MessageView),
+    queueByDomain: (nowMs, limit) => queueByDomain(db, nowMs, limit),
+    queueDepth: () => ({
+      queued: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 0')?.['n']),
+      leased: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 1')?.['n']),
+    }),
+  };
+}
+
+function listEvents(db: Database, filter: EventFilter, order: 'ascending' | 'descending', after: EventPosition | undefined, limit: number): EventView[] {
+  const conditions = ['e.domain_id = ?', 'e.account_id = ?'];
+  const values: Value[] = [filter.domainId, filter.accountId];
+  const add = (condition: string, ...more: Value[]): void => {
+    conditions.push(condition);
+    values.push(...more);
+  };
+  const isUp = order === 'ascending';
+  if (filter.beginUs !== undefined) add(isUp ? 'e.at_us >= ?' : 'e.at_us <= ?', filter.beginUs);
+  if (filter.endUs !== undefined) add(isUp ? 'e.at_us <= ?' : 'e.at_us >= ?', filter.endUs);
+  if (after !== undefined) add(`(e.at_us, e.id) ${isUp ? '>' : '<'} (?, ?)`, after.atUs, after.id);
+  if (filter.kinds !== undefined) {
+    add(`e.kind IN (${filter.kinds.map(() => '?').join(',') || 'NULL'})`, ...filter.kinds.map((kind) => EVENT_KINDS[kind]));
+  }
+  if (filter.messageId !== undefined) {
+    add('e.message IN (SELECT id FROM message WHERE message_id = ? AND domain_id = ?)', filter.messageId, filter.domainId);
+  }
+  if (filter.recipient !== undefined) {
+    add('e.message IN (SELECT message FROM recipient WHERE address = ?) AND r.address = ?', filter.recipient, filter.recipient);
+  }
+  const direction = isUp ? 'ASC' : 'DESC';
+  return db
+    .allOnce(
+      `${EVENT_VIEW} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ?`,
+      ...values,
+      limit,
+    )
+    .map(viewOf);
+}
+
+function queueByDomain(db: Database, nowMs: number, limit: number): QueueDepth[] {
+  return db
+    .all(
+      `SELECT b.domain AS domain, sum(q.queued) AS queued, sum(q.leased) AS leased, min(q.oldest) AS oldest, min(q.next_due) AS next_due, max(b.wait) AS bucket_wait,
+         max(q.wait) AS wait
+       FROM bucket b JOIN (
+         SELECT bucket, count(*) AS queued, 0 AS leased, min(m.created_ms) AS oldest, min(due_ms) AS next_due, max(wait) AS wait
+           FROM recipient r JOIN message m ON m.id = r.message WHERE r.state = 0 GROUP BY bucket
+         UNION ALL
+         SELECT bucket, 0, count(*), min(m.created_ms), min(due_ms), NULL FROM recipient r JOIN message m ON m.id = r.message WHERE r.state = 1 GROUP BY bucket
+       ) q ON q.bucket = b.id GROUP BY b.domain ORDER BY sum(q.queued) + sum(q.leased) DESC LIMIT ?`,
+      limit,
+    )
+    .map((row) => ({
+      domain: String(row['domain']),
+      queued: Number(row['queued']),
+      leased: Number(row['leased']),
+      oldestMs: Number(row['oldest']),
+      nextDueAtMs: Number(row['next_due']),
+      // A parked bucket knows better than its recipients why the due ones wait.
+      wait: (Number(row['next_due']) <= nowMs && row['bucket_wait'] !== null ? String(row['bucket_wait']) : String(row['wait'] ?? 'due')) as WaitReason,
+    }));
+}

@@ -1,0 +1,81 @@
+/** Rows of SQLite to our nouns. Stored JSON was written by us: it is trusted. */
+import { EVENT_KINDS, type EventDetail, type EventKind, type EventRow } from '#model/event.ts';
+import type { Ending, MessageInfo, Priority, RecipientState, StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import type { Row } from './database.ts';
+
+export const STATE_QUEUED = 0;
+export const STATE_LEASED = 1;
+export const STATE_DONE = 2;
+const STATES: readonly RecipientState[] = ['queued', 'leased', 'done'];
+
+const KIND_NAMES = new Map<number, EventKind>(Object.entries(EVENT_KINDS).map(([name, number]) => [number, name as EventKind]));
+
+/** Columns of `message m` joined with `domain d`, each under a name of its own so that they can stand beside a recipient's. */
+export const MESSAGE_COLUMNS =
+  'm.id AS m_id, m.account_id AS m_account, m.domain_id AS m_domain, d.name AS m_domain_name, m.message_id AS m_message_id, m.sender AS m_sender, ' +
+  'm.created_ms AS m_created, m.expires_ms AS m_expires, m.priority AS m_priority, m.content_id AS m_content, m.info AS m_info';
+
+export const RECIPIENT_COLUMNS =
+  'r.id AS r_id, r.message AS r_message, r.address AS r_address, r.state AS r_state, r.ending AS r_ending, r.due_ms AS r_due, r.wait AS r_wait, ' +
+  'r.attempts AS r_attempts, r.epoch AS r_epoch, r.possible_duplicate AS r_dup, r.extra AS r_extra';
+
+export const EVENT_COLUMNS =
+  'e.id AS e_id, e.kind AS e_kind, e.at_us AS e_at, e.account_id AS e_account, e.domain_id AS e_domain, e.message AS e_message, e.recipient AS e_recipient, e.detail AS e_detail';
+
+export function messageOf(row: Row): StoredMessage {
+  return {
+    id: Number(row['m_id']),
+    accountId: Number(row['m_account']),
+    domainId: Number(row['m_domain']),
+    domain: String(row['m_domain_name'] ?? ''),
+    messageId: String(row['m_message_id']),
+    sender: String(row['m_sender']),
+    createdMs: Number(row['m_created']),
+    expiresAtMs: Number(row['m_expires']),
+    priority: Number(row['m_priority']) as Priority,
+    contentId: Number(row['m_content'] ?? 0),
+    info: JSON.parse(String(row['m_info'])) as MessageInfo,
+  };
+}
+
+type Extra = Pick<StoredRecipient, 'name' | 'variables' | 'notify' | 'orcpt'>;
+
+/** JSON of what few recipients have; null when this one has nothing of it. */
+export function extraJson(extra: Extra): string | null {
+  const { name, variables, notify, orcpt } = extra;
+  if (name === undefined && variables === undefined && notify === undefined && orcpt === undefined) return null;
+  return JSON.stringify({ name, variables, notify, orcpt });
+}
+
+export function recipientOf(row: Row): StoredRecipient {
+  const address = String(row['r_address']);
+  const extra = row['r_extra'] === null ? undefined : (JSON.parse(String(row['r_extra'])) as Extra);
+  return {
+    id: Number(row['r_id']),
+    message: Number(row['r_message']),
+    address,
+    domain: address.slice(address.lastIndexOf('@') + 1),
+    state: STATES[Number(row['r_state'])] as RecipientState,
+    ending: row['r_ending'] === null ? undefined : (String(row['r_ending']) as Ending),
+    dueAtMs: Number(row['r_due']),
+    wait: String(row['r_wait']) as WaitReason,
+    attempts: Number(row['r_attempts']),
+    epoch: Number(row['r_epoch']),
+    possibleDuplicate: row['r_dup'] === 1,
+    ...extra,
+  };
+}
+
+export function eventOf(row: Row): EventRow {
+  return {
+    id: Number(row['e_id']),
+    kind: KIND_NAMES.get(Number(row['e_kind'])) as EventKind,
+    atUs: Number(row['e_at']),
+    accountId: Number(row['e_account']),
+    domainId: Number(row['e_domain']),
+    message: Number(row['e_message']),
+    recipient: Number(row['e_recipient']),
+    detail: row['e_detail'] === null ? {} : (JSON.parse(String(row['e_detail'])) as EventDetail),
+  };
+}

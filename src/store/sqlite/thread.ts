@@ -1,0 +1,200 @@
+/**
+ * The body of a store thread. Three kinds run: one `writer` (group commit), one `reader`, one `checkpointer`.
+ * A batch of calls comes in one message and goes back in one. The writer's batch is one transaction: when it cannot be committed nothing of it stands,
+ * and every call of it is answered with the trouble. A call that fails by itself (a bug) is found by running the batch's calls one by one.
+ * After an I/O error the connection is closed and opened anew before the next batch: what a failed sync left in the cache is not trusted.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { accountTables } from './accounts.ts';
+import { checkpoint } from './checkpoint.ts';
+import { Database, migrate, troubleOf } from './database.ts';
+import { eventTables } from './events.ts';
+import { sandboxTables } from './sandbox.ts';
+import { templateTables } from './templates.ts';
+import { dueBuckets, expire, MailWriter, nextDueAtMs } from './write-mail.ts';
+
+export interface ThreadOptions {
+  readonly path: string;
+  readonly kind: 'writer' | 'reader' | 'checkpointer';
+  /** A server leases recipients and recovers a former process's; a tool does neither. */
+  readonly isServer: boolean;
+  readonly nowMs: number;
+}
+
+export type Call = readonly [name: string, args: readonly unknown[]];
+export type Answer = readonly [ok: true, value: unknown] | readonly [ok: false, trouble: string | undefined, message: string];
+
+type Method = (...args: never[]) => unknown;
+
+const port = parentPort;
+if (port === null) throw new Error('thread.ts runs as a worker thread');
+const options = workerData as ThreadOptions;
+
+let db: Database | undefined;
+let mail: MailWriter | undefined;
+let methods: Record<string, Method> = {};
+let node = 0;
+let isLogToBeReset = false;
+
+function open(): Database {
+  const opened = new Database(options.path, options.kind === 'reader' ? 'read' : 'write');
+  db = opened;
+  if (options.kind === 'writer') {
+    migrate(opened);
+    const writer = new MailWriter(opened, node);
+    mail = writer;
+    methods = writerMethods(opened, writer);
+  } else if (options.kind === 'reader') {
+    methods = readerMethods(opened);
+  } else {
+    methods = { checkpoint: () => checkpoint(opened, options.path) };
+  }
+  return opened;
+}
+
+function writerMethods(opened: Database, writer: MailWriter): Record<string, Method> {
+  const bound: Record<string, Method> = {};
+  for (const name of ['accept', 'settle', 'release', 'claim', 'parkBucket', 'cancel', 'deleteContent', 'appendEvent'] as const) {
+    bound[name] = writer[name].bind(writer) as Method;
+  }
+  return {
+    ...bound,
+    ...accountTables(opened),
+    ...templateTables(opened),
+    ...sandboxMethods(opened),
+    expire: (nowMs: number, limit: number, eventsRetentionMs: number) => {
+      writer.forget();
+      return expire(opened, nowMs, limit, eventsRetentionMs);
+    },
+    // After the commit: a checkpoint cannot run inside a transaction.
+    resetLog: () => {
+      isLogToBeReset = true;
+    },
+    probe: () => opened.run("INSERT INTO setting (name, value) VALUES ('probe', '1') ON CONFLICT DO UPDATE SET value = value + 1"),
+  };
+}
+
+function readerMethods(opened: Database): Record<string, Method> {
+  return {
+    ...accountTables(opened),
+    ...templateTables(opened),
+    ...sandboxMethods(opened),
+    ...eventTables(opened),
+    dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
+    nextDueAtMs: () => nextDueAtMs(opened),
+    content: (id: number) => opened.get('SELECT bytes FROM content WHERE id = ?', id)?.['bytes'],
+  };
+}
+
+/** `list`, `get` and `clear` are names of several families; here each has one of its own. */
+function sandboxMethods(opened: Database): Record<string, Method> {
+  const { capture, list, get, clear } = sandboxTables(opened);
+  return { capture, listCaptured: list, getCaptured: get, clearCaptured: clear };
+}
+
+const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];
+
+function invoke([name, args]: Call): unknown {
+  const method = methods[name];
+  if (method === undefined) throw new Error(`the ${options.kind} has no ${name}`);
+  return method(...(args as never[]));
+}
+
+function rollBack(): void {
+  mail?.forget();
+  try {
+    db?.exec('ROLLBACK');
+  } catch {
+    // SQLite rolled back by itself when it met the error
+  }
+}
+
+function transaction(calls: readonly Call[]): Answer[] {
+  const opened = db ?? open();
+  opened.exec('BEGIN IMMEDIATE');
+  const answers = calls.map((call): Answer => [true, invoke(call)]);
+  mail?.flushCounters();
+  opened.exec('COMMIT');
+  if (isLogToBeReset) {
+    isLogToBeReset = false;
+    checkpoint(opened, options.path);
+  }
+  return answers;
+}
+
+function write(calls: readonly Call[]): Answer[] {
+  try {
+    return transaction(calls);
+  } catch (error) {
+    rollBack();
+    const trouble = troubleOf(error);
+    if (trouble === 'io') {
+      reopenLater();
+      return calls.map(() => failure(error));
+    }
+    if (calls.length === 1 || trouble === 'busy') return calls.map(() => failure(error));
+    // One call is at fault, or is too big for the space that is left: the others are not to suffer for it.
+    return calls.flatMap((call) => write([call]));
+  }
+}
+
+function reopenLater(): void {
+  try {
+    db?.close();
+  } catch {
+    // the connection is beyond closing; a new one is opened either way
+  }
+  db = undefined;
+}
+
+function read(calls: readonly Call[]): Answer[] {
+  return calls.map((call): Answer => {
+    try {
+      if (db === undefined) open();
+      return [true, invoke(call)];
+    } catch (error) {
+      if (troubleOf(error) === 'io') reopenLater();
+      return failure(error);
+    }
+  });
+}
+
+/** Contents leave by transfer, not by copy. */
+function transferable(answers: readonly Answer[]): ArrayBuffer[] {
+  const buffers: ArrayBuffer[] = [];
+  for (const [ok, value] of answers) {
+    if (ok && value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) buffers.push(value.buffer);
+  }
+  return buffers;
+}
+
+port.on('message', (calls: readonly Call[] | 'close') => {
+  if (calls === 'close') {
+    try {
+      db?.close();
+    } finally {
+      port.close();
+    }
+    return;
+  }
+  const answers = options.kind === 'writer' ? write(calls) : read(calls);
+  port.postMessage(answers, transferable(answers));
+});
+
+function start(): { node: number; recovered: number } {
+  const opened = open();
+  if (options.kind !== 'writer' || !options.isServer) return { node: 0, recovered: 0 };
+  opened.exec('BEGIN IMMEDIATE');
+  node = opened.insert('INSERT INTO node (started_ms) VALUES (?)', options.nowMs);
+  mail = new MailWriter(opened, node);
+  methods = writerMethods(opened, mail);
+  const recovered = mail.recoverLeases(options.nowMs);
+  opened.exec('COMMIT');
+  return { node, recovered };
+}
+
+try {
+  port.postMessage([[true, start()]] satisfies Answer[]);
+} catch (error) {
+  port.postMessage([failure(error)] satisfies Answer[]);
+}
