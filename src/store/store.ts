@@ -362,7 +362,13 @@ export interface Store {
   readonly events: EventStore;
   readonly sandbox: SandboxStore;
   /** Facts for /metrics and readiness. */
-  health(): { readonly isWritable: boolean; readonly isFull: boolean; readonly trouble?: string; readonly commits: number; readonly commitMsP99: number };
+  health(): {
+    readonly isWritable: boolean;
+    readonly isFull: boolean;
+    readonly trouble?: string;
+    readonly commits: number;
+    readonly commitMsP99: number;
+  };
   /** Finishes what was handed in, then closes. */
   close(): Promise<void>;
 }

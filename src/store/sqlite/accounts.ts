@@ -108,7 +108,8 @@ function accountsAndKeys(db: Database) {
       );
     },
     keyBySecretHash: (hash: string): ApiKey | undefined => one(db.get('SELECT * FROM api_key WHERE secret_hash = ?', hash), keyOf),
-    listKeys: (accountId: number): ApiKey[] => db.all('SELECT * FROM api_key WHERE account_id = ? ORDER BY created_ms, id', accountId).map(keyOf),
+    listKeys: (accountId: number): ApiKey[] =>
+      db.all('SELECT * FROM api_key WHERE account_id = ? ORDER BY created_ms, id', accountId).map(keyOf),
     deleteKey: (accountId: number, id: string): boolean => db.run('DELETE FROM api_key WHERE account_id = ? AND id = ?', accountId, id) > 0,
   };
 }
@@ -150,7 +151,8 @@ function domainsAndCredentials(db: Database) {
         credential.createdMs,
       );
     },
-    credentialByLogin: (login: string): Credential | undefined => one(db.get('SELECT * FROM credential WHERE login = ?', login), credentialOf),
+    credentialByLogin: (login: string): Credential | undefined =>
+      one(db.get('SELECT * FROM credential WHERE login = ?', login), credentialOf),
     listCredentials: (domainId: number): Credential[] =>
       db.all('SELECT * FROM credential WHERE domain_id = ? ORDER BY login', domainId).map(credentialOf),
     deleteCredential: (domainId: number, login: string): boolean =>
@@ -168,7 +170,8 @@ function domainsAndCredentials(db: Database) {
       );
       return { ...key, id };
     },
-    listDkimKeys: (domainId: number): DkimKey[] => db.all('SELECT * FROM dkim_key WHERE domain_id = ? ORDER BY id', domainId).map(dkimKeyOf),
+    listDkimKeys: (domainId: number): DkimKey[] =>
+      db.all('SELECT * FROM dkim_key WHERE domain_id = ? ORDER BY id', domainId).map(dkimKeyOf),
     setDkimKeyState(id: number, state: DkimKey['state']): void {
       db.run('UPDATE dkim_key SET state = ? WHERE id = ?', state, id);
     },
@@ -176,7 +179,8 @@ function domainsAndCredentials(db: Database) {
 }
 
 function suppressionsAndSettings(db: Database) {
-  const setting = (name: string): string | undefined => one(db.get('SELECT value FROM setting WHERE name = ?', name), (row) => String(row['value']));
+  const setting = (name: string): string | undefined =>
+    one(db.get('SELECT value FROM setting WHERE name = ?', name), (row) => String(row['value']));
   return {
     putSuppression: (domainId: number, suppression: Suppression): void => putSuppression(db, domainId, suppression),
     suppressionOf: (domainId: number, kind: Suppression['kind'], address: string): Suppression | undefined =>

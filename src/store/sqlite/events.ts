@@ -27,7 +27,9 @@ export function eventTables(db: Database): Synchronous<EventStore> {
     const message = messageOf(row);
     return {
       message,
-      recipients: db.all(`SELECT ${RECIPIENT_COLUMNS} FROM recipient r WHERE r.message = ? ORDER BY r.id LIMIT ?`, message.id, recipientsMax).map(recipientOf),
+      recipients: db
+        .all(`SELECT ${RECIPIENT_COLUMNS} FROM recipient r WHERE r.message = ? ORDER BY r.id LIMIT ?`, message.id, recipientsMax)
+        .map(recipientOf),
       events: db
         .all(`SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = ? ORDER BY e.at_us, e.id LIMIT ?`, message.id, EVENTS_PER_MESSAGE_MAX)
         .map(eventOf),
@@ -39,7 +41,11 @@ export function eventTables(db: Database): Synchronous<EventStore> {
       messageView(db.get(`${MESSAGE} WHERE m.id = ?1 AND (?2 IS NULL OR m.account_id = ?2)`, id, accountId ?? null), recipientsMax),
     messageByMessageId: (accountId, messageId, recipientsMax) =>
       messageView(
-        db.get(`${MESSAGE} WHERE m.message_id = ?1 AND (?2 IS NULL OR m.account_id = ?2) ORDER BY m.id DESC LIMIT 1`, messageId, accountId ?? null),
+        db.get(
+          `${MESSAGE} WHERE m.message_id = ?1 AND (?2 IS NULL OR m.account_id = ?2) ORDER BY m.id DESC LIMIT 1`,
+          messageId,
+          accountId ?? null,
+        ),
         recipientsMax,
       ),
     // One row per recipient, with its latest event.
@@ -67,7 +73,13 @@ export function eventTables(db: Database): Synchronous<EventStore> {
   };
 }
 
-function listEvents(db: Database, filter: EventFilter, order: 'ascending' | 'descending', after: EventPosition | undefined, limit: number): EventView[] {
+function listEvents(
+  db: Database,
+  filter: EventFilter,
+  order: 'ascending' | 'descending',
+  after: EventPosition | undefined,
+  limit: number,
+): EventView[] {
   const conditions = ['e.domain_id = ?', 'e.account_id = ?'];
   const values: Value[] = [filter.domainId, filter.accountId];
   const add = (condition: string, ...more: Value[]): void => {
@@ -89,11 +101,7 @@ function listEvents(db: Database, filter: EventFilter, order: 'ascending' | 'des
   }
   const direction = isUp ? 'ASC' : 'DESC';
   return db
-    .allOnce(
-      `${EVENT_VIEW} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ?`,
-      ...values,
-      limit,
-    )
+    .allOnce(`${EVENT_VIEW} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ?`, ...values, limit)
     .map(viewOf);
 }
 
@@ -117,6 +125,8 @@ function queueByDomain(db: Database, nowMs: number, limit: number): QueueDepth[]
       oldestMs: Number(row['oldest']),
       nextDueAtMs: Number(row['next_due']),
       // A parked bucket knows better than its recipients why the due ones wait.
-      wait: (Number(row['next_due']) <= nowMs && row['bucket_wait'] !== null ? String(row['bucket_wait']) : String(row['wait'] ?? 'due')) as WaitReason,
+      wait: (Number(row['next_due']) <= nowMs && row['bucket_wait'] !== null
+        ? String(row['bucket_wait'])
+        : String(row['wait'] ?? 'due')) as WaitReason,
     }));
 }

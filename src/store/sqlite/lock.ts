@@ -9,7 +9,8 @@ export function lockStore(path: string): { release(): void } {
     db.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     db.close();
-    if (troubleOf(error) === 'busy') throw new StoreError('busy', `another process serves ${path}; stop it first, or use another data directory`);
+    if (troubleOf(error) === 'busy')
+      throw new StoreError('busy', `another process serves ${path}; stop it first, or use another data directory`);
     throw error;
   }
   return { release: () => db.close() };

@@ -70,7 +70,11 @@ const READS = {
 } as const;
 
 /** Names that two families share; on the threads they stand under one name each. */
-const THREAD_NAMES: Readonly<Record<string, string>> = { 'sandbox.list': 'listCaptured', 'sandbox.get': 'getCaptured', 'sandbox.clear': 'clearCaptured' };
+const THREAD_NAMES: Readonly<Record<string, string>> = {
+  'sandbox.list': 'listCaptured',
+  'sandbox.get': 'getCaptured',
+  'sandbox.clear': 'clearCaptured',
+};
 
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   mkdirSync(dirname(options.path), { recursive: true });

@@ -17,7 +17,8 @@ function versionOf(row: Row): TemplateVersion {
   };
 }
 
-const VERSION = 'SELECT v.*, v.created_ms AS v_created, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
+const VERSION =
+  'SELECT v.*, v.created_ms AS v_created, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
 
 export function templateTables(db: Database): Synchronous<TemplateStore> {
   return {
@@ -49,7 +50,9 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
     },
     version(domainId, name, tag) {
       const row =
-        tag === undefined ? db.get(`${VERSION} AND v.is_active = 1`, domainId, name) : db.get(`${VERSION} AND v.tag = ?`, domainId, name, tag);
+        tag === undefined
+          ? db.get(`${VERSION} AND v.is_active = 1`, domainId, name)
+          : db.get(`${VERSION} AND v.tag = ?`, domainId, name, tag);
       return row === undefined ? undefined : versionOf(row);
     },
     listTemplates(domainId) {
@@ -58,7 +61,11 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
         .map((row) => ({ name: String(row['name']), description: String(row['description']), createdMs: Number(row['created_ms']) }));
     },
     deleteTemplate(domainId, name) {
-      db.run('DELETE FROM template_version WHERE template_id IN (SELECT id FROM template WHERE domain_id = ? AND name = ?)', domainId, name);
+      db.run(
+        'DELETE FROM template_version WHERE template_id IN (SELECT id FROM template WHERE domain_id = ? AND name = ?)',
+        domainId,
+        name,
+      );
       return db.run('DELETE FROM template WHERE domain_id = ? AND name = ?', domainId, name) > 0;
     },
   };

@@ -297,7 +297,15 @@ export class MailWriter {
     this.#lookAtBucket(Number(this.#db.get('SELECT bucket FROM recipient WHERE id = ?', recipient)?.['bucket']), dueAtMs);
   }
 
-  #insertEvent(kind: number, atUs: number, account: number, domain: number, message: number, recipient: number, detail: string | null): void {
+  #insertEvent(
+    kind: number,
+    atUs: number,
+    account: number,
+    domain: number,
+    message: number,
+    recipient: number,
+    detail: string | null,
+  ): void {
     this.#db.run(
       'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient, detail) VALUES (?,?,?,?,?,?,?)',
       kind,

@@ -1,0 +1,352 @@
+/**
+ * A lane: one egress source and one receiving site, with the connections and the pace that the site accepts. It has one owner at a time (P11): this object.
+ *
+ * States, and how each is entered and left:
+ *   starting   at creation and after a suspension; few connections are allowed, one more for each transaction that succeeds → running when the limit is reached
+ *   running    all connections are allowed → starting when a connection is refused while others work
+ *   suspended  after `suspendAfter` connection failures in a row; nothing is tried and what waits is returned → starting when the time is over
+ *   draining   the node stops: what waits is returned, running transactions end → (gone)
+ *
+ * The lane decides when and how many; how a connection is made and a message handed over is `delivery`'s, given as functions.
+ */
+import type { Clock } from '#base/clock.ts';
+import { jitter } from '#base/random.ts';
+import { TokenBucket } from '#base/token-bucket.ts';
+import type { ConnectFailure, ConnectResult, DeliveryJob, DeliverySession } from '#model/delivery.ts';
+import type { Route, TlsDemand } from '#model/egress.ts';
+import type { Outcome } from '#model/outcome.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import { LaneQueue, type Queued } from './lane-queue.ts';
+
+export interface LaneItem extends Queued {
+  readonly tls: TlsDemand;
+}
+
+export interface LaneLimits {
+  readonly connectionsMax: number;
+  readonly messagesPerConnection: number;
+  /** Messages per minute; absent: no limit. */
+  readonly ratePerMinute?: number;
+  readonly recipientsPerTransaction: number;
+  /** Items that may wait in memory for each connection of the lane. */
+  readonly readyPerConnection: number;
+  readonly idleMs: number;
+  /** Connection failures in a row until the lane is suspended. */
+  readonly suspendAfter: number;
+  readonly suspendMinMs: number;
+  readonly suspendMaxMs: number;
+}
+
+export interface LaneDeps<T extends LaneItem> {
+  readonly clock: Clock;
+  connect(demand: TlsDemand, signal: AbortSignal): Promise<ConnectResult>;
+  job(items: readonly T[]): DeliveryJob;
+  /** What came of items that were tried. Never rejects. */
+  settled(items: readonly T[], outcomes: readonly Outcome[]): void;
+  /** Items that are not tried now and leave memory. Never rejects. */
+  returned(items: readonly T[], wait: WaitReason, dueAtMs: number): void;
+  /** There is room again. */
+  hasRoom(): void;
+}
+
+export type LaneState = 'starting' | 'running' | 'suspended' | 'draining';
+
+export interface LaneReport {
+  readonly lane: string;
+  readonly site: string;
+  readonly source: string;
+  readonly state: LaneState;
+  readonly connections: number;
+  readonly connectionsAllowed: number;
+  readonly connectionsMax: number;
+  readonly waitingInMemory: number;
+  readonly ratePerMinute?: number;
+  readonly suspendedUntilMs?: number;
+  readonly lastTrouble?: string;
+  readonly delivered: number;
+  readonly deferred: number;
+  readonly failed: number;
+  /** Why what waits here waits. */
+  readonly wait: WaitReason;
+}
+
+const MINUTE_MS = 60_000;
+/** Growth pauses this long after a connection was refused while others worked. */
+const GROWTH_PAUSE_MS = 30_000;
+
+export class Lane<T extends LaneItem> {
+  readonly key: string;
+  readonly route: Route;
+  readonly source: string;
+  readonly #limits: LaneLimits;
+  readonly #deps: LaneDeps<T>;
+  readonly #queue = new LaneQueue<T>();
+  readonly #idle: { session: DeliverySession; timer: NodeJS.Timeout }[] = [];
+  readonly #stop = new AbortController();
+  readonly #bucket: TokenBucket | undefined;
+  #state: LaneState = 'starting';
+  #workers = 0;
+  #allowed = 1;
+  #growAfterMs = 0;
+  #failuresInRow = 0;
+  #suspensions = 0;
+  #suspendedUntilMs = 0;
+  #rateTimer: NodeJS.Timeout | undefined;
+  #lastTrouble: string | undefined;
+  #counts = { delivered: 0, deferred: 0, failed: 0 };
+  /** Monotonic; when it last had anything to do. */
+  lastUsedMs: number;
+
+  constructor(key: string, route: Route, source: string, limits: LaneLimits, deps: LaneDeps<T>) {
+    this.key = key;
+    this.route = route;
+    this.source = source;
+    this.#limits = limits;
+    this.#deps = deps;
+    this.lastUsedMs = deps.clock.monotonicMs();
+    if (limits.ratePerMinute !== undefined) {
+      const burst = Math.max(1, Math.ceil(limits.ratePerMinute / 60));
+      this.#bucket = new TokenBucket(limits.ratePerMinute, MINUTE_MS, burst, this.lastUsedMs);
+    }
+  }
+
+  /** Items that may still be put in; 0 while suspended or draining. */
+  get room(): number {
+    if (this.#state === 'draining' || this.isSuspended) return 0;
+    const ready = Math.max(this.#limits.connectionsMax, this.#workers) * this.#limits.readyPerConnection;
+    return Math.max(0, ready - this.#queue.size);
+  }
+
+  get isSuspended(): boolean {
+    if (this.#state !== 'suspended') return false;
+    if (this.#deps.clock.nowMs() < this.#suspendedUntilMs) return true;
+    this.#state = 'starting';
+    this.#allowed = 1;
+    return false;
+  }
+
+  /** Nothing waits, runs or is kept open. */
+  get isUnused(): boolean {
+    return this.#workers === 0 && this.#queue.size === 0 && this.#idle.length === 0 && !this.isSuspended;
+  }
+
+  /** Why an item would wait here, and when to look again (epoch ms). */
+  get wait(): { readonly reason: WaitReason; readonly untilMs: number } {
+    const nowMs = this.#deps.clock.nowMs();
+    if (this.#state === 'draining') return { reason: 'draining', untilMs: nowMs };
+    if (this.isSuspended) return { reason: 'lane-suspended', untilMs: this.#suspendedUntilMs };
+    const rateMs = this.#bucket?.waitMs(1, this.#deps.clock.monotonicMs()) ?? 0;
+    if (rateMs > 0) return { reason: 'lane-rate', untilMs: nowMs + rateMs };
+    return { reason: this.#state === 'starting' ? 'lane-starting' : 'lane-connections', untilMs: nowMs + 1000 };
+  }
+
+  put(item: T): void {
+    this.lastUsedMs = this.#deps.clock.monotonicMs();
+    if (this.#state === 'draining' || this.isSuspended) {
+      const { reason, untilMs } = this.wait;
+      this.#deps.returned([item], reason, untilMs);
+      return;
+    }
+    this.#queue.push(item);
+    this.#pump();
+  }
+
+  report(): LaneReport {
+    const suspended = this.isSuspended;
+    return {
+      lane: this.key,
+      site: this.route.site,
+      source: this.source,
+      state: this.#state,
+      connections: this.#workers + this.#idle.length,
+      connectionsAllowed: this.#allowed,
+      connectionsMax: this.#limits.connectionsMax,
+      waitingInMemory: this.#queue.size,
+      ratePerMinute: this.#limits.ratePerMinute,
+      suspendedUntilMs: suspended ? this.#suspendedUntilMs : undefined,
+      lastTrouble: this.#lastTrouble,
+      ...this.#counts,
+      wait: this.wait.reason,
+    };
+  }
+
+  /** Returns what waits, lets transactions end within `deadlineMs`, then cuts what is left. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#state = 'draining';
+    clearTimeout(this.#rateTimer);
+    this.#return('draining', this.#deps.clock.nowMs());
+    await Promise.all(this.#idle.splice(0).map(({ session, timer }) => this.#close(session, timer)));
+    const endMs = this.#deps.clock.monotonicMs() + deadlineMs;
+    while (this.#workers > 0 && this.#deps.clock.monotonicMs() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.#stop.abort();
+  }
+
+  /** Closes connections that stand idle. */
+  async closeIdle(): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map(({ session, timer }) => this.#close(session, timer)));
+  }
+
+  async #close(session: DeliverySession, timer: NodeJS.Timeout): Promise<void> {
+    clearTimeout(timer);
+    await session.close();
+  }
+
+  /** Starts workers while something waits and connections are allowed. */
+  #pump(): void {
+    while (this.#queue.size > 0 && this.#workers < this.#allowed && this.#state !== 'draining') {
+      const items = this.#take();
+      if (items === undefined) return;
+      this.#workers++;
+      const idle = this.#idle.pop();
+      if (idle !== undefined) clearTimeout(idle.timer);
+      this.#work(items, idle?.session)
+        .catch((error: unknown) => {
+          // A bug of ours must not stop the lane: the worker's items are returned by #work itself.
+          this.#lastTrouble = error instanceof Error ? error.message : String(error);
+        })
+        .finally(() => {
+          this.#workers--;
+          this.#pump();
+          if (this.room > 0) this.#deps.hasRoom();
+        });
+    }
+  }
+
+  /** The next transaction's items, if the rate allows it now. */
+  #take(): T[] | undefined {
+    if (this.#bucket !== undefined) {
+      const nowMs = this.#deps.clock.monotonicMs();
+      if (!this.#bucket.take(1, nowMs)) {
+        this.#rateTimer ??= setTimeout(
+          () => {
+            this.#rateTimer = undefined;
+            this.#pump();
+          },
+          this.#bucket.waitMs(1, nowMs),
+        );
+        return undefined;
+      }
+    }
+    const items = this.#queue.take(this.#limits.recipientsPerTransaction);
+    return items.length === 0 ? undefined : items;
+  }
+
+  /** One connection's life: transactions as long as there are any and it may be used. */
+  async #work(first: T[], kept: DeliverySession | undefined): Promise<void> {
+    let session = kept;
+    let items: T[] | undefined = first;
+    try {
+      while (items !== undefined) {
+        const demand = (items[0] as T).tls;
+        if (session !== undefined && !this.#mayReuse(session, demand)) {
+          await session.close();
+          session = undefined;
+        }
+        if (session === undefined) {
+          const result = await this.#deps.connect(demand, this.#stop.signal);
+          if (result.kind === 'failed') {
+            const failed = items;
+            items = undefined;
+            this.#connectFailed(failed, result);
+            return;
+          }
+          session = result.session;
+        }
+        const outcomes = await session.deliver(this.#deps.job(items));
+        const tried: T[] = items;
+        items = undefined;
+        this.#tried(tried, outcomes);
+        if (this.room > 0) this.#deps.hasRoom();
+        if (this.#state !== 'draining') items = this.#take();
+      }
+    } catch (error) {
+      if (items !== undefined) this.#deps.returned(items, 'our-fault', this.#deps.clock.nowMs() + MINUTE_MS);
+      await session?.close();
+      session = undefined;
+      throw error;
+    } finally {
+      if (session !== undefined) this.#keep(session);
+    }
+  }
+
+  #mayReuse(session: DeliverySession, demand: TlsDemand): boolean {
+    return session.isUsable && session.uses < this.#limits.messagesPerConnection && session.satisfies(demand);
+  }
+
+  #keep(session: DeliverySession): void {
+    if (
+      !session.isUsable ||
+      session.uses >= this.#limits.messagesPerConnection ||
+      this.#state === 'draining' ||
+      this.#stop.signal.aborted
+    ) {
+      void session.close();
+      return;
+    }
+    const timer = setTimeout(() => {
+      const position = this.#idle.findIndex((idle) => idle.session === session);
+      if (position >= 0) this.#idle.splice(position, 1);
+      void session.close();
+    }, this.#limits.idleMs);
+    this.#idle.push({ session, timer });
+  }
+
+  #tried(items: readonly T[], outcomes: readonly Outcome[]): void {
+    this.lastUsedMs = this.#deps.clock.monotonicMs();
+    for (const outcome of outcomes) {
+      this.#counts[outcome.disposition]++;
+      if (outcome.disposition !== 'delivered') this.#lastTrouble = `${outcome.code} ${outcome.text}`.slice(0, 200);
+    }
+    if (outcomes.some((outcome) => outcome.disposition === 'delivered')) this.#succeeded();
+    this.#deps.settled(items, outcomes);
+  }
+
+  /** Slow start: each transaction that succeeds allows one connection more. */
+  #succeeded(): void {
+    this.#failuresInRow = 0;
+    this.#suspensions = 0;
+    if (this.#allowed >= this.#limits.connectionsMax || this.lastUsedMs < this.#growAfterMs) return;
+    this.#allowed++;
+    if (this.#allowed >= this.#limits.connectionsMax) this.#state = this.#state === 'starting' ? 'running' : this.#state;
+    this.#pump();
+  }
+
+  #connectFailed(items: readonly T[], failure: ConnectFailure): void {
+    const { outcome } = failure;
+    this.#lastTrouble = `${outcome.code} ${outcome.text}`.slice(0, 200);
+    const othersWork = this.#workers > 1;
+    if (outcome.disposition === 'deferred' && othersWork && !failure.isSiteDown) {
+      // "Too many connections" and the like: the mail is not at fault. Be content with what works.
+      this.#queue.putBack([...items]);
+      this.#allowed = Math.max(1, this.#workers - 1);
+      this.#growAfterMs = this.#deps.clock.monotonicMs() + GROWTH_PAUSE_MS;
+      this.#state = this.#state === 'running' ? 'starting' : this.#state;
+      return;
+    }
+    this.#counts[outcome.disposition] += items.length;
+    this.#deps.settled(
+      items,
+      items.map(() => outcome),
+    );
+    if (outcome.disposition !== 'deferred' || this.#state === 'draining') return;
+    this.#allowed = 1;
+    if (++this.#failuresInRow >= this.#limits.suspendAfter) this.#suspend();
+  }
+
+  #suspend(): void {
+    const { suspendMinMs, suspendMaxMs } = this.#limits;
+    const forMs = Math.min(suspendMaxMs, suspendMinMs * 2 ** Math.min(this.#suspensions++, 20)) * jitter(0.1);
+    this.#state = 'suspended';
+    this.#suspendedUntilMs = this.#deps.clock.nowMs() + Math.round(forMs);
+    // The first failure after the suspension suspends again.
+    this.#failuresInRow = this.#limits.suspendAfter - 1;
+    this.#return('lane-suspended', this.#suspendedUntilMs);
+  }
+
+  #return(wait: WaitReason, dueAtMs: number): void {
+    const items = this.#queue.drain();
+    if (items.length > 0) this.#deps.returned(items, wait, dueAtMs);
+  }
+}
