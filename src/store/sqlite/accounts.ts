@@ -1,5 +1,5 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
-import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '../store.ts';
+import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
 import { putSuppression } from './write-mail.ts';
 

@@ -3,7 +3,7 @@
  * everything that arrives during one commit shares the next.
  */
 import { Worker } from 'node:worker_threads';
-import { StoreError } from '../store.ts';
+import { StoreError } from '#store/store.ts';
 import type { Answer, Call, ThreadOptions } from './thread.ts';
 
 interface Waiting {

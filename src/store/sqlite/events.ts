@@ -1,7 +1,7 @@
 /** Reading what happened: events by domain, messages with their recipients and events, and the depth of the queue. */
 import { EVENT_KINDS } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '../store.ts';
+import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row, Value } from './database.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from './rows.ts';

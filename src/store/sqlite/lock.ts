@@ -1,6 +1,6 @@
 /** One server process per data directory: an exclusive lock on a small database beside the store, which the system ends with the process, however it ends. */
 import { DatabaseSync } from 'node:sqlite';
-import { StoreError } from '../store.ts';
+import { StoreError } from '#store/store.ts';
 import { troubleOf } from './database.ts';
 
 export function lockStore(path: string): { release(): void } {

@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { StoreError, type Store } from '../store.ts';
+import { StoreError, type Store } from '#store/store.ts';
 import { Channel } from './channel.ts';
 import { CHECKPOINT_AT_BYTES, walBytes } from './checkpoint.ts';
 import { lockStore } from './lock.ts';

@@ -1,5 +1,5 @@
 /** Mail that the sandbox captured: the newest few, with their bytes. */
-import type { CapturedMail, SandboxStore } from '../store.ts';
+import type { CapturedMail, SandboxStore } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 

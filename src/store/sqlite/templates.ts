@@ -1,5 +1,5 @@
 /** Templates and their versions. */
-import type { TemplateStore, TemplateVersion } from '../store.ts';
+import type { TemplateStore, TemplateVersion } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 

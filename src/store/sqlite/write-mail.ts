@@ -13,7 +13,7 @@ import type {
   Settlement,
   Suppression,
   SuppressionKind,
-} from '../store.ts';
+} from '#store/store.ts';
 import type { Database, Row, Value } from './database.ts';
 import { extraJson, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
