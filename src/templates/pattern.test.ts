@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { matchesPattern } from './pattern.ts';
+
+function matches(pattern: string, text: string): boolean {
+  return matchesPattern(pattern, text, () => undefined);
+}
+
+test('agrees with the language’s own expressions where both know the syntax', () => {
+  const patterns = [
+    'a',
+    'a.c',
+    '^a',
+    'c$',
+    '^$',
+    'a|b|',
+    '(ab)+c',
+    '(?:ab)*',
+    '[a-c]+d',
+    '[^a-c]',
+    '\\d{2,3}',
+    '\\bfoo\\b',
+    'x?y',
+    'a{3}',
+    '[\\d-]+',
+    '\\.',
+    '[.]',
+    'a+?b',
+    '(a|b)*c',
+    '\\Bo',
+    '[a\\]]',
+  ];
+  const texts = ['', 'a', 'abc', 'ababc', 'ccd', '1', '12', 'a foo b', 'xfoo', 'y', 'aaa', 'a.c', '-', ']', 'abab', 'bbac', 'o', '\n'];
+  for (const pattern of patterns) {
+    for (const text of texts) assert.equal(matches(pattern, text), new RegExp(pattern).test(text), `${pattern} on ${JSON.stringify(text)}`);
+  }
+});
+
+test('(?i) ignores case, in classes and after escapes too', () => {
+  assert.ok(matches('(?i)HeLLo', 'say hello'));
+  assert.ok(matches('(?i)^[A-C]+$', 'abC'));
+  assert.ok(!matches('(?i)[^a]', 'A'));
+  assert.ok(matches('(?i)\\D', 'x') && !matches('(?i)\\D', '7'));
+});
+
+test('patterns that make a backtracking matcher run for ever end at once', () => {
+  const text = `${'a'.repeat(5000)}!`;
+  assert.ok(!matches('^(a+)+$', text));
+  assert.ok(!matches('^(a|aa)*$', text));
+  assert.ok(!matches('^(.*)*x$', text));
+});
+
+test('work is paid for', () => {
+  let steps = 0;
+  matchesPattern('(a|b|c)*x', 'abc'.repeat(100), (n) => void (steps += n));
+  assert.ok(steps >= 300);
+});
+
+test('what cannot be read or grows too large is refused', () => {
+  for (const pattern of [
+    '(',
+    ')',
+    '[a',
+    '*',
+    'a{2,1}',
+    'a{500}',
+    '\\q',
+    '(?=a)',
+    '\\',
+    '[z-a]',
+    '(a{200}){200}',
+    '('.repeat(40) + ')'.repeat(40),
+  ]) {
+    assert.throws(() => matches(pattern, 'a'), SyntaxError, pattern);
+  }
+  assert.throws(() => matches('a'.repeat(501), 'a'), SyntaxError);
+  assert.throws(() => matches('a', 'a'.repeat(10_001)), SyntaxError);
+});

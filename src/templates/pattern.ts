@@ -1,0 +1,311 @@
+/**
+ * Regular expressions from templates, matched in time proportional to pattern × text (all states side by side, no backtracking), because a
+ * backtracking matcher given a stranger's pattern can be made to run for hours. The syntax is the part of RE2's that such patterns
+ * use: literals, `.`, classes, \d \w \s \b and their opposites, anchors, groups, alternatives, `* + ? {m,n}` (lazy forms match the same), `(?i)` at the start.
+ */
+import type { Spend } from './helpers.ts';
+
+const PATTERN_LENGTH_MAX = 500;
+const PROGRAM_MAX = 2000;
+const TEXT_LENGTH_MAX = 10_000;
+const REPEAT_MAX = 200;
+const GROUP_DEPTH_MAX = 30;
+
+/** True when the pattern is found in the text. Throws SyntaxError for a pattern that cannot be read or is too large. */
+export function matchesPattern(pattern: string, text: string, spend: Spend): boolean {
+  const isCaseBlind = pattern.startsWith('(?i)');
+  const body = isCaseBlind ? pattern.slice(4) : pattern;
+  if (body.length > PATTERN_LENGTH_MAX) throw new SyntaxError(`a pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
+  if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
+  return run(new Compiler(body, isCaseBlind).compile(), text, spend);
+}
+
+type Test = (char: string) => boolean;
+type Anchor = 'start' | 'end' | 'word' | 'not-word';
+type Instruction =
+  | { readonly op: 'char'; readonly test: Test }
+  | { readonly op: 'split'; a: number; b: number }
+  | { readonly op: 'jump'; to: number }
+  | { readonly op: 'anchor'; readonly anchor: Anchor }
+  | { readonly op: 'match' };
+
+/** A piece of syntax: how to write its instructions, so that a repetition can write it several times. */
+type Piece = (out: Instruction[]) => void;
+
+class Compiler {
+  readonly #source: string;
+  readonly #isCaseBlind: boolean;
+  #at = 0;
+  #depth = 0;
+
+  constructor(source: string, isCaseBlind: boolean) {
+    this.#source = source;
+    this.#isCaseBlind = isCaseBlind;
+  }
+
+  compile(): Instruction[] {
+    const piece = this.#alternatives();
+    if (this.#at < this.#source.length) throw new SyntaxError('a pattern has an unexpected ")"');
+    const out: Instruction[] = [];
+    piece(out);
+    out.push({ op: 'match' });
+    return out;
+  }
+
+  #alternatives(): Piece {
+    if (++this.#depth > GROUP_DEPTH_MAX) throw new SyntaxError('a pattern has too many groups inside groups');
+    const branches = [this.#sequence()];
+    while (this.#eat('|')) branches.push(this.#sequence());
+    this.#depth--;
+    return branches.reduceRight((rest, branch) => either(branch, rest));
+  }
+
+  #sequence(): Piece {
+    const pieces: Piece[] = [];
+    while (this.#at < this.#source.length && this.#peek() !== '|' && this.#peek() !== ')') pieces.push(this.#repeated());
+    return (out) => {
+      for (const piece of pieces) piece(out);
+    };
+  }
+
+  #repeated(): Piece {
+    let piece = this.#single();
+    for (;;) {
+      const bounds = this.#bounds();
+      if (bounds === undefined) return piece;
+      this.#eat('?');
+      piece = repeat(piece, bounds[0], bounds[1]);
+    }
+  }
+
+  #bounds(): readonly [min: number, max: number] | undefined {
+    if (this.#eat('*')) return [0, Infinity];
+    if (this.#eat('+')) return [1, Infinity];
+    if (this.#eat('?')) return [0, 1];
+    const match = /^\{(\d{1,4})(,(\d{1,4})?)?\}/.exec(this.#source.slice(this.#at, this.#at + 12));
+    if (match === null) return undefined;
+    this.#at += match[0].length;
+    const min = Number(match[1]);
+    const max = match[2] === undefined ? min : match[3] === undefined ? Infinity : Number(match[3]);
+    if (min > REPEAT_MAX || (max !== Infinity && (max > REPEAT_MAX || max < min)))
+      throw new SyntaxError('a pattern has a repetition out of range');
+    return [min, max];
+  }
+
+  #single(): Piece {
+    const char = this.#next();
+    switch (char) {
+      case '(':
+        return this.#group();
+      case '[':
+        return charPiece(this.#charClass());
+      case '.':
+        return charPiece((other) => other !== '\n');
+      case '^':
+        return anchorPiece('start');
+      case '$':
+        return anchorPiece('end');
+      case '\\':
+        return this.#escape();
+      case '*':
+      case '+':
+      case '?':
+        throw new SyntaxError('a pattern repeats nothing');
+      default:
+        return charPiece(this.#fold((other) => other === char));
+    }
+  }
+
+  #group(): Piece {
+    if (this.#eat('?') && !this.#eat(':')) throw new SyntaxError('a pattern has a group that is not supported');
+    const piece = this.#alternatives();
+    if (!this.#eat(')')) throw new SyntaxError('a pattern has a group that is not closed');
+    return piece;
+  }
+
+  #escape(): Piece {
+    const letter = this.#next();
+    if (letter === 'b') return anchorPiece('word');
+    if (letter === 'B') return anchorPiece('not-word');
+    return charPiece(this.#fold(escapedTest(letter)));
+  }
+
+  #charClass(): Test {
+    const isNegated = this.#eat('^');
+    const tests: Test[] = [];
+    do {
+      tests.push(this.#fold(this.#classItem()));
+    } while (this.#peek() !== ']');
+    this.#at++;
+    return isNegated ? (char) => !tests.some((test) => test(char)) : (char) => tests.some((test) => test(char));
+  }
+
+  #classItem(): Test {
+    const low = this.#next();
+    const isEscaped = low === '\\';
+    const first = isEscaped ? this.#next() : low;
+    if (isEscaped && /[dwsDWS]/.test(first)) return escapedTest(first);
+    const from = isEscaped ? controlOf(first) : first;
+    if (this.#peek() !== '-' || this.#source[this.#at + 1] === ']') return (char) => char === from;
+    this.#at++;
+    const last = this.#next();
+    const to = last === '\\' ? controlOf(this.#next()) : last;
+    if (to < from) throw new SyntaxError('a pattern has a class whose range runs backwards');
+    return (char) => char >= from && char <= to;
+  }
+
+  #fold(test: Test): Test {
+    return this.#isCaseBlind ? (char) => test(char.toLowerCase()) || test(char.toUpperCase()) : test;
+  }
+
+  #peek(): string | undefined {
+    return this.#source[this.#at];
+  }
+
+  #next(): string {
+    const char = this.#source[this.#at++];
+    if (char === undefined) throw new SyntaxError('a pattern ends too early');
+    return char;
+  }
+
+  #eat(char: string): boolean {
+    if (this.#source[this.#at] !== char) return false;
+    this.#at++;
+    return true;
+  }
+}
+
+function either(left: Piece, right: Piece): Piece {
+  return (out) => {
+    const split = push(out, { op: 'split', a: 0, b: 0 });
+    split.a = out.length;
+    left(out);
+    const jump = push(out, { op: 'jump', to: 0 });
+    split.b = out.length;
+    right(out);
+    jump.to = out.length;
+  };
+}
+
+function repeat(piece: Piece, min: number, max: number): Piece {
+  return (out) => {
+    for (let i = 0; i < min; i++) piece(out);
+    if (max === Infinity) {
+      const split = push(out, { op: 'split', a: 0, b: 0 });
+      const start = out.length - 1;
+      split.a = out.length;
+      piece(out);
+      push(out, { op: 'jump', to: start });
+      split.b = out.length;
+      return;
+    }
+    for (let i = min; i < max; i++) {
+      const split = push(out, { op: 'split', a: 0, b: 0 });
+      split.a = out.length;
+      piece(out);
+      split.b = out.length;
+    }
+  };
+}
+
+function charPiece(test: Test): Piece {
+  return (out) => void push(out, { op: 'char', test });
+}
+
+function anchorPiece(anchor: Anchor): Piece {
+  return (out) => void push(out, { op: 'anchor', anchor });
+}
+
+function push<T extends Instruction>(out: Instruction[], instruction: T): T {
+  if (out.length >= PROGRAM_MAX) throw new SyntaxError('a pattern is too large');
+  out.push(instruction);
+  return instruction;
+}
+
+function escapedTest(letter: string): Test {
+  switch (letter) {
+    case 'd':
+      return isDigit;
+    case 'D':
+      return (char) => !isDigit(char);
+    case 'w':
+      return isWord;
+    case 'W':
+      return (char) => !isWord(char);
+    case 's':
+      return isSpace;
+    case 'S':
+      return (char) => !isSpace(char);
+    default: {
+      const wanted = controlOf(letter);
+      return (char) => char === wanted;
+    }
+  }
+}
+
+/** \n, \t and the like; punctuation stands for itself; other letters mean nothing and are refused, as they may mean something elsewhere. */
+function controlOf(letter: string): string {
+  const controls: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', f: '\f', v: '\v' };
+  if (/[a-z0-9]/i.test(letter)) {
+    const control = Object.hasOwn(controls, letter) ? controls[letter] : undefined;
+    if (control === undefined) throw new SyntaxError(`a pattern has the unknown escape \\${letter}`);
+    return control;
+  }
+  return letter;
+}
+
+function isDigit(char: string): boolean {
+  return char >= '0' && char <= '9';
+}
+
+function isWord(char: string): boolean {
+  return (char >= 'a' && char <= 'z') || (char >= 'A' && char <= 'Z') || isDigit(char) || char === '_';
+}
+
+function isSpace(char: string): boolean {
+  return char === ' ' || (char >= '\t' && char <= '\r');
+}
+
+/** All threads step together over the text; a thread is a program position, at most one per position. */
+function run(program: readonly Instruction[], text: string, spend: Spend): boolean {
+  const seen = new Int32Array(program.length).fill(-1);
+  let current: number[] = [];
+  for (let at = 0; at <= text.length; at++) {
+    // The match may start anywhere.
+    follow(program, 0, at, text, seen, current);
+    spend(1 + (current.length >> 3));
+    const next: number[] = [];
+    const char = text[at];
+    for (const position of current) {
+      const instruction = program[position] as Instruction;
+      if (instruction.op === 'match') return true;
+      if (char !== undefined && instruction.op === 'char' && instruction.test(char)) {
+        follow(program, position + 1, at + 1, text, seen, next);
+      }
+    }
+    current = next;
+  }
+  return false;
+}
+
+/** Adds to `threads` what can be reached from `start` without reading a character. */
+function follow(program: readonly Instruction[], start: number, at: number, text: string, seen: Int32Array, threads: number[]): void {
+  const stack = [start];
+  for (let position = stack.pop(); position !== undefined; position = stack.pop()) {
+    if (seen[position] === at) continue;
+    seen[position] = at;
+    const instruction = program[position] as Instruction;
+    if (instruction.op === 'jump') stack.push(instruction.to);
+    else if (instruction.op === 'split') stack.push(instruction.b, instruction.a);
+    else if (instruction.op === 'anchor') {
+      if (holds(instruction.anchor, at, text)) stack.push(position + 1);
+    } else threads.push(position);
+  }
+}
+
+function holds(anchor: Anchor, at: number, text: string): boolean {
+  if (anchor === 'start') return at === 0;
+  if (anchor === 'end') return at === text.length;
+  const isEdge = isWord(text[at - 1] ?? ' ') !== isWord(text[at] ?? ' ');
+  return anchor === 'word' ? isEdge : !isEdge;
+}
