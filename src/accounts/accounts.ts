@@ -1,0 +1,54 @@
+/**
+ * Who may do what: accounts, their API keys, domains with DKIM keys, and SMTP logins. The doors authenticate here; the command line and
+ * the API administer here. Everything is in the store, so several processes (a server and the command line) see the same; what is cached is
+ * cached for two seconds at most.
+ */
+import { systemClock } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
+import { AppError } from '#model/errors.ts';
+import type { Account, AccountStore } from '#store/store.ts';
+import { createApiKeys } from './api-keys.ts';
+import type { ApiKeys } from './api-keys.ts';
+import { createDkimKeys } from './dkim-keys.ts';
+import type { DkimKeys, DkimOptions } from './dkim-keys.ts';
+import { createDomains } from './domains.ts';
+import type { DomainOptions, Domains } from './domains.ts';
+import type { InstanceSecret } from './instance-secret.ts';
+import { createLogins } from './logins.ts';
+import type { Logins } from './logins.ts';
+
+const NAME_MAX = 100;
+
+export interface AccountsOptions extends DomainOptions {
+  readonly store: AccountStore;
+  readonly secret: InstanceSecret;
+  readonly dkim: DkimOptions;
+  readonly clock?: Clock;
+}
+
+export interface Accounts extends ApiKeys, Domains, Logins, Pick<DkimKeys, 'signingKeys'> {
+  /** Throws AppError 'already-exists' when an account has this name. */
+  createAccount(name: string): Promise<Account>;
+  listAccounts(): Promise<Account[]>;
+}
+
+export function createAccounts(options: AccountsOptions): Accounts {
+  const { store, secret, dkim, clock = systemClock } = options;
+  const keys = createDkimKeys(store, secret, dkim, clock);
+  return {
+    ...createApiKeys(store, clock),
+    ...createDomains(store, keys, options, clock),
+    ...createLogins(store, clock),
+    signingKeys: keys.signingKeys,
+    async createAccount(given) {
+      const name = given.trim();
+      if (name === '' || name.length > NAME_MAX || /\p{Cc}/u.test(name)) {
+        throw new AppError('bad-parameter', { reason: `An account's name has 1 to ${NAME_MAX} characters, without control characters` });
+      }
+      if ((await store.listAccounts()).some((account) => account.name === name))
+        throw new AppError('already-exists', { what: `Account ${name}` });
+      return store.createAccount(name, clock.nowMs());
+    },
+    listAccounts: () => store.listAccounts(),
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * The records that a domain's owner publishes, exactly as they must stand in DNS, and whether what stands there will do. Pure: the
+ * look-up is the caller's.
+ */
+import type { DkimKey, Domain } from '#store/store.ts';
+
+export interface DnsRecord {
+  readonly purpose: 'dkim' | 'spf' | 'dmarc';
+  readonly type: 'TXT';
+  /** Full name, without a dot at the end. */
+  readonly name: string;
+  readonly value: string;
+  /** The value in strings of at most 255 octets, as the DNS carries it (RFC 1035 §3.3.14). */
+  readonly strings: readonly string[];
+  /** A line for a zone file. */
+  readonly zoneLine: string;
+  /** A domain is verified only with it. */
+  readonly isRequired: boolean;
+  readonly advice: string;
+}
+
+/** Where mail leaves from, for SPF. */
+export interface Sending {
+  readonly hostname: string;
+  readonly addresses: readonly string[];
+}
+
+export type RecordState = 'ok' | 'missing' | 'different' | 'unknown';
+
+export interface RecordCheck {
+  readonly record: DnsRecord;
+  readonly state: RecordState;
+  readonly found: readonly string[];
+  /** In words, what is wrong. */
+  readonly trouble?: string;
+}
+
+export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sending): DnsRecord[] {
+  return [
+    ...keys.map((key) => dkimRecord(domain, key)),
+    record(
+      'spf',
+      domain.name,
+      spfValue(sending),
+      false,
+      'If the domain has an SPF record already, add the part between v=spf1 and ~all to it: there may be only one.',
+    ),
+    record(
+      'dmarc',
+      `_dmarc.${domain.name}`,
+      'v=DMARC1; p=none',
+      false,
+      'Asks receivers to compare From with the signature. Begin with p=none; go on to quarantine or reject when all mail of the domain is signed.',
+    ),
+  ];
+}
+
+function dkimRecord(domain: Domain, key: DkimKey): DnsRecord {
+  const advice =
+    key.state === 'signing' ? 'Signs the mail of this domain.' : 'Part of a rotation: keep it in DNS until it is no longer listed here.';
+  // An Ed25519 signature is the second one: without its record a receiver uses the other (RFC 8463 §3).
+  return record(
+    'dkim',
+    `${key.selector}._domainkey.${domain.name}`,
+    `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`,
+    key.algorithm === 'rsa' && key.state === 'signing',
+    advice,
+  );
+}
+
+function spfValue({ hostname, addresses }: Sending): string {
+  const terms =
+    addresses.length > 0 ? addresses.map((address) => `${address.includes(':') ? 'ip6' : 'ip4'}:${address}`) : [`a:${hostname}`];
+  return `v=spf1 ${terms.join(' ')} ~all`;
+}
+
+function record(purpose: DnsRecord['purpose'], name: string, value: string, isRequired: boolean, advice: string): DnsRecord {
+  const strings = value.match(/.{1,255}/gs) ?? [];
+  const quoted = strings.map((part) => `"${part.replace(/["\\]/g, '\\$&')}"`).join(' ');
+  return {
+    purpose,
+    type: 'TXT',
+    name,
+    value,
+    strings,
+    zoneLine: `${name}. IN TXT ${strings.length > 1 ? `( ${quoted} )` : quoted}`,
+    isRequired,
+    advice,
+  };
+}
+
+/** `found`: the TXT values under the record's name; undefined: the look-up gave no answer. */
+export function checkRecord(wanted: DnsRecord, found: readonly string[] | undefined): RecordCheck {
+  if (found === undefined) return { record: wanted, state: 'unknown', found: [], trouble: 'DNS gave no answer; try again' };
+  if (wanted.purpose === 'dkim') return checkDkim(wanted, found);
+  const mark = wanted.purpose === 'spf' ? /^v=spf1(?: |$)/i : /^v=DMARC1(?: *;|$)/i;
+  const marked = found.filter((value) => mark.test(value));
+  const [only] = marked;
+  if (only === undefined) return { record: wanted, state: 'missing', found: [], trouble: 'no such record' };
+  if (marked.length > 1)
+    return { record: wanted, state: 'different', found: marked, trouble: 'there is more than one; receivers then ignore them all' };
+  if (wanted.purpose === 'dmarc') return { record: wanted, state: 'ok', found: marked };
+  const terms = new Set(only.toLowerCase().split(/ +/));
+  const absent = wanted.value
+    .split(' ')
+    .slice(1, -1)
+    .filter((term) => !terms.has(term) && !terms.has(`+${term}`));
+  if (absent.length === 0) return { record: wanted, state: 'ok', found: marked };
+  return { record: wanted, state: 'different', found: marked, trouble: `it does not name ${absent.join(' ')} (an include: may do so)` };
+}
+
+function checkDkim(wanted: DnsRecord, found: readonly string[]): RecordCheck {
+  const records = found.filter((value) => /(?:^|;)\s*p\s*=/i.test(value));
+  const [only] = records;
+  if (only === undefined) return { record: wanted, state: 'missing', found, trouble: 'no such record' };
+  if (records.length > 1)
+    return { record: wanted, state: 'different', found: records, trouble: 'there is more than one; receivers may take either' };
+  const [have, want] = [tags(only), tags(wanted.value)];
+  if (have.get('p') !== want.get('p')) return { record: wanted, state: 'different', found: records, trouble: 'it holds another key' };
+  if ((have.get('k') ?? 'rsa') !== want.get('k'))
+    return { record: wanted, state: 'different', found: records, trouble: 'its k= names another kind of key' };
+  return { record: wanted, state: 'ok', found: records };
+}
+
+/** RFC 6376 §3.2: tag=value pairs; white space inside a value of p= is of no meaning. */
+function tags(value: string): ReadonlyMap<string, string> {
+  const pairs = value.slice(0, 4096).split(';');
+  return new Map(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      return [pair.slice(0, Math.max(at, 0)).trim(), pair.slice(at + 1).replace(/\s+/g, '')] as const;
+    }),
+  );
+}
