@@ -242,6 +242,8 @@ export interface Settlement {
   readonly event: { readonly kind: EventKind; readonly detail: EventDetail };
   readonly suppression?: Suppression;
   readonly counters: readonly CounterKey[];
+  /** A delivery status notification to the submitter, accepted in the same commit; it is told as the event `notified`. */
+  readonly notification?: { readonly action: NonNullable<EventDetail['dsn']>['action']; readonly message: AcceptMessage };
 }
 
 export interface Release {

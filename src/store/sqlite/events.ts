@@ -28,7 +28,11 @@ export function eventTables(db: Database): Synchronous<EventStore> {
     return {
       message,
       recipients: db
-        .all(`SELECT ${RECIPIENT_COLUMNS} FROM recipient r WHERE r.message = ? ORDER BY r.id LIMIT ?`, message.id, recipientsMax)
+        .all(
+          `SELECT ${RECIPIENT_COLUMNS}, b.look_ms AS b_look, b.wait AS b_wait FROM recipient r LEFT JOIN bucket b ON b.id = r.bucket WHERE r.message = ? ORDER BY r.id LIMIT ?`,
+          message.id,
+          recipientsMax,
+        )
         .map(recipientOf),
       events: db
         .all(`SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = ? ORDER BY e.at_us, e.id LIMIT ?`, message.id, EVENTS_PER_MESSAGE_MAX)

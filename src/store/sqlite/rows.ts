@@ -51,6 +51,12 @@ export function extraJson(extra: Extra): string | null {
 export function recipientOf(row: Row): StoredRecipient {
   const address = String(row['r_address']);
   const extra = row['r_extra'] === null ? undefined : (JSON.parse(String(row['r_extra'])) as Extra);
+  // A bucket that is parked knows better than its recipients when they are looked at next, and why not before.
+  const isParked =
+    row['r_state'] === STATE_QUEUED &&
+    row['b_wait'] !== undefined &&
+    row['b_wait'] !== 'due' &&
+    Number(row['b_look']) > Number(row['r_due']);
   return {
     id: Number(row['r_id']),
     message: Number(row['r_message']),
@@ -58,8 +64,8 @@ export function recipientOf(row: Row): StoredRecipient {
     domain: address.slice(address.lastIndexOf('@') + 1),
     state: STATES[Number(row['r_state'])] as RecipientState,
     ending: row['r_ending'] === null ? undefined : (String(row['r_ending']) as Ending),
-    dueAtMs: Number(row['r_due']),
-    wait: String(row['r_wait']) as WaitReason,
+    dueAtMs: Number(isParked ? row['b_look'] : row['r_due']),
+    wait: String(isParked ? row['b_wait'] : row['r_wait']) as WaitReason,
     attempts: Number(row['r_attempts']),
     epoch: Number(row['r_epoch']),
     possibleDuplicate: row['r_dup'] === 1,

@@ -123,7 +123,22 @@ export class MailWriter {
     );
     if (settlement.suppression !== undefined) putSuppression(db, settlement.domainId, settlement.suppression);
     for (const counter of settlement.counters) this.#count(counter, settlement.atMs, 1);
+    if (settlement.notification !== undefined) this.#notify(settlement, settlement.notification);
     return true;
+  }
+
+  #notify(settlement: Settlement, { action, message }: NonNullable<Settlement['notification']>): void {
+    const accepted = this.accept(message);
+    if (accepted.kind !== 'accepted') return;
+    this.#insertEvent(
+      EVENT_KINDS.notified,
+      Math.round(settlement.atMs * 1000),
+      settlement.accountId,
+      settlement.domainId,
+      settlement.message,
+      settlement.recipient,
+      JSON.stringify({ dsn: { action, message: accepted.id } }),
+    );
   }
 
   release(release: Release): boolean {

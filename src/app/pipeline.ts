@@ -1,0 +1,150 @@
+/**
+ * The way of a recipient through this node, steps 4 to 10 of a message's walk (ARCHITECTURE.md): accepted or claimed → settled at once, or routed → lane →
+ * composed, signed and tried → settled. Every recipient that enters `memory` leaves it by the settler, with an outcome or with a reason to wait (P3, P6).
+ */
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { LaneItem, LaneReport } from '#lanes/lane.ts';
+import { Lanes, type LanesOptions } from '#lanes/lanes.ts';
+import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
+import type { EgressSource } from '#model/egress.ts';
+import type { Outcome } from '#model/outcome.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import { Claimer, type Room } from '#queue/claimer.ts';
+import { Memory } from '#queue/memory.ts';
+import type { RetryPlan } from '#queue/retry.ts';
+import { settledAttempt, settledWithoutAttempt } from '#queue/settlement.ts';
+import { Settler } from '#queue/settler.ts';
+import { type WorkItem, workItem } from '#queue/work-item.ts';
+import type { Claimed, Settlement, Store } from '#store/store.ts';
+
+export interface PipelineOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly findRoute: FindRoute;
+  readonly connect: Connect;
+  readonly retry: RetryPlan;
+  readonly readyRecipients: number;
+  readonly readyBytes: number;
+  readonly laneLimits: LanesOptions<LaneItem>['limits'];
+  /** The source an item leaves from; undefined: none serves it now. */
+  sourceFor(item: WorkItem): EgressSource | undefined;
+  /** The transaction for items that share one; `content` loads the MIME. */
+  job(items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob;
+  /** What else follows from a settlement in the same commit: a notification to the submitter. */
+  follow(item: WorkItem, settlement: Settlement): Promise<Settlement['notification']>;
+}
+
+/** Room for a domain whose lane is not known yet. */
+const UNKNOWN_LANE_ROOM = 200;
+const POLL_MS = 1000;
+const DAY_MS = 86_400_000;
+
+export function createPipeline(options: PipelineOptions) {
+  const { store, clock, log } = options;
+  const memory = new Memory({
+    recipientsMax: options.readyRecipients,
+    contentBytesMax: options.readyBytes,
+    load: (contentId) => store.mail.content(contentId),
+  });
+  const stop = new AbortController();
+  const settler = new Settler({ mail: store.mail, log, settled: () => undefined });
+  const claimer = new Claimer({
+    mail: store.mail,
+    clock,
+    log,
+    pollMs: POLL_MS,
+    memoryRoom: () => memory.room,
+    roomFor,
+    take: (claimed) => claimed.forEach(takeClaimed),
+  });
+  const lanes = new Lanes<WorkItem>({
+    clock,
+    lanesMax: options.readyRecipients,
+    domainsMax: options.readyRecipients,
+    limits: options.laneLimits,
+    deps: ({ route, source }) => ({
+      clock,
+      connect: (demand, signal) => options.connect(route, sources.get(source) as EgressSource, demand, signal),
+      job: (items) => options.job(items, () => contentOf(items[0] as WorkItem)),
+      settled: (items, outcomes) => items.forEach((item, position) => settleAttempt(item, outcomes[position] as Outcome)),
+      returned: (items, wait, dueAtMs) => items.forEach((item) => giveBack(item, wait, dueAtMs)),
+      hasRoom: () => claimer.ring(),
+    }),
+  });
+  const sources = new Map<string, EgressSource>();
+
+  function roomFor(domain: string): Room {
+    const lane = lanes.ofDomain(domain);
+    if (lane === undefined)
+      return { room: Math.min(UNKNOWN_LANE_ROOM, memory.room), wait: 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+    const { reason, untilMs } = lane.wait;
+    return { room: Math.min(lane.room, memory.room), wait: reason, untilMs };
+  }
+
+  function enter(item: WorkItem): void {
+    memory.enter();
+    dispatch(item).catch((error: unknown) => {
+      log.error(
+        { recipient: item.recipient.id, error: error instanceof Error ? error.stack : String(error) },
+        'an attempt met a bug of ours',
+      );
+      giveBack(item, 'our-fault', clock.nowMs() + 60_000);
+    });
+  }
+
+  async function dispatch(item: WorkItem): Promise<void> {
+    const settlement = settledWithoutAttempt(item, clock.nowMs());
+    if (settlement !== undefined) return settle(item, settlement);
+    const source = options.sourceFor(item);
+    if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);
+    const found = await options.findRoute(item.recipient.domain, stop.signal);
+    if (stop.signal.aborted) return giveBack(item, 'draining', clock.nowMs());
+    if (found.kind === 'failed') return settleAttempt(item, found.outcome);
+    sources.set(source.name, source);
+    const lane = lanes.of(item.recipient.domain, found.route, source.name);
+    item.wait = lane.wait.reason;
+    lane.put(item);
+  }
+
+  async function contentOf(item: WorkItem): Promise<Buffer> {
+    const content = await memory.content(item.message.contentId);
+    if (content === undefined) throw new Error(`message ${item.message.id} has no content`);
+    return content;
+  }
+
+  function settleAttempt(item: WorkItem, outcome: Outcome): void {
+    settle(item, settledAttempt(item, outcome, options.retry, clock.nowMs()));
+  }
+
+  function settle(item: WorkItem, settlement: Settlement): void {
+    if (settlement.event.kind === 'delivered' && item.message.info.method === 'HTTP') return leave(item, () => settler.settle(settlement));
+    options.follow(item, settlement).then(
+      (follow) => leave(item, () => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
+      (error: unknown) => {
+        log.error({ recipient: item.recipient.id, error: String(error) }, 'a notification could not be written');
+        leave(item, () => settler.settle(settlement));
+      },
+    );
+  }
+
+  function giveBack(item: WorkItem, wait: WaitReason, dueAtMs: number): void {
+    leave(item, () => settler.release({ recipient: item.recipient.id, epoch: item.recipient.epoch, dueAtMs, wait }));
+  }
+
+  function leave(item: WorkItem, write: () => void): void {
+    const wasFull = memory.room === 0;
+    memory.leave();
+    write();
+    if (wasFull) claimer.ring();
+  }
+
+  function takeClaimed({ message, recipients }: Claimed): void {
+    for (const { suppressed, ...recipient } of recipients) enter(workItem(message, recipient, suppressed, clock.nowMs()));
+  }
+
+  return { memory, lanes, claimer, settler, stop, roomFor, enter, report: (): LaneReport[] => lanes.report() };
+}
+
+export type Pipeline = ReturnType<typeof createPipeline>;

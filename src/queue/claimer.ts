@@ -1,0 +1,128 @@
+/**
+ * Brings due mail from disk into the lanes: asks the store which buckets are due, asks the lanes how much each may take, and claims just that.
+ * A bucket whose lane has no room is parked with the reason, so that the next look passes it by. Looks happen when a bell rings (room in a lane, new mail)
+ * and at the latest when the next bucket is due or after `pollMs`: bells are hints, polling is the truth.
+ */
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import type { Bucket, Claimed, MailStore } from '#store/store.ts';
+
+export interface Room {
+  /** Recipients that may be claimed for the domain now. */
+  readonly room: number;
+  /** When there is none: why, and when to look again (epoch ms). */
+  readonly wait: WaitReason;
+  readonly untilMs: number;
+}
+
+export interface ClaimerOptions {
+  readonly mail: MailStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pollMs: number;
+  /** Room of the lane that serves a domain, and of this node's memory. */
+  roomFor(domain: string): Room;
+  /** Recipients that memory has room for. */
+  memoryRoom(): number;
+  take(claimed: readonly Claimed[]): void;
+}
+
+const BUCKETS_PER_LOOK = 256;
+/** So that many small domains share a look, and one large one does not fill memory. */
+const ROOM_PER_BUCKET_MAX = 500;
+/** A bell that rings all the time must not make a look each time. */
+const LOOK_GAP_MS = 5;
+
+export class Claimer {
+  readonly #options: ClaimerOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+  #isRung = false;
+  #isStopped = false;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(options: ClaimerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.ring();
+  }
+
+  /** Something may be due, or there is room again. */
+  ring(): void {
+    if (this.#isStopped) return;
+    this.#isRung = true;
+    if (!this.#isLooking) this.#schedule(LOOK_GAP_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#run();
+    }, delayMs);
+  }
+
+  async #run(): Promise<void> {
+    this.#isLooking = true;
+    this.#isRung = false;
+    let delayMs = this.#options.pollMs;
+    try {
+      delayMs = await this.#look();
+    } catch (error) {
+      this.#options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'due mail cannot be claimed at the moment');
+    } finally {
+      this.#isLooking = false;
+    }
+    this.#schedule(this.#isRung ? LOOK_GAP_MS : delayMs);
+  }
+
+  /** One look; milliseconds until the next one without a bell. */
+  async #look(): Promise<number> {
+    const { mail, clock, pollMs } = this.#options;
+    let memory = this.#options.memoryRoom();
+    if (memory <= 0) return pollMs;
+    const buckets = await mail.dueBuckets(clock.nowMs(), BUCKETS_PER_LOOK);
+    const { requests, parked } = this.#plan(buckets, memory);
+    await Promise.all(parked.map(({ bucket, wait, untilMs }) => mail.parkBucket(bucket, untilMs, wait)));
+    if (requests.length > 0) {
+      const claimed = await mail.claim(requests, clock.nowMs());
+      for (const { recipients } of claimed) memory -= recipients.length;
+      this.#options.take(claimed);
+    }
+    if (buckets.length === BUCKETS_PER_LOOK && memory > 0) return 0;
+    const nextMs = await mail.nextDueAtMs();
+    return nextMs === undefined ? pollMs : Math.min(pollMs, Math.max(LOOK_GAP_MS, nextMs - clock.nowMs()));
+  }
+
+  /** Shares the room of each lane between the accounts that wait for it, and memory between all. */
+  #plan(buckets: readonly Bucket[], memory: number) {
+    const requests: { bucket: number; room: number }[] = [];
+    const parked: { bucket: number; wait: WaitReason; untilMs: number }[] = [];
+    const byDomain = Map.groupBy(buckets, (bucket) => bucket.domain);
+    let left = memory;
+    for (const [domain, waiting] of byDomain) {
+      const { room, wait, untilMs } = this.#options.roomFor(domain);
+      let laneLeft = Math.min(room, left);
+      for (const [position, bucket] of waiting.entries()) {
+        const share = Math.min(ROOM_PER_BUCKET_MAX, Math.ceil(laneLeft / (waiting.length - position)));
+        if (share > 0) {
+          requests.push({ bucket: bucket.id, room: share });
+          laneLeft -= share;
+          left -= share;
+        } else if (room <= 0) {
+          parked.push({ bucket: bucket.id, wait, untilMs: Math.max(untilMs, this.#options.clock.nowMs() + LOOK_GAP_MS) });
+        }
+      }
+    }
+    return { requests, parked };
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What of the queue is in this node's memory: how many recipients, and the contents they need. Both bounded (P8); the rest waits on disk.
+ * Recipients of one content share it; a content that had to go is read again when its turn comes.
+ */
+import { BoundedCache } from '#base/bounded-cache.ts';
+
+export interface MemoryOptions {
+  readonly recipientsMax: number;
+  readonly contentBytesMax: number;
+  load(contentId: number): Promise<Uint8Array | undefined>;
+}
+
+export class Memory {
+  readonly #options: MemoryOptions;
+  readonly #contents: BoundedCache<number, Buffer>;
+  readonly #loading = new Map<number, Promise<Buffer | undefined>>();
+  #recipients = 0;
+
+  constructor(options: MemoryOptions) {
+    this.#options = options;
+    this.#contents = new BoundedCache({ max: options.contentBytesMax, weigh: (content) => content.byteLength });
+  }
+
+  get recipients(): number {
+    return this.#recipients;
+  }
+
+  /** Recipients that may still be taken in. */
+  get room(): number {
+    return Math.max(0, this.#options.recipientsMax - this.#recipients);
+  }
+
+  enter(): void {
+    this.#recipients++;
+  }
+
+  leave(): void {
+    this.#recipients--;
+  }
+
+  keep(contentId: number, content: Uint8Array): void {
+    this.#contents.set(contentId, asBuffer(content), 0);
+  }
+
+  forget(contentId: number): void {
+    this.#contents.delete(contentId);
+  }
+
+  /** From memory, or from the store, once for all who ask meanwhile. Undefined: it is gone. */
+  async content(contentId: number): Promise<Buffer | undefined> {
+    const kept = this.#contents.get(contentId, 0);
+    if (kept !== undefined) return kept;
+    let loading = this.#loading.get(contentId);
+    if (loading === undefined) {
+      loading = this.#options
+        .load(contentId)
+        .then((content) => {
+          if (content === undefined) return undefined;
+          this.keep(contentId, content);
+          return asBuffer(content);
+        })
+        .finally(() => this.#loading.delete(contentId));
+      this.#loading.set(contentId, loading);
+    }
+    return loading;
+  }
+}
+
+function asBuffer(content: Uint8Array): Buffer {
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+}

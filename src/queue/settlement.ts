@@ -1,0 +1,127 @@
+/**
+ * An outcome becomes what the store writes in one commit (P7): the recipient's new state, the event with its attempt, the suppression, the counters.
+ * Pure. What is not understood was made `deferred` before it came here (P5).
+ */
+import type { EventDetail, EventKind } from '#model/event.ts';
+import type { Ending } from '#model/message.ts';
+import type { Outcome } from '#model/outcome.ts';
+import type { CounterKey, Settlement, SuppressionKind } from '#store/store.ts';
+import { nextAttempt, type RetryPlan } from './retry.ts';
+import { waitsOf, type WorkItem } from './work-item.ts';
+
+export const SUPPRESSED: Readonly<
+  Record<SuppressionKind, { readonly code: number; readonly text: string; readonly reason: NonNullable<EventDetail['reason']> }>
+> = {
+  bounce: { code: 605, text: 'Not delivering to previously bounced address', reason: 'suppress-bounce' },
+  unsubscribe: { code: 606, text: 'Not delivering to unsubscribed address', reason: 'suppress-unsubscribe' },
+  complaint: { code: 607, text: 'Not delivering to a user who marked your messages as spam', reason: 'suppress-complaint' },
+};
+
+/** Settles what never reaches a lane: suppressed addresses, test mode, mail that is too old. Undefined: it is to be delivered. */
+export function settledWithoutAttempt(item: WorkItem, nowMs: number): Settlement | undefined {
+  if (item.suppressed !== undefined) {
+    const { code, text, reason } = SUPPRESSED[item.suppressed];
+    return settlement(item, nowMs, {
+      attempts: item.recipient.attempts,
+      ending: 'suppressed',
+      kind: 'failed',
+      detail: { code, text, reason, bounceClass: 'suppressed' },
+    });
+  }
+  if (item.message.info.options.testMode) {
+    return settlement(item, nowMs, {
+      attempts: 1,
+      ending: 'delivered',
+      kind: 'delivered',
+      detail: { code: 650, text: 'Test mode: not sent', testMode: true },
+    });
+  }
+  if (nowMs >= item.message.expiresAtMs && (item.recipient.attempts > 0 || item.recipient.dueAtMs < item.message.expiresAtMs)) {
+    return settlement(item, nowMs, { attempts: item.recipient.attempts, ending: 'expired', kind: 'failed', detail: TOO_OLD });
+  }
+  return undefined;
+}
+
+const TOO_OLD: EventDetail = { code: 602, text: 'Too old', reason: 'old', bounceClass: 'expired' };
+
+/** Settles an attempt. */
+export function settledAttempt(item: WorkItem, outcome: Outcome, plan: RetryPlan, nowMs: number): Settlement {
+  const { recipient, message } = item;
+  const attempts = recipient.attempts + 1;
+  const repeated = recipient.possibleDuplicate ? ({ possibleDuplicate: true } as const) : undefined;
+  const attempt = { ...outcome.attempt, number: attempts, waits: waitsOf(item, outcome.attempt.startedMs), ...repeated };
+  const detail: EventDetail = {
+    code: outcome.code,
+    enhanced: outcome.enhanced,
+    text: outcome.text,
+    bounceClass: outcome.bounceClass,
+    attempt,
+    ...repeated,
+  };
+  if (outcome.disposition === 'delivered') return settlement(item, nowMs, { attempts, ending: 'delivered', kind: 'delivered', detail });
+  if (outcome.disposition === 'failed') {
+    const suppression =
+      outcome.suppress === true
+        ? { kind: 'bounce' as const, address: recipient.address, code: outcome.code, error: outcome.text, createdMs: nowMs }
+        : undefined;
+    return {
+      ...settlement(item, nowMs, { attempts, ending: 'failed', kind: 'failed', detail: { ...detail, reason: reasonOf(outcome) } }),
+      suppression,
+    };
+  }
+  const retry = nextAttempt(plan, attempts, outcome, nowMs, message.expiresAtMs);
+  if (retry === undefined)
+    return settlement(item, nowMs, {
+      attempts,
+      ending: 'expired',
+      kind: 'failed',
+      detail: { ...detail, ...TOO_OLD, text: `Too old: ${outcome.text}` },
+    });
+  return {
+    ...settlement(item, nowMs, {
+      attempts,
+      kind: 'deferred',
+      detail: { ...detail, reason: reasonOf(outcome), nextAtMs: retry.atMs, wait: retry.wait },
+    }),
+    dueAtMs: retry.atMs,
+    wait: retry.wait,
+    // The remote may have taken it: whatever comes next may be a repeat (P4).
+    possibleDuplicate: recipient.possibleDuplicate || outcome.unclear === true,
+  };
+}
+
+function reasonOf(outcome: Outcome): EventDetail['reason'] {
+  if (outcome.bounceClass === 'greylisted') return 'greylisted';
+  if (outcome.bounceClass === 'spam-reputation' || outcome.bounceClass === 'spam-content') return 'espblock';
+  return outcome.disposition === 'failed' && outcome.suppress === true ? 'bounce' : 'generic';
+}
+
+interface Settled {
+  readonly attempts: number;
+  readonly ending?: Ending;
+  readonly kind: EventKind;
+  readonly detail: EventDetail;
+}
+
+function settlement(item: WorkItem, nowMs: number, settled: Settled): Settlement {
+  const { message, recipient } = item;
+  return {
+    recipient: recipient.id,
+    epoch: recipient.epoch,
+    accountId: message.accountId,
+    domainId: message.domainId,
+    message: message.id,
+    atMs: nowMs,
+    attempts: settled.attempts,
+    ending: settled.ending,
+    possibleDuplicate: recipient.possibleDuplicate,
+    event: { kind: settled.kind, detail: settled.detail },
+    counters: countersOf(message.accountId, message.domainId, settled.kind, message.info.options.tags),
+  };
+}
+
+/** One counter for the fact, one for each of its tags. */
+export function countersOf(accountId: number, domainId: number, kind: EventKind, tags: readonly string[]): CounterKey[] {
+  const all: CounterKey = { accountId, domainId, kind, provider: '', tag: '' };
+  return tags.length === 0 ? [all] : [all, ...tags.map((tag) => ({ ...all, tag }))];
+}

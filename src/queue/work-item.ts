@@ -1,0 +1,60 @@
+/** One leased recipient on its way through this node's memory: what the lanes carry. */
+import type { TlsDemand } from '#model/egress.ts';
+import type { Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { Wait, WaitReason } from '#model/wait-reason.ts';
+import type { SuppressionKind } from '#store/store.ts';
+
+export interface WorkItem {
+  readonly message: StoredMessage;
+  readonly recipient: StoredRecipient;
+  readonly suppressed: SuppressionKind | undefined;
+  readonly accountId: number;
+  readonly priority: Priority;
+  readonly groupKey: number;
+  readonly tls: TlsDemand;
+  /** Since when it is in memory (epoch ms), and why it is not being tried yet. */
+  readonly sinceMs: number;
+  wait: WaitReason;
+}
+
+export function workItem(
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  suppressed: SuppressionKind | undefined,
+  nowMs: number,
+): WorkItem {
+  const { options } = message.info;
+  return {
+    message,
+    recipient,
+    suppressed,
+    accountId: message.accountId,
+    priority: message.priority,
+    // Recipients of one content share a transaction only where nothing differs between them: not in a batch, not when one may be a repeat.
+    groupKey: message.info.batchId === undefined && !recipient.possibleDuplicate ? message.id : 0,
+    tls: options.requireTls === true ? (options.skipVerification === true ? 'require' : 'require-verified') : 'opportunistic',
+    sinceMs: nowMs,
+    wait: 'due',
+  };
+}
+
+/** What it waited for until now: on disk since it was due (or accepted), then in memory. Stretches under 50 ms are not worth telling. */
+export function waitsOf(item: WorkItem, nowMs: number): readonly Wait[] | undefined {
+  const waits: Wait[] = [];
+  const { recipient, message } = item;
+  const dueMs = Math.max(recipient.dueAtMs, message.createdMs);
+  if (recipient.attempts === 0 && recipient.dueAtMs - message.createdMs > TOLD_MS) {
+    waits.push({ reason: recipient.wait, fromMs: message.createdMs, untilMs: recipient.dueAtMs });
+  }
+  if (item.sinceMs - dueMs > TOLD_MS) {
+    waits.push({
+      reason: recipient.wait === 'scheduled' || recipient.wait === 'retry' ? 'due' : recipient.wait,
+      fromMs: dueMs,
+      untilMs: item.sinceMs,
+    });
+  }
+  if (nowMs - item.sinceMs > TOLD_MS) waits.push({ reason: item.wait, fromMs: item.sinceMs, untilMs: nowMs });
+  return waits.length === 0 ? undefined : waits;
+}
+
+const TOLD_MS = 50;
