@@ -119,21 +119,21 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function settle(item: WorkItem, settlement: Settlement): void {
-    if (settlement.event.kind === 'delivered' && item.message.info.method === 'HTTP') return leave(item, () => settler.settle(settlement));
+    if (settlement.event.kind === 'delivered' && item.message.info.method === 'HTTP') return leave(() => settler.settle(settlement));
     options.follow(item, settlement).then(
-      (follow) => leave(item, () => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
+      (follow) => leave(() => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
       (error: unknown) => {
         log.error({ recipient: item.recipient.id, error: String(error) }, 'a notification could not be written');
-        leave(item, () => settler.settle(settlement));
+        leave(() => settler.settle(settlement));
       },
     );
   }
 
   function giveBack(item: WorkItem, wait: WaitReason, dueAtMs: number): void {
-    leave(item, () => settler.release({ recipient: item.recipient.id, epoch: item.recipient.epoch, dueAtMs, wait }));
+    leave(() => settler.release({ recipient: item.recipient.id, epoch: item.recipient.epoch, dueAtMs, wait }));
   }
 
-  function leave(item: WorkItem, write: () => void): void {
+  function leave(write: () => void): void {
     const wasFull = memory.room === 0;
     memory.leave();
     write();

@@ -1,0 +1,122 @@
+/**
+ * Accepting a message (step 3 and 4 of its walk): one commit that holds all of it (P1, P2), and what is due now and finds room in its lane is leased
+ * in that same commit, so that delivery starts without a second question to the store.
+ */
+import type { Clock } from '#base/clock.ts';
+import { AppError } from '#model/errors.ts';
+import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import { type AcceptMessage, type AcceptRecipient, type AcceptResult, StoreError, type Store, type SuppressionKind } from '#store/store.ts';
+import type { Memory } from './memory.ts';
+import { countersOf } from './settlement.ts';
+import { type WorkItem, workItem } from './work-item.ts';
+
+export type Incoming = Omit<AcceptMessage, 'recipients' | 'counters'> & {
+  readonly recipients: readonly Omit<AcceptRecipient, 'isLeased'>[];
+};
+
+export interface IntakeOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly memory: Memory;
+  /** Recipients that may be taken for the domain now. */
+  roomFor(domain: string): number;
+  enter(item: WorkItem): void;
+  /** Something waits on disk. */
+  ring(): void;
+}
+
+export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult> {
+  const { store, clock, memory } = options;
+
+  return async (incoming) => {
+    if (store.health().isFull) throw new AppError('store-full');
+    const recipients = leaseWhatHasRoom(incoming);
+    const message: AcceptMessage = {
+      ...incoming,
+      recipients,
+      counters: countersOf(incoming.accountId, incoming.domainId, 'accepted', incoming.info.options.tags).map((key) => ({
+        ...key,
+        count: recipients.length,
+      })),
+    };
+    const result = await write(message);
+    if (result.kind === 'accepted') hand(message, result);
+    return result;
+  };
+
+  function leaseWhatHasRoom(incoming: Incoming): AcceptRecipient[] {
+    const isDue = incoming.dueAtMs <= clock.nowMs();
+    const taken = new Map<string, number>();
+    let memoryLeft = isDue ? memory.room : 0;
+    return incoming.recipients.map((recipient) => {
+      let isLeased = memoryLeft > 0;
+      if (isLeased) {
+        const before = taken.get(recipient.domain) ?? 0;
+        isLeased = options.roomFor(recipient.domain) > before;
+        if (isLeased) {
+          taken.set(recipient.domain, before + 1);
+          memoryLeft--;
+        }
+      }
+      return { ...recipient, isLeased };
+    });
+  }
+
+  async function write(message: AcceptMessage): Promise<AcceptResult> {
+    try {
+      return await store.mail.accept(message);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      throw new AppError(error.kind === 'full' ? 'store-full' : 'store-unavailable', {}, error);
+    }
+  }
+
+  function hand(message: AcceptMessage, result: AcceptResult & { readonly kind: 'accepted' }): void {
+    const suppressed = new Map<number, SuppressionKind>(result.suppressed);
+    const stored: StoredMessage = {
+      id: result.id,
+      accountId: message.accountId,
+      domainId: message.domainId,
+      domain: message.domain,
+      messageId: message.messageId,
+      sender: message.sender,
+      createdMs: message.createdMs,
+      expiresAtMs: message.expiresAtMs,
+      priority: message.priority,
+      contentId: result.contentId,
+      info: message.info,
+    };
+    const nowMs = clock.nowMs();
+    let leased = 0;
+    for (const [position, recipient] of message.recipients.entries()) {
+      if (!recipient.isLeased) continue;
+      if (leased++ === 0) memory.keep(result.contentId, message.content);
+      options.enter(workItem(stored, storedRecipient(message, result, recipient, position), suppressed.get(position), nowMs));
+    }
+    if (leased < message.recipients.length) options.ring();
+  }
+
+  function storedRecipient(
+    message: AcceptMessage,
+    result: AcceptResult & { readonly kind: 'accepted' },
+    recipient: AcceptRecipient,
+    position: number,
+  ): StoredRecipient {
+    return {
+      id: result.firstRecipient + position,
+      message: result.id,
+      address: recipient.address,
+      domain: recipient.domain,
+      name: recipient.name,
+      state: 'leased',
+      dueAtMs: message.dueAtMs,
+      wait: message.wait,
+      attempts: 0,
+      epoch: 1,
+      possibleDuplicate: false,
+      notify: recipient.notify,
+      orcpt: recipient.orcpt,
+      variables: recipient.variables,
+    };
+  }
+}
