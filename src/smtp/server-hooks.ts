@@ -98,7 +98,7 @@ export interface SessionHooks {
   onClose?(): void;
 }
 
-/** Makes the hooks of one connection, after PROXY protocol and before the TLS handshake of an implicit TLS listener. Must not throw. */
+/** Makes the hooks of one connection, when PROXY protocol and the handshake of an implicit TLS listener are done. Must not throw. */
 export type OpenSession = (session: SessionFacts) => SessionHooks;
 
 /** What EHLO offers. All are on unless switched off. STARTTLS follows from `secureContext`, AUTH from `onAuth`, SIZE's value from the limits. */

@@ -2,8 +2,12 @@
 import { strict as assert } from 'node:assert';
 
 export interface ServerLimits {
-  /** Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and more for extensions; AUTH may need 12288. Longer: 500 5.5.2, and then the connection is closed if it has no end. */
+  /** Octets of one command line. RFC 5321 §4.5.3.1.4 asks for 512, and more for extensions. Longer: 500 5.5.2; without an end in sight, the connection is closed. */
   readonly commandLineBytes: number;
+  /** The same for AUTH and its responses (RFC 4954 §4). Longer: 500 5.5.6. */
+  readonly authLineBytes: number;
+  /** AUTH commands that fail. More: 421 4.7.0. */
+  readonly authFailures: number;
   /** Octets of one line of a message without its CRLF; 0: any. Longer: 550 5.6.0 after the end of data. */
   readonly textLineBytes: number;
   /** Octets of a message as received. Longer: 552 5.3.4. */
@@ -47,7 +51,9 @@ export interface ServerLimits {
 const MINUTE_MS = 60_000;
 
 export const DEFAULT_LIMITS: ServerLimits = {
-  commandLineBytes: 12_288,
+  commandLineBytes: 2048,
+  authLineBytes: 12_288,
+  authFailures: 5,
   textLineBytes: 0,
   messageBytes: 25 * 1024 * 1024,
   overrunBytes: 25 * 1024 * 1024,
