@@ -1,0 +1,272 @@
+/**
+ * The story of one message as data: how it came in, and for every recipient each wait with its reason, each attempt with its
+ * steps and the reply, how it ended, and what comes next. `GET /v1/messages/{id}` shows it as JSON, `postrider why` as text.
+ *
+ * Promises: entries stand in order of time; a recipient that is not finished has a reason and a time for what comes next (P6); a possible
+ * duplicate is marked (P4); nothing a stranger wrote (replies, names, subjects) keeps its control characters.
+ */
+import type { EventKind, EventRow } from '#model/event.ts';
+import type { Ending, StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { AttemptRecord, TlsFacts } from '#model/outcome.ts';
+import { WAIT_REASONS } from '#model/wait-reason.ts';
+import type { Wait, WaitReason } from '#model/wait-reason.ts';
+import type { MessageView } from '#store/store.ts';
+
+export { timelineText } from './timeline-text.ts';
+
+export type RecipientStatus = 'waiting' | 'in-progress' | Ending;
+
+export interface WaitEntry {
+  readonly kind: 'wait';
+  readonly atMs: number;
+  readonly untilMs: number;
+  readonly reason: WaitReason;
+  readonly text: string;
+}
+
+export interface AttemptEntry {
+  readonly kind: 'attempt';
+  readonly atMs: number;
+  readonly number: number;
+  readonly result: 'delivered' | 'failed' | 'deferred';
+  readonly site?: string;
+  readonly host?: string;
+  readonly address?: string;
+  readonly port?: number;
+  readonly source?: string;
+  readonly ehlo?: string;
+  readonly tls?: TlsFacts;
+  readonly connectionUse?: number;
+  /** In the order they happened. */
+  readonly steps: readonly { readonly step: string; readonly ms: number }[];
+  readonly tookMs: number;
+  readonly code?: number;
+  readonly enhanced?: string;
+  readonly reply: string;
+  readonly bounceClass?: string;
+  readonly dialogue?: readonly string[];
+  readonly possibleDuplicate?: true;
+}
+
+/** Everything else that happened. */
+export interface FactEntry {
+  readonly kind: 'fact';
+  readonly atMs: number;
+  readonly event: EventKind;
+  readonly text: string;
+  readonly code?: number;
+}
+
+export type TimelineEntry = WaitEntry | AttemptEntry | FactEntry;
+
+export interface NextStep {
+  readonly atMs: number;
+  /** 'attempt': it is being tried at this moment. */
+  readonly reason: WaitReason | 'attempt';
+  readonly text: string;
+  /** Given up then. */
+  readonly expiresAtMs: number;
+}
+
+export interface RecipientTimeline {
+  readonly id: number;
+  readonly address: string;
+  readonly status: RecipientStatus;
+  readonly attempts: number;
+  readonly possibleDuplicate: boolean;
+  readonly entries: readonly TimelineEntry[];
+  readonly next?: NextStep;
+}
+
+export interface Timeline {
+  readonly id: number;
+  readonly messageId: string;
+  readonly domain: string;
+  /** '' for the null reverse-path. */
+  readonly sender: string;
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly sizeBytes: number;
+  readonly tags: readonly string[];
+  readonly testMode: boolean;
+  readonly createdMs: number;
+  readonly expiresAtMs: number;
+  readonly accepted: {
+    readonly method: 'HTTP' | 'SMTP';
+    /** "API key f2153fd0-f1277777", "login app@example.org", … */
+    readonly by: string;
+    readonly address: string;
+    readonly helo?: string;
+    readonly tls?: string;
+  };
+  /** Facts that concern the whole message. */
+  readonly entries: readonly TimelineEntry[];
+  readonly recipients: readonly RecipientTimeline[];
+}
+
+const STEP_ORDER = ['route', 'connect', 'greeting', 'tls', 'ehlo', 'auth', 'mail', 'rcpt', 'data', 'dot'] as const;
+
+export function timeline(view: MessageView): Timeline {
+  const { message } = view;
+  const { info } = message;
+  const byRecipient = Map.groupBy(view.events, (event) => event.recipient);
+  const accepted = (byRecipient.get(0) ?? []).find((event) => event.kind === 'accepted');
+  return {
+    id: message.id,
+    messageId: clean(message.messageId),
+    domain: message.domain,
+    sender: clean(message.sender),
+    from: clean(info.from),
+    to: clean(info.to),
+    subject: clean(info.subject),
+    sizeBytes: info.sizeBytes,
+    tags: info.options.tags.map(clean),
+    testMode: info.options.testMode,
+    createdMs: message.createdMs,
+    expiresAtMs: message.expiresAtMs,
+    accepted: {
+      method: info.method,
+      by: submitter(message),
+      address: clean(info.origin.address),
+      ...(info.origin.helo !== undefined && { helo: clean(info.origin.helo) }),
+      ...(info.origin.tls !== undefined && { tls: clean(info.origin.tls) }),
+    },
+    entries: (byRecipient.get(0) ?? []).filter((event) => event !== accepted).map(factEntry),
+    recipients: view.recipients.map((recipient) => recipientTimeline(message, recipient, byRecipient.get(recipient.id) ?? [])),
+  };
+}
+
+/** Spaces for control characters, Unicode's line ends and the marks that turn the direction of text: safe for a terminal and a page. */
+export function clean(text: string): string {
+  return /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(text)
+    ? text.replace(/[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g, ' ')
+    : text;
+}
+
+function submitter({ info }: StoredMessage): string {
+  if (info.keyId !== undefined) return `API key ${clean(info.keyId)}`;
+  if (info.login !== undefined) return `login ${clean(info.login)}`;
+  return info.method === 'SMTP' ? 'trusted network' : 'this server';
+}
+
+function recipientTimeline(message: StoredMessage, recipient: StoredRecipient, events: readonly EventRow[]): RecipientTimeline {
+  const sorted = [...events].sort((a, b) => a.atUs - b.atUs || a.id - b.id);
+  const next = nextStep(message, recipient);
+  return {
+    id: recipient.id,
+    address: clean(recipient.address),
+    status: recipient.state === 'done' ? (recipient.ending ?? 'failed') : recipient.state === 'leased' ? 'in-progress' : 'waiting',
+    attempts: recipient.attempts,
+    possibleDuplicate: recipient.possibleDuplicate,
+    entries: sorted.flatMap((event, i) => entriesOf(event, sorted[i + 1])),
+    ...(next !== undefined && { next }),
+  };
+}
+
+function nextStep(message: StoredMessage, recipient: StoredRecipient): NextStep | undefined {
+  if (recipient.state === 'done') return undefined;
+  const { expiresAtMs } = message;
+  if (recipient.state === 'leased') {
+    return { atMs: recipient.dueAtMs, reason: 'attempt', text: 'is being tried at this moment', expiresAtMs };
+  }
+  return { atMs: recipient.dueAtMs, reason: recipient.wait, text: WAIT_REASONS[recipient.wait], expiresAtMs };
+}
+
+/** One event tells of what came before it (waits), itself, and, when it deferred, of the wait that it began. */
+function entriesOf(event: EventRow, following: EventRow | undefined): TimelineEntry[] {
+  const { attempt } = event.detail;
+  if (attempt === undefined) return [factEntry(event), ...waitAfter(event, following)];
+  const waits = (attempt.waits ?? []).map(waitEntry).sort((a, b) => a.atMs - b.atMs);
+  return [...waits, attemptEntry(event, attempt), ...waitAfter(event, following)];
+}
+
+/** The wait that a deferral began, when the attempt after it does not tell of its own. A wait that still lasts is `next`. */
+function waitAfter(event: EventRow, following: EventRow | undefined): WaitEntry[] {
+  const { wait, nextAtMs } = event.detail;
+  const followingAttempt = following?.detail.attempt;
+  if (wait === undefined || following === undefined || (followingAttempt?.waits?.length ?? 0) > 0) return [];
+  const atMs = Math.floor(event.atUs / 1000);
+  return [waitEntry({ reason: wait, fromMs: atMs, untilMs: followingAttempt?.startedMs ?? nextAtMs ?? Math.floor(following.atUs / 1000) })];
+}
+
+function waitEntry(wait: Wait): WaitEntry {
+  return { kind: 'wait', atMs: wait.fromMs, untilMs: wait.untilMs, reason: wait.reason, text: WAIT_REASONS[wait.reason] };
+}
+
+function attemptEntry(event: EventRow, attempt: AttemptRecord): AttemptEntry {
+  const { detail } = event;
+  const steps = STEP_ORDER.flatMap((step) => (attempt.steps[step] === undefined ? [] : [{ step, ms: Math.round(attempt.steps[step]) }]));
+  const code = attempt.reply?.code ?? detail.code;
+  const enhanced = attempt.reply?.enhanced ?? detail.enhanced;
+  return {
+    kind: 'attempt',
+    atMs: attempt.startedMs,
+    number: attempt.number,
+    result: event.kind === 'delivered' ? 'delivered' : event.kind === 'deferred' ? 'deferred' : 'failed',
+    ...textFields(attempt),
+    ...(attempt.port !== undefined && { port: attempt.port }),
+    ...(attempt.tls !== undefined && { tls: cleanTls(attempt.tls) }),
+    ...(attempt.connectionUse !== undefined && { connectionUse: attempt.connectionUse }),
+    steps,
+    tookMs: steps.reduce((sum, { ms }) => sum + ms, 0),
+    ...(code !== undefined && { code }),
+    ...(enhanced !== undefined && { enhanced: clean(enhanced) }),
+    reply: clean(attempt.reply?.text ?? attempt.trouble ?? detail.text ?? ''),
+    ...(detail.bounceClass !== undefined && { bounceClass: detail.bounceClass }),
+    ...(attempt.dialogue !== undefined && { dialogue: attempt.dialogue.map(clean) }),
+    ...((attempt.possibleDuplicate === true || detail.possibleDuplicate === true) && { possibleDuplicate: true }),
+  };
+}
+
+function textFields(attempt: AttemptRecord): Pick<AttemptEntry, 'site' | 'host' | 'address' | 'source' | 'ehlo'> {
+  const fields: Record<string, string> = {};
+  for (const name of ['site', 'host', 'address', 'source', 'ehlo'] as const) {
+    const value = attempt[name];
+    if (value !== undefined) fields[name] = clean(value);
+  }
+  return fields;
+}
+
+function cleanTls(tls: TlsFacts): TlsFacts {
+  return Object.fromEntries(
+    Object.entries(tls).map(([name, value]) => [name, typeof value === 'string' ? clean(value) : value]),
+  ) as unknown as TlsFacts;
+}
+
+function factEntry(event: EventRow): FactEntry {
+  const { code } = event.detail;
+  return {
+    kind: 'fact',
+    atMs: Math.floor(event.atUs / 1000),
+    event: event.kind,
+    text: factText(event),
+    ...(code !== undefined && { code }),
+  };
+}
+
+function factText({ kind, detail }: EventRow): string {
+  const said = detail.text === undefined || detail.text === '' ? '' : `: ${clean(detail.text)}`;
+  switch (kind) {
+    case 'accepted':
+      return 'accepted and on disk';
+    case 'delivered':
+      return detail.testMode === true ? 'test mode: counted as delivered, sent to nobody' : `delivered${said}`;
+    case 'failed':
+      return detail.bounceClass === 'suppressed' || detail.reason?.startsWith('suppress-') === true
+        ? `not sent, the address is suppressed${said}`
+        : `failed for good${said}`;
+    case 'deferred':
+      return `put off${said}`;
+    case 'cancelled':
+      return 'taken back by the sender';
+    case 'notified':
+      return detail.dsn === undefined
+        ? 'the sender was notified'
+        : `the sender was notified (${detail.dsn.action}) with message ${detail.dsn.message}`;
+    case 'recovered':
+      return 'its lease ended without a result; queued again, so the next delivery may be a duplicate';
+    default:
+      return `${kind}${said}`;
+  }
+}
