@@ -10,6 +10,8 @@ import { misbehave } from './sink-mischief.ts';
 import type { SinkState, SinkTransaction } from './sink.ts';
 
 const LINE_OCTETS_MAX = 1000; // RFC 5321 §4.5.3.1.6, with CRLF
+/** Behaviours that give the proper reply, in an odd way. */
+const NOT_REFUSING = /^(double|split|late|bare-lf|early)$/;
 
 interface Recipient {
   readonly address: string;
@@ -186,10 +188,16 @@ export class SinkConnection {
     }
     this.#pending = Buffer.alloc(0);
     this.#reply(tlsTrouble === 'inject' ? '220 2.0.0 Go ahead\r\n250 injected' : '220 2.0.0 Go ahead');
-    if (tlsTrouble === 'garbage') this.#write('this is not TLS\r\n'.repeat(20));
+    if (tlsTrouble === 'garbage') this.#answerWithGarbage();
     else if (tlsTrouble === 'drop') this.#close();
     else if (tlsTrouble === 'hang') this.#state = 'deaf';
     else this.#startTls();
+  }
+
+  /** Takes the ClientHello for a command. */
+  #answerWithGarbage(): void {
+    this.#state = 'deaf';
+    this.#socket.once('data', () => this.#write('500 5.5.2 this is not TLS\r\n'));
   }
 
   #auth(line: string): void {
@@ -296,7 +304,7 @@ export class SinkConnection {
       return;
     }
     this.#act('data', behaviour, '354 Send it');
-    if (behaviour !== undefined && /^(double|split|late|bare-lf)$/.test(behaviour)) this.#state = 'data';
+    if (behaviour !== undefined && NOT_REFUSING.test(behaviour)) this.#state = 'data';
   }
 
   #takeData(): boolean {
@@ -344,7 +352,7 @@ export class SinkConnection {
     if (this.#recipients.length === 0) {
       this.#chunks = [];
       this.#reply('503 5.5.1 No valid recipients');
-    } else if (behaviour !== undefined) {
+    } else if (behaviour !== undefined && !NOT_REFUSING.test(behaviour)) {
       this.#reset();
       this.#act('data', behaviour, '250 2.0.0 Chunk ok');
     } else if (this.#chunkIsLast) {
@@ -376,10 +384,11 @@ export class SinkConnection {
       isAcknowledged: false,
     };
     this.#sink.transactions.push(transaction);
-    const behaviour = this.#behaviourOfRecipients('dot') ?? this.#sink.options.at?.dot;
+    const odd = via === 'BDAT' ? this.#behaviourOfRecipients('data') : undefined;
+    const behaviour = odd ?? this.#behaviourOfRecipients('dot') ?? this.#sink.options.at?.dot;
     this.#reset();
     this.#transactions++;
-    transaction.isAcknowledged = behaviour === undefined || /^(2\d\d|double|split|late|bare-lf|early)/.test(behaviour);
+    transaction.isAcknowledged = behaviour === undefined || /^2\d\d/.test(behaviour) || NOT_REFUSING.test(behaviour);
     this.#act('dot', behaviour, '250 2.0.0 Ok: queued as SINK');
     if (this.#transactions === this.#sink.options.transactionsMax) {
       this.#reply('421 4.3.2 Enough for one connection');
