@@ -29,6 +29,8 @@ export interface ClaimerOptions {
 }
 
 const BUCKETS_PER_LOOK = 256;
+const EXPIRY_LOOK_MS = 1000;
+const EXPIRED_PER_LOOK = 500;
 /** So that many small domains share a look, and one large one does not fill memory. */
 const ROOM_PER_BUCKET_MAX = 500;
 /** A bell that rings all the time must not make a look each time. */
@@ -41,6 +43,7 @@ export class Claimer {
   #isRung = false;
   #isStopped = false;
   #looking: Promise<void> = Promise.resolve();
+  #expiryLookAtMs = 0;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
@@ -88,6 +91,7 @@ export class Claimer {
   /** One look; milliseconds until the next one without a bell. */
   async #look(): Promise<number> {
     const { mail, clock, pollMs } = this.#options;
+    await this.#takeExpired();
     let memory = this.#options.memoryRoom();
     if (memory <= 0) return pollMs;
     const buckets = await mail.dueBuckets(clock.nowMs(), BUCKETS_PER_LOOK);
@@ -101,6 +105,16 @@ export class Claimer {
     if (buckets.length === BUCKETS_PER_LOOK && memory > 0) return 0;
     const nextMs = await mail.nextDueAtMs();
     return nextMs === undefined ? pollMs : Math.min(pollMs, Math.max(LOOK_GAP_MS, nextMs - clock.nowMs()));
+  }
+
+  /** Mail that is too old is given up in time, also where its lane is suspended or full. */
+  async #takeExpired(): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs < this.#expiryLookAtMs) return;
+    this.#expiryLookAtMs = nowMs + EXPIRY_LOOK_MS;
+    const expired = await this.#options.mail.claimExpired(nowMs, EXPIRED_PER_LOOK);
+    if (expired.length > 0) this.#options.take(expired);
+    if (expired.length >= EXPIRED_PER_LOOK) this.#expiryLookAtMs = nowMs;
   }
 
   /** Shares the room of each lane between the accounts that wait for it, and memory between all. */

@@ -36,11 +36,19 @@ export function settledWithoutAttempt(item: WorkItem, nowMs: number): Settlement
       detail: { code: 650, text: 'Test mode: not sent', testMode: true },
     });
   }
-  if (nowMs >= item.message.expiresAtMs && (item.recipient.attempts > 0 || item.recipient.dueAtMs < item.message.expiresAtMs)) {
+  if (isTooOld(item, nowMs)) {
     return settlement(item, nowMs, { attempts: item.recipient.attempts, ending: 'expired', kind: 'failed', detail: TOO_OLD });
   }
   return undefined;
 }
+
+/** The last attempt is due when the time ends; it is still made, unless it could not be for a while. */
+function isTooOld({ message, recipient }: WorkItem, nowMs: number): boolean {
+  const overMs = nowMs - message.expiresAtMs;
+  return overMs >= 0 && (recipient.dueAtMs !== message.expiresAtMs || overMs > LAST_CHANCE_MS);
+}
+
+const LAST_CHANCE_MS = 60_000;
 
 const TOO_OLD: EventDetail = { code: 602, text: 'Too old', reason: 'old', bounceClass: 'expired' };
 

@@ -262,6 +262,8 @@ export interface MailStore {
   dueBuckets(nowMs: number, limit: number): Promise<Bucket[]>;
   /** Leases up to `room` due recipients of each bucket to this node. Content is not loaded. */
   claim(requests: readonly { readonly bucket: number; readonly room: number }[], nowMs: number): Promise<Claimed[]>;
+  /** Leases up to `limit` queued recipients whose time is over, except those whose last attempt is due at that very moment. */
+  claimExpired(nowMs: number, limit: number): Promise<Claimed[]>;
   /** Looks at the bucket again no sooner than this; its recipients keep their own due times and show `wait` as the bucket's reason. */
   parkBucket(bucket: number, untilMs: number, wait: WaitReason): Promise<void>;
   /** When the next bucket is to be looked at. */

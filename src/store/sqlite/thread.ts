@@ -54,7 +54,17 @@ function open(): Database {
 
 function writerMethods(opened: Database, writer: MailWriter): Record<string, Method> {
   const bound: Record<string, Method> = {};
-  for (const name of ['accept', 'settle', 'release', 'claim', 'parkBucket', 'cancel', 'deleteContent', 'appendEvent'] as const) {
+  for (const name of [
+    'accept',
+    'settle',
+    'release',
+    'claim',
+    'claimExpired',
+    'parkBucket',
+    'cancel',
+    'deleteContent',
+    'appendEvent',
+  ] as const) {
     bound[name] = writer[name].bind(writer) as Method;
   }
   return {

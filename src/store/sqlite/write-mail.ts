@@ -63,12 +63,13 @@ export class MailWriter {
         previous = recipient.domain;
       }
       const recipientId = db.insert(
-        'INSERT INTO recipient (message, bucket, address, state, due_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?)',
+        'INSERT INTO recipient (message, bucket, address, state, due_ms, expires_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?,?)',
         id,
         bucket,
         recipient.address,
         recipient.isLeased ? STATE_LEASED : STATE_QUEUED,
         message.dueAtMs,
+        message.expiresAtMs,
         message.wait,
         recipient.isLeased ? 1 : 0,
         recipient.isLeased ? this.#node : null,
@@ -170,6 +171,19 @@ export class MailWriter {
         bucket,
       );
     }
+    return [...claimed.values()];
+  }
+
+  /** Leases recipients whose time is over, whatever their lanes have room for: there is nothing to deliver. */
+  claimExpired(nowMs: number, limit: number): Claimed[] {
+    const claimed = new Map<number, { message: Claimed['message']; recipients: Claimed['recipients'][number][] }>();
+    const rows = this.#db.all(
+      `UPDATE recipient SET state = 1, node = ?, epoch = epoch + 1 WHERE id IN (SELECT id FROM recipient WHERE state = 0 AND expires_ms <= ? AND due_ms <> expires_ms ORDER BY expires_ms LIMIT ?) RETURNING ${RECIPIENT_COLUMNS.replaceAll('r.', '')}`,
+      this.#node,
+      nowMs,
+      limit,
+    );
+    for (const row of rows) this.#addClaimed(claimed, row);
     return [...claimed.values()];
   }
 

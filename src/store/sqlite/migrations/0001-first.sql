@@ -138,6 +138,7 @@ CREATE TABLE recipient (
   state INTEGER NOT NULL,
   ending TEXT,
   due_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
   wait TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   epoch INTEGER NOT NULL DEFAULT 0,
@@ -149,6 +150,7 @@ CREATE TABLE recipient (
 CREATE INDEX recipient_by_message ON recipient (message);
 CREATE INDEX recipient_by_address ON recipient (address, id);
 CREATE INDEX recipient_due ON recipient (bucket, due_ms) WHERE state = 0;
+CREATE INDEX recipient_expiring ON recipient (expires_ms) WHERE state = 0;
 CREATE INDEX recipient_leased ON recipient (node) WHERE state = 1;
 
 -- recipient 0: concerns the whole message.
