@@ -18,6 +18,8 @@ import type { Database, Row, Value } from './database.ts';
 import { extraJson, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
+/** A last attempt that is due when the time ends is left to its lane this long. */
+const LAST_CHANCE_MS = 60_000;
 const BUCKET_IDS_MAX = 20_000;
 
 const SUPPRESSED_KIND = 'SELECT kind FROM suppression WHERE domain_id = ? AND address = ? LIMIT 1';
@@ -178,7 +180,7 @@ export class MailWriter {
   claimExpired(nowMs: number, limit: number): Claimed[] {
     const claimed = new Map<number, { message: Claimed['message']; recipients: Claimed['recipients'][number][] }>();
     const rows = this.#db.all(
-      `UPDATE recipient SET state = 1, node = ?, epoch = epoch + 1 WHERE id IN (SELECT id FROM recipient WHERE state = 0 AND expires_ms <= ? AND due_ms <> expires_ms ORDER BY expires_ms LIMIT ?) RETURNING ${RECIPIENT_COLUMNS.replaceAll('r.', '')}`,
+      `UPDATE recipient SET state = 1, node = ?1, epoch = epoch + 1 WHERE id IN (SELECT id FROM recipient WHERE state = 0 AND expires_ms <= ?2 AND (due_ms <> expires_ms OR expires_ms <= ?2 - ${LAST_CHANCE_MS}) ORDER BY expires_ms LIMIT ?3) RETURNING ${RECIPIENT_COLUMNS.replaceAll('r.', '')}`,
       this.#node,
       nowMs,
       limit,
