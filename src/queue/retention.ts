@@ -1,0 +1,39 @@
+/** Deletes what retention no longer keeps, in small steps between which mail goes on. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { MailStore } from '#store/store.ts';
+
+const LOOK_MS = 30_000;
+const STEP_ROWS = 200;
+const STEP_PAUSE_MS = 20;
+
+export interface RetentionOptions {
+  readonly mail: MailStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly eventsMs: number;
+}
+
+export function startRetention(options: RetentionOptions): { stop(): Promise<void> } {
+  const stop = new AbortController();
+  const running = run(options, stop.signal);
+  return {
+    async stop() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+async function run({ mail, clock, log, eventsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let pauseMs = LOOK_MS;
+    try {
+      if ((await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs)) >= STEP_ROWS) pauseMs = STEP_PAUSE_MS;
+    } catch (error) {
+      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'nothing can be deleted at the moment');
+    }
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+  }
+}
