@@ -34,17 +34,23 @@ export interface Postrider extends Server {
   kill(): Promise<void>;
 }
 
+interface Launched {
+  readonly child: ChildProcess;
+  readonly gone: Promise<string>;
+  kill(): Promise<void>;
+}
+
 /** An instance that can be started again on the same data and the same ports. */
 export class PostriderHome {
   readonly #options: PostriderOptions;
-  readonly #smtpPort: number;
-  readonly #httpPort: number;
-  readonly #key = 'benchmark-key-0123456789abcdef';
+  readonly smtpPort: number;
+  readonly httpPort: number;
+  readonly key = 'benchmark-key-0123456789abcdef';
 
   private constructor(options: PostriderOptions, smtpPort: number, httpPort: number) {
     this.#options = options;
-    this.#smtpPort = smtpPort;
-    this.#httpPort = httpPort;
+    this.smtpPort = smtpPort;
+    this.httpPort = httpPort;
   }
 
   /** Makes the directory and its configuration, starts once to make the account, and adds the sender domain. */
@@ -75,8 +81,8 @@ export class PostriderHome {
     writeFileSync(
       this.#configFile,
       `data = ${JSON.stringify(join(directory, 'data'))}
-http.listen = ["127.0.0.1:${this.#httpPort}"]
-smtp.submission = ["127.0.0.1:${this.#smtpPort}"]
+http.listen = ["127.0.0.1:${this.httpPort}"]
+smtp.submission = ["127.0.0.1:${this.smtpPort}"]
 smtp.hostname = "postrider.example"
 dkim.sign = ${sign}
 # The peers sign once, with RSA.
@@ -99,10 +105,27 @@ tls = "none"
     );
   }
 
+  /** Resolves when it has said that it is ready. */
   async start(): Promise<Postrider> {
+    const startedAtMs = performance.now();
+    const launched = this.launch();
+    const { child, gone } = launched;
+    await this.#ready(child, gone);
+    return {
+      pid: child.pid as number,
+      smtpPort: this.smtpPort,
+      api: { port: this.httpPort, key: this.key },
+      readyAfterMs: performance.now() - startedAtMs,
+      gone,
+      kill: launched.kill,
+      stop: () => this.#stop(child, gone),
+    };
+  }
+
+  /** Starts it and does not wait until it is ready. */
+  launch(): Launched {
     const log = openSync(this.logFile, 'a');
     const profile = this.#options.profileInto;
-    const startedAtMs = performance.now();
     // The pinned Node itself, not bin/postrider, which would only wait for it: a SIGKILL must hit the program.
     const child = spawn(
       process.execPath,
@@ -114,23 +137,15 @@ tls = "none"
         '--config',
         this.#configFile,
       ],
-      { cwd: this.#options.directory, env: { ...process.env, POSTRIDER_API_KEY: this.#key }, stdio: ['ignore', 'pipe', log] },
+      { cwd: this.#options.directory, env: { ...process.env, POSTRIDER_API_KEY: this.key }, stdio: ['ignore', 'pipe', log] },
     );
     closeSync(log);
     const gone = new Promise<string>((resolve) => child.once('exit', (code, signal) => resolve(String(code ?? signal))));
-    await this.#ready(child, gone);
-    return {
-      pid: child.pid as number,
-      smtpPort: this.#smtpPort,
-      api: { port: this.#httpPort, key: this.#key },
-      readyAfterMs: performance.now() - startedAtMs,
-      gone,
-      kill: async () => {
-        child.kill('SIGKILL');
-        await gone;
-      },
-      stop: () => this.#stop(child, gone),
+    const kill = async (): Promise<void> => {
+      child.kill('SIGKILL');
+      await gone;
     };
+    return { child, gone, kill };
   }
 
   /** Runs a command of bin/postrider on this instance; resolves to what it printed. */

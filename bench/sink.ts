@@ -1,6 +1,6 @@
 /**
  * The receiving end of a benchmark or crash test: an SMTP server that does as little as a server can, so that it takes little of the machine
- * it shares with the program under test. Accepts everything, keeps nothing but counts (and, when asked, which id came for whom).
+ * it shares with the program under test. Accepts everything, keeps nothing but counts (and, when asked, which id came for whom, how often).
  * Started by Child (child.ts); listens on a free port of 127.0.0.1. It trusts its peer: there are no limits here, and no place for it on a network.
  *
  * A connection is in one of three states: `command` (lines), `data` (until CRLF.CRLF), `chunk` (a BDAT chunk of known length).
@@ -36,7 +36,7 @@ let recipients = 0;
 let connections = 0;
 let deferred = 0;
 let firstAtMs: number | undefined;
-/** "id recipient" → times delivered. */
+/** "id recipient message-id" → times delivered. */
 const deliveries = new Map<string, number>();
 let expectation: { recipients: number; resolve: (atMs: number) => void } | undefined;
 
@@ -56,12 +56,18 @@ function delivered(to: readonly string[], head: string): void {
 }
 
 function remember(to: readonly string[], head: string): void {
-  const at = head.indexOf(`\r\n${ID_HEADER}: `);
-  const id = at === -1 ? '(no id)' : head.slice(at + ID_HEADER.length + 4, head.indexOf('\r\n', at + 2));
+  const id = field(head, ID_HEADER) ?? '(no id)';
+  const messageId = (field(head, 'Message-ID') ?? '').replace(/^<|>$/g, '');
   for (const recipient of to) {
-    const key = `${id} ${recipient}`;
+    const key = `${id} ${recipient} ${messageId}`;
     deliveries.set(key, (deliveries.get(key) ?? 0) + 1);
   }
+}
+
+/** A header field's value; fields that matter here are short, so never folded. */
+function field(head: string, name: string): string | undefined {
+  const found = new RegExp(`^${name}: *(.*)\\r$`, 'im').exec(head);
+  return found?.[1];
 }
 
 class Connection {

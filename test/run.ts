@@ -13,8 +13,6 @@ import { availableParallelism } from 'node:os';
 import { join, relative, sep } from 'node:path';
 
 const TIMEOUT_MS = 120_000;
-/** The crash test has a command of its own; its short form is in test/e2e. */
-const NOT_HERE = ['test/torture/'];
 
 const root = join(import.meta.dirname, '..');
 const given = process.argv.slice(2);
@@ -51,6 +49,5 @@ function testFiles(): string[] {
     .flatMap((directory) => readdirSync(join(root, directory), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .filter((path) => !NOT_HERE.some((directory) => path.startsWith(directory)))
     .sort();
 }

@@ -1,0 +1,158 @@
+/**
+ * The crash test itself. Clients load the real program through SMTP and the API at once while it is killed with SIGKILL at random moments, also while
+ * it starts, and started again on the same data. Then the clients stop, the queue runs empty, and what the clients were promised is compared with
+ * what the sink received: nothing accepted is lost (P1, P3), nothing unknown is delivered, and every repetition is marked as possible (P4).
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Child } from '../../bench/child.ts';
+import { type Postrider, PostriderHome } from '../../bench/postrider.ts';
+import { apiClient } from './api-client.ts';
+import { type Delivery, Ledger, type Verdict, judge } from './ledger.ts';
+import { isMarked } from './marks.ts';
+import { smtpClient } from './smtp-client.ts';
+
+export interface TortureOptions {
+  readonly directory: string;
+  readonly cycles: number;
+  /** Makes the moments of the kills repeatable (not the scheduling of two processes, so not all of a run). */
+  readonly seed: number;
+  /** A server lives at most so long. */
+  readonly lifeMsMax: number;
+  readonly clients: number;
+  readonly say: (line: string) => void;
+}
+
+export interface TortureReport {
+  readonly verdict: Verdict;
+  readonly ledger: Ledger;
+  readonly accepted: number;
+  readonly delivered: number;
+  /** Repetitions whose events do not say so. */
+  readonly unmarked: readonly Delivery[];
+  /** Everything that must not be; empty when all is well. */
+  readonly faults: readonly string[];
+}
+
+/** Share of kills that fall before the server says that it is ready: recovery must stand them too. */
+const EARLY_SHARE = 0.2;
+const BATCH = 5;
+const BATCH_SHARE = 0.1;
+/** The sink puts some recipients off, so that retries and their settling are hit too. */
+const DEFER_SHARE = 0.03;
+const DRAINED_WITHIN_MS = 180_000;
+/** How many lost, unknown or unmarked ones are named. */
+const NAMED_MAX = 10;
+
+/** A small generator of seeded chance (mulberry32). */
+function chance(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export async function torture(options: TortureOptions): Promise<TortureReport> {
+  const sink = new Child(join(import.meta.dirname, '../../bench/sink.ts'));
+  const ledger = new Ledger();
+  const stop = new AbortController();
+  try {
+    const sinkPort = await sink.ask<number>('start', { record: true, deferShare: DEFER_SHARE });
+    const settings = 'delivery.retry = ["1s"]\n';
+    const home = await PostriderHome.make({ directory: options.directory, sinkPort, sign: false, settings });
+    const clients = startClients(home, ledger, options, stop.signal);
+    await killAgainAndAgain(home, options);
+    stop.abort();
+    const server = await home.start();
+    await clients;
+    options.say(`${ledger.accepted().length} messages accepted, ${ledger.cut} cut off; waiting until all is delivered`);
+    const deliveries = await drained(sink, ledger);
+    const report = await settle(server, ledger, deliveries);
+    await server.stop();
+    return report;
+  } finally {
+    stop.abort();
+    sink.stop();
+  }
+}
+
+function startClients(home: PostriderHome, ledger: Ledger, options: TortureOptions, signal: AbortSignal): Promise<unknown> {
+  const random = chance(options.seed + 1);
+  let mailbox = 0;
+  const recipient = (): string => `user${mailbox++ % 500}@sink${mailbox % 7}.example`;
+  const recipients = (): string[] => Array.from({ length: random() < BATCH_SHARE ? BATCH : 1 }, recipient);
+  const clients: Promise<void>[] = [];
+  for (let i = 0; i < options.clients; i++) {
+    clients.push(smtpClient(home.smtpPort, ledger, recipient, signal));
+    clients.push(apiClient({ port: home.httpPort, key: home.key }, ledger, recipients, i % 2 === 0, signal));
+  }
+  return Promise.all(clients);
+}
+
+async function killAgainAndAgain(home: PostriderHome, options: TortureOptions): Promise<void> {
+  const random = chance(options.seed);
+  for (let cycle = 1; cycle <= options.cycles; cycle++) {
+    const isEarly = random() < EARLY_SHARE;
+    const lifeMs = random() * options.lifeMsMax;
+    if (isEarly) {
+      const starting = home.launch();
+      await sleep(lifeMs / 4);
+      await starting.kill();
+    } else {
+      const server: Postrider = await home.start();
+      await sleep(lifeMs);
+      await server.kill();
+    }
+    options.say(`cycle ${cycle}: killed ${Math.round(isEarly ? lifeMs / 4 : lifeMs)} ms after ${isEarly ? 'its start' : 'it was ready'}`);
+  }
+}
+
+/** Waits until all that was accepted has arrived and nothing more comes; gives up after a while, and the verdict tells what is missing. */
+async function drained(sink: Child, ledger: Ledger): Promise<Delivery[]> {
+  const deadline = performance.now() + DRAINED_WITHIN_MS;
+  let quiet = 0;
+  let before = -1;
+  for (;;) {
+    const deliveries = (await sink.ask<[string, number][]>('deliveries')).map(([key, times]) => delivery(key, times));
+    const count = deliveries.reduce((sum, { times }) => sum + times, 0);
+    quiet = count === before ? quiet + 1 : 0;
+    before = count;
+    // Two quiet seconds: longer than the retry of what the sink put off last.
+    const isDone = quiet >= 4 && judge(ledger, deliveries).lost.length === 0;
+    if (isDone || performance.now() > deadline) return deliveries;
+    await sleep(500);
+  }
+}
+
+function delivery(key: string, times: number): Delivery {
+  const [id = '', recipient = '', messageId = ''] = key.split(' ');
+  return { id, recipient, messageId, times };
+}
+
+async function settle(server: Postrider, ledger: Ledger, deliveries: readonly Delivery[]): Promise<TortureReport> {
+  const verdict = judge(ledger, deliveries);
+  const unmarked: Delivery[] = [];
+  for (const repeated of verdict.repeated) if (!(await isMarked(server, repeated))) unmarked.push(repeated);
+  const named = (title: string, all: readonly string[]): string[] =>
+    all.length === 0 ? [] : [`${all.length} ${title}: ${all.slice(0, NAMED_MAX).join(', ')}`];
+  return {
+    verdict,
+    ledger,
+    accepted: ledger.accepted().length,
+    delivered: deliveries.length,
+    unmarked,
+    faults: [
+      ...named('accepted and lost', verdict.lost),
+      ...named('delivered and unknown', verdict.unknown),
+      ...named(
+        'repeated without a mark',
+        unmarked.map(({ id, recipient, messageId, times }) => `${id} ${recipient} ${messageId} (${times} times)`),
+      ),
+      ...named('permanent refusals of good mail', ledger.wrongs),
+      ...(ledger.accepted().length === 0 ? ['nothing was accepted at all'] : []),
+    ],
+  };
+}
