@@ -59,6 +59,7 @@ export async function startDnsZone(zone: Record<string, ZoneNode>): Promise<DnsZ
   const respond = (message: Buffer, transport: 'udp' | 'tcp'): Buffer[] => answer(zone, queries, message, transport);
   const { udp, tcp, port } = await listenOnBoth();
   const tcpSockets = new Set<TcpSocket>();
+  let isClosed = false;
   udp.on('message', (message, from) => {
     for (const reply of respond(message, 'udp')) udp.send(reply, from.port, from.address);
   });
@@ -73,6 +74,8 @@ export async function startDnsZone(zone: Record<string, ZoneNode>): Promise<DnsZ
     queries,
     zone,
     async close() {
+      if (isClosed) return;
+      isClosed = true;
       for (const socket of tcpSockets) socket.destroy();
       await Promise.all([new Promise<void>((done) => udp.close(() => done())), new Promise<void>((done) => tcp.close(() => done()))]);
     },
