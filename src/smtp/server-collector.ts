@@ -8,14 +8,42 @@ import { Buffer } from 'node:buffer';
 const SMALL_BYTES = 1024;
 const SMALL_RUN = 256;
 
-export class MessageCollector {
+/** How many octets of messages may be in memory at once, over all connections: from their arrival until the hook has answered. */
+export class MessageMemory {
   readonly #maxBytes: number;
-  #pieces: Buffer[] = [];
-  #smallRun = 0;
-  #sizeBytes = 0;
+  #heldBytes = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.#maxBytes) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#heldBytes -= bytes;
+  }
+}
+
+export class MessageCollector {
+  readonly #maxBytes: number;
+  readonly #memory: MessageMemory;
+  #pieces: Buffer[] = [];
+  #smallRun = 0;
+  #sizeBytes = 0;
+  #heldBytes = 0;
+  #isKept = true;
+
+  constructor(maxBytes: number, memory: MessageMemory) {
+    this.#maxBytes = maxBytes;
+    this.#memory = memory;
   }
 
   /** Octets that arrived, kept or not. */
@@ -27,10 +55,12 @@ export class MessageCollector {
     if (piece.length === 0) return;
     this.#sizeBytes += piece.length;
     // The end of data may add three octets that are not part of the message.
-    if (this.#sizeBytes > this.#maxBytes + 3) {
-      this.#pieces = [];
+    if (!this.#isKept || this.#sizeBytes > this.#maxBytes + 3 || !this.#memory.take(piece.length)) {
+      this.#isKept = false;
+      this.release();
       return;
     }
+    this.#heldBytes += piece.length;
     this.#pieces.push(piece);
     this.#smallRun = piece.length < SMALL_BYTES ? this.#smallRun + 1 : 0;
     if (this.#smallRun === SMALL_RUN) {
@@ -39,12 +69,13 @@ export class MessageCollector {
     }
   }
 
-  /** The message without its last `trimBytes` octets; undefined when it is over the limit. The collector is empty afterwards. */
-  take(trimBytes: number): Buffer | undefined {
-    const pieces = this.#pieces;
+  /** The message without its last `trimBytes` octets, or why it was not kept. Its octets count as held until `release`. */
+  take(trimBytes: number): Buffer | 'too-large' | 'no-memory' {
     const sizeBytes = this.#sizeBytes - trimBytes;
-    this.clear();
-    if (sizeBytes > this.#maxBytes) return undefined;
+    if (sizeBytes > this.#maxBytes) return 'too-large';
+    if (!this.#isKept) return 'no-memory';
+    const pieces = this.#pieces;
+    this.#pieces = [];
     const whole = Buffer.allocUnsafeSlow(sizeBytes);
     let at = 0;
     for (const piece of pieces) {
@@ -54,9 +85,10 @@ export class MessageCollector {
     return whole;
   }
 
-  clear(): void {
+  /** The message is somebody else's now, or nobody's. */
+  release(): void {
+    this.#memory.give(this.#heldBytes);
+    this.#heldBytes = 0;
     this.#pieces = [];
-    this.#smallRun = 0;
-    this.#sizeBytes = 0;
   }
 }

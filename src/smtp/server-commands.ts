@@ -70,7 +70,7 @@ function hello(session: ServerSession, argument: string, isEsmtp: boolean): void
     () => session.hooks.onHelo?.(argument),
     () => {
       // RFC 5321 §4.1.4: EHLO and HELO also do what RSET does.
-      session.transaction = undefined;
+      session.endTransaction();
       session.facts.helo = argument;
       session.facts.isEsmtp = isEsmtp;
       session.send(250, undefined, isEsmtp ? offer(session, argument) : session.shared.options.hostname);
@@ -141,7 +141,7 @@ function rcpt(session: ServerSession, argument: string): void {
 }
 
 function reset(session: ServerSession): void {
-  session.transaction = undefined;
+  session.endTransaction();
   session.send(250, '2.0.0', 'Ok');
 }
 
@@ -150,7 +150,7 @@ function startTls(session: ServerSession): void {
   if (!canStartTls(session)) return session.refuse({ code: 503, enhanced: '5.5.1', text: 'TLS is on already' });
   // RFC 3207 §4.2: what was learned in plaintext is forgotten. A login cannot be, by whoever relies on it.
   if (session.facts.login !== undefined) return session.refuse({ code: 503, enhanced: '5.5.1', text: 'Not after AUTH' });
-  session.transaction = undefined;
+  session.endTransaction();
   session.send(220, '2.0.0', 'Ready for TLS');
   session.startTls();
 }

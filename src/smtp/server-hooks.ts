@@ -131,8 +131,8 @@ export interface SessionOptions {
 }
 
 export interface ListenOptions {
-  /** Local address: "127.0.0.1", "::1", "::" (with IPv4 as the system maps it), "0.0.0.0". */
-  readonly host: string;
+  /** Local address: "127.0.0.1", "::1", "0.0.0.0". Absent: every address, IPv6 and IPv4. */
+  readonly host?: string;
   /** 0: any free port. */
   readonly port: number;
   /** Several threads or processes on one port, where the system can. */

@@ -31,12 +31,14 @@ export interface ServerLimits {
   readonly unauthenticatedCommands: number;
   /** Silence between commands. Longer: 421 4.4.2. */
   readonly idleTimeoutMs: number;
-  /** From the connection to the first accepted MAIL, however busy. Longer: 421 4.4.2. */
+  /** From the connection to the first login or accepted MAIL, however busy. Longer: 421 4.4.2. */
   readonly firstMailTimeoutMs: number;
   /** Silence inside a message. Longer: 421 4.4.2. */
   readonly dataTimeoutMs: number;
   /** Average octets per second a message must reach after its first `dataTimeoutMs`. Slower: 421 4.4.2. */
   readonly dataBytesPerSecond: number;
+  /** A whole message (BDAT: a whole chunk), however steadily it comes. Longer: 421 4.4.2. */
+  readonly messageTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
   /** How long a hook may take. Longer: 451 4.3.0, and the connection is closed, since its state is unknown. */
   readonly hookTimeoutMs: number;
@@ -69,6 +71,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   firstMailTimeoutMs: 10 * MINUTE_MS,
   dataTimeoutMs: 3 * MINUTE_MS,
   dataBytesPerSecond: 100,
+  messageTimeoutMs: 30 * MINUTE_MS,
   handshakeTimeoutMs: 30_000,
   hookTimeoutMs: 5 * MINUTE_MS,
   outgoingBytes: 256 * 1024,

@@ -8,6 +8,7 @@ import { Admission } from './server-admission.ts';
 import type { Extensions, ListenOptions, SessionOptions, SmtpServer } from './server-hooks.ts';
 import { withDefaults } from './server-limits.ts';
 import type { ServerLimits } from './server-limits.ts';
+import { MessageMemory } from './server-collector.ts';
 import { ServerSession } from './server-session.ts';
 import type { ServerShared } from './server-session.ts';
 
@@ -25,8 +26,14 @@ const ALL_EXTENSIONS: Extensions = {
 const REFUSED_CONNECTIONS_MAX = 200;
 const BACKLOG = 511;
 
-/** Rejects when the address cannot be listened on. Listeners that are given the same `admission` share its limits. */
-export async function startSmtpServer(options: SessionOptions, listen: ListenOptions, admission?: Admission): Promise<SmtpServer> {
+/** What several listeners may share, so that its limits hold for all of them together. */
+export interface Sharing {
+  readonly admission?: Admission;
+  readonly memory?: MessageMemory;
+}
+
+/** Rejects when the address cannot be listened on. */
+export async function startSmtpServer(options: SessionOptions, listen: ListenOptions, sharing: Sharing = {}): Promise<SmtpServer> {
   if (options.implicitTls === true && options.secureContext === undefined) throw new Error('implicit TLS needs a secure context');
   const limits = withDefaults(options.limits);
   const sessions = new Set<ServerSession>();
@@ -34,7 +41,8 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
     options,
     limits,
     extensions: { ...ALL_EXTENSIONS, ...options.extensions },
-    admission: admission ?? new Admission(limits),
+    admission: sharing.admission ?? new Admission(limits),
+    memory: sharing.memory ?? new MessageMemory(Number.POSITIVE_INFINITY),
     onOver: (session) => sessions.delete(session),
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -89,6 +97,7 @@ function tickMs(limits: ServerLimits): number {
     limits.idleTimeoutMs,
     limits.firstMailTimeoutMs,
     limits.dataTimeoutMs,
+    limits.messageTimeoutMs,
     limits.handshakeTimeoutMs,
     limits.hookTimeoutMs,
   );

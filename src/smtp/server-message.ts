@@ -4,13 +4,13 @@
  * whose size is not a number, a message far over the limit) is disconnected.
  */
 import type { Buffer } from 'node:buffer';
+import type { LineTrouble } from '#mail/smtp-text.ts';
 import type { Envelope, EnvelopeRecipient } from '#model/submission.ts';
 import { MessageCollector } from './server-collector.ts';
 import { END_TRIM_BYTES, EndOfData } from './server-data.ts';
-import type { ServerReply } from './server-hooks.ts';
+import type { HookResult, ServerReply } from './server-hooks.ts';
 import type { OctetReader, ServerSession } from './server-session.ts';
 import { settleText } from './server-text.ts';
-import type { TextFault } from './server-text.ts';
 
 /** From an accepted MAIL to the end of the message, RSET, EHLO or the end of the connection. */
 export interface Transaction {
@@ -35,12 +35,12 @@ export function data(session: ServerSession): void {
   session.ask(
     () => session.hooks.onData?.(transaction.envelope),
     () => {
-      transaction.collector = new MessageCollector(session.limits.messageBytes);
+      transaction.collector = new MessageCollector(session.limits.messageBytes, session.shared.memory);
       session.send(354, undefined, 'End data with <CR><LF>.<CR><LF>');
       session.readOctets(new DataReader(session, transaction.collector));
     },
     () => {
-      session.transaction = undefined;
+      session.endTransaction();
       session.hasRefusedData = true;
     },
   );
@@ -54,7 +54,7 @@ export function bdat(session: ServerSession, argument: string): void {
   const isLast = match[2] !== undefined;
   const { transaction, limits } = session;
   const skip = (reply: ServerReply): void => {
-    session.transaction = undefined;
+    session.endTransaction();
     if (sizeBytes > limits.messageBytes + limits.overrunBytes) return session.close(reply);
     new ChunkReader(session, sizeBytes, undefined, () => session.refuse(reply, reply.code !== 552)).begin();
   };
@@ -63,10 +63,10 @@ export function bdat(session: ServerSession, argument: string): void {
   if (trouble !== undefined || transaction === undefined) return skip(trouble ?? NO_MAIL);
   if (++transaction.chunks > limits.chunksPerMessage) return session.close({ code: 552, enhanced: '5.5.1', text: 'Too many chunks' });
   const take = (): void => {
-    const collector = (transaction.collector ??= new MessageCollector(limits.messageBytes));
+    const collector = (transaction.collector ??= new MessageCollector(limits.messageBytes, session.shared.memory));
     if (collector.sizeBytes + sizeBytes > limits.messageBytes) return skip(tooLarge(session));
     const done = (): void => {
-      if (isLast) finish(session, transaction, collector.take(0), false);
+      if (isLast) finish(session, transaction, collector, 0);
       else session.send(250, '2.0.0', `${sizeBytes} octets received`);
     };
     new ChunkReader(session, sizeBytes, collector, done).begin();
@@ -77,7 +77,7 @@ export function bdat(session: ServerSession, argument: string): void {
     take,
     // The refusal is said at once; the chunk is still on its way, and is passed over.
     () => {
-      session.transaction = undefined;
+      session.endTransaction();
       new ChunkReader(session, sizeBytes, undefined, () => undefined).begin();
     },
   );
@@ -108,7 +108,7 @@ class DataReader implements OctetReader {
     }
     session.readLines();
     const { transaction } = session;
-    if (transaction !== undefined) finish(session, transaction, this.#collector.take(END_TRIM_BYTES), true);
+    if (transaction !== undefined) finish(session, transaction, this.#collector, END_TRIM_BYTES);
     return to;
   }
 
@@ -174,29 +174,47 @@ class Pace {
   }
 
   trouble(nowMs: number): string | undefined {
-    const { dataTimeoutMs, dataBytesPerSecond } = this.#session.limits;
+    const { dataTimeoutMs, dataBytesPerSecond, messageTimeoutMs } = this.#session.limits;
     if (nowMs - this.#lastMs >= dataTimeoutMs) return 'Nothing was heard for too long';
     const elapsedMs = nowMs - this.#startedMs;
+    if (elapsedMs >= messageTimeoutMs) return 'The message took too long';
     if (elapsedMs >= dataTimeoutMs && this.#bytes * 1000 < dataBytesPerSecond * elapsedMs) return 'The message came too slowly';
     return undefined;
   }
 }
 
-/** The message is there (`raw` undefined: it was too large): settle its text, ask the hook, reply. */
-function finish(session: ServerSession, transaction: Transaction, raw: Buffer | undefined, isDotStuffed: boolean): void {
+/** The message is there: settle its text, ask the hook, reply. Its memory counts until the hook has answered, whatever becomes of the connection. */
+function finish(session: ServerSession, transaction: Transaction, collector: MessageCollector, trimBytes: number): void {
   session.transaction = undefined;
-  if (raw === undefined) return session.refuse(tooLarge(session), false);
+  const raw = collector.take(trimBytes);
   const { bareNewlines = 'refuse' } = session.shared.options;
-  const text = settleText(raw, { isDotStuffed, bareNewlines, lineBytesMax: session.limits.textLineBytes });
-  if (typeof text === 'string') return session.refuse(faultReply(text, session), false);
+  const rules = { isDotStuffed: trimBytes > 0, bareNewlines, lineBytesMax: session.limits.textLineBytes };
+  const text = typeof raw === 'string' ? raw : settleText(raw, rules);
+  if (typeof text === 'string') {
+    collector.release();
+    return session.refuse(faultReply(text, session), false);
+  }
   session.ask(
-    () => session.hooks.onMessage(transaction.envelope, text),
+    () => releasing(collector, () => session.hooks.onMessage(transaction.envelope, text)),
     (words) => {
       session.facts.messageCount++;
       session.junkCommands = 0;
       session.send(words?.code ?? 250, words?.enhanced ?? '2.0.0', words?.text ?? 'Ok');
     },
   );
+}
+
+function releasing(collector: MessageCollector, ask: () => HookResult): HookResult {
+  let result: HookResult;
+  try {
+    result = ask();
+  } catch (error) {
+    collector.release();
+    throw error;
+  }
+  if (result instanceof Promise) return result.finally(() => collector.release());
+  collector.release();
+  return result;
 }
 
 const NO_MAIL: ServerReply = { code: 503, enhanced: '5.5.1', text: 'Say MAIL first' };
@@ -214,9 +232,12 @@ function tooLarge(session: ServerSession): ServerReply {
   return { code: 552, enhanced: '5.3.4', text: `The message is larger than ${session.limits.messageBytes} octets` };
 }
 
-function faultReply(fault: TextFault, session: ServerSession): ServerReply {
-  const texts: Record<TextFault, string> = {
-    'bare-newline': 'The message has a bare CR or LF; lines end with CRLF (RFC 5321 section 2.3.8)',
+function faultReply(fault: LineTrouble | 'too-large' | 'no-memory', session: ServerSession): ServerReply {
+  if (fault === 'too-large') return tooLarge(session);
+  if (fault === 'no-memory') return { code: 451, enhanced: '4.3.2', text: 'Too much is being received at the moment; try again later' };
+  const texts: Record<LineTrouble, string> = {
+    'bare-cr': 'The message has a bare CR; lines end with CRLF (RFC 5321 section 2.3.8)',
+    'bare-lf': 'The message has a bare LF; lines end with CRLF (RFC 5321 section 2.3.8)',
     nul: 'The message has a NUL octet',
     'line-too-long': `The message has a line longer than ${session.limits.textLineBytes} octets`,
   };

@@ -16,6 +16,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { randomHex } from '#base/random.ts';
 import type { Admission } from './server-admission.ts';
+import type { MessageMemory } from './server-collector.ts';
 import { command } from './server-commands.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { Extensions, HookResult, ServerReply, SessionFacts, SessionHooks, SessionOptions } from './server-hooks.ts';
@@ -30,6 +31,7 @@ export interface ServerShared {
   readonly limits: ServerLimits;
   readonly extensions: Extensions;
   readonly admission: Admission;
+  readonly memory: MessageMemory;
   readonly onOver: (session: ServerSession) => void;
 }
 
@@ -185,6 +187,12 @@ export class ServerSession {
     );
   }
 
+  /** The message under way is forgotten, if there is one. */
+  endTransaction(): void {
+    this.transaction?.collector?.release();
+    this.transaction = undefined;
+  }
+
   readLines(take?: (line: Buffer) => void): void {
     this.#takeLine = take;
     this.#reader = undefined;
@@ -247,7 +255,7 @@ export class ServerSession {
         ? this.#reader.trouble(nowMs)
         : nowMs - this.#lastProgressMs >= this.limits.idleTimeoutMs
           ? 'Nothing was heard for too long'
-          : !this.hasMail && nowMs - this.#startedMs >= this.limits.firstMailTimeoutMs
+          : !this.hasMail && this.facts.login === undefined && nowMs - this.#startedMs >= this.limits.firstMailTimeoutMs
             ? 'No mail came for too long'
             : undefined;
     if (trouble !== undefined) this.close({ code: 421, enhanced: '4.4.2', text: trouble });
@@ -306,7 +314,7 @@ export class ServerSession {
     this.#input = EMPTY;
     this.#at = 0;
     this.#reader = undefined;
-    this.transaction = undefined;
+    this.endTransaction();
     if (this.#admitted !== undefined) this.shared.admission.leave(this.#admitted);
     this.#abort?.abort();
     if (this.hooks !== NO_HOOKS) {
