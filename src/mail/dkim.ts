@@ -150,53 +150,54 @@ function foldBase64(bytes: Buffer): string {
 // ---- body --------------------------------------------------------------------------------------------------------------
 
 const CRLF = Buffer.from('\r\n');
-const TWO_SPACES = Buffer.from('  ');
-const SPACE_CR = Buffer.from(' \r');
+const SPACE = 0x20;
+const TAB = 0x09;
+const CR = 0x0d;
+const LF = 0x0a;
 
 /** bh= of a body (what stands after the empty line), in base64: SHA-256 of its relaxed form (RFC 6376 §3.4.4). */
 export function dkimBodyHash(body: Buffer): string {
   const end = trimmedEnd(body);
   if (end === 0) return hash('sha256', '', 'base64');
   const trimmed = body.subarray(0, end);
-  const sha = createHash('sha256');
-  sha.update(isRelaxed(trimmed) ? trimmed : relaxBody(trimmed));
-  sha.update(CRLF);
-  return sha.digest('base64');
+  const relaxed = relaxBody(trimmed);
+  // Nothing changed and the line's own CRLF follows: hashed where it stands.
+  if (relaxed === trimmed && body[end] === CR && body[end + 1] === LF) return hash('sha256', body.subarray(0, end + 2), 'base64');
+  return createHash('sha256').update(relaxed).update(CRLF).digest('base64');
 }
 
-/** `body` without the white space and line ends it ends with; the CRLF of the last line goes too. */
+/** Length of `body` without the white space and line ends it ends with; the CRLF of the last line goes too. */
 function trimmedEnd(body: Buffer): number {
   let end = body.length;
   for (;;) {
     const octet = body[end - 1];
-    if (octet === 0x20 || octet === 0x09) end--;
-    else if (octet === 0x0a && body[end - 2] === 0x0d) end -= 2;
+    if (octet === SPACE || octet === TAB) end--;
+    else if (octet === LF && body[end - 2] === CR) end -= 2;
     else return end;
   }
 }
 
-/** Whether relaxing would change nothing; native searches, so that the usual plain body is not copied. */
-function isRelaxed(body: Buffer): boolean {
-  return body.indexOf(0x09) === -1 && body.indexOf(TWO_SPACES) === -1 && body.indexOf(SPACE_CR) === -1;
-}
-
-/** Runs of white space become one space, none stays before a CRLF. */
+/** Runs of white space become one space, none stays before a CRLF. What needs no change is copied in runs, or not at all. */
 function relaxBody(body: Buffer): Buffer {
-  const result = Buffer.allocUnsafe(body.length);
+  const end = body.length;
+  let result: Buffer | undefined;
   let length = 0;
-  let isGap = false;
-  for (let at = 0; at < body.length; at++) {
+  let copied = 0;
+  for (let at = 0; at < end; at++) {
     const octet = body[at] as number;
-    if (octet === 0x20 || octet === 0x09) {
-      isGap = true;
-      continue;
-    }
-    if (isGap) {
-      if (octet !== 0x0d || body[at + 1] !== 0x0a) result[length++] = 0x20;
-      isGap = false;
-    }
-    result[length++] = octet;
+    if (octet > SPACE || (octet !== SPACE && octet !== TAB)) continue;
+    const following = body[at + 1] as number;
+    if (octet === SPACE && following !== SPACE && following !== TAB && following !== CR) continue;
+    let gapEnd = at + 1;
+    while (gapEnd < end && (body[gapEnd] === SPACE || body[gapEnd] === TAB)) gapEnd++;
+    result ??= Buffer.allocUnsafe(end);
+    length += body.copy(result, length, copied, at);
+    if (body[gapEnd] !== CR || body[gapEnd + 1] !== LF) result[length++] = SPACE;
+    copied = gapEnd;
+    at = gapEnd - 1;
   }
+  if (result === undefined) return body;
+  length += body.copy(result, length, copied, end);
   return result.subarray(0, length);
 }
 
