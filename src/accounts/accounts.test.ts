@@ -202,7 +202,7 @@ test('a missing, a foreign or a doubled key leaves a domain unverified, and says
 
 test('no answer from DNS changes nothing', async () => {
   const domain = await addDomain();
-  const { domain: seen, checks } = await accounts.verifyDomain(domain, () => Promise.reject(new Error('timeout')));
+  const { domain: seen, checks } = await accounts.verifyDomain(domain, () => Promise.resolve(undefined));
   assert.equal(seen.state, 'unverified');
   assert.ok(checks.every((check) => check.state === 'unknown'));
 });

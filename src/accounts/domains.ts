@@ -14,10 +14,9 @@ import type { DnsRecord, RecordCheck, Sending } from './dns-records.ts';
 const CACHE_MAX = 20_000;
 const CACHE_MS = 2000;
 const NAME_MAX = 255;
-const LOOKUP_MS = 20_000;
 
-/** The TXT values under a name, strings joined; [] when there is none. Rejects when DNS gives no answer. */
-export type LookUpTxt = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+/** The TXT values under a name, strings joined; [] when there is none; undefined when DNS gives no answer. Has a deadline of its own. */
+export type LookUpTxt = (name: string) => Promise<readonly string[] | undefined>;
 
 export interface Verification {
   readonly domain: Domain;
@@ -91,9 +90,7 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
     },
     dnsRecords: records,
     async verifyDomain(domain, lookUpTxt) {
-      const checks = await Promise.all(
-        (await records(domain)).map(async (record) => checkRecord(record, await look(record.name, lookUpTxt))),
-      );
+      const checks = await Promise.all((await records(domain)).map(async (record) => checkRecord(record, await lookUpTxt(record.name))));
       const required = checks.filter((check) => check.record.isRequired);
       const isProven = required.length > 0 && required.every((check) => check.state === 'ok');
       const isRotated = await promoteIfSeen(domain, checks);
@@ -113,15 +110,6 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
     const isSeen = (key: DkimKey): boolean =>
       checks.some((check) => check.state === 'ok' && check.record.name === `${key.selector}._domainkey.${domain.name}`);
     return coming.length > 0 && coming.every(isSeen) && keys.promote(domain.id);
-  }
-}
-
-async function look(name: string, lookUpTxt: LookUpTxt): Promise<readonly string[] | undefined> {
-  try {
-    return await lookUpTxt(name, AbortSignal.timeout(LOOKUP_MS));
-  } catch {
-    // No answer is an outcome: `checkRecord` calls it unknown.
-    return undefined;
   }
 }
 

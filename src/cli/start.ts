@@ -1,0 +1,93 @@
+/**
+ * postrider start: runs until SIGTERM, SIGINT or SIGHUP, then drains and ends with status 0; a second signal ends it at once with status 1 (which
+ * loses nothing: what is accepted is on disk). One line that starts with "postrider ready" goes to standard output when every listener is open.
+ */
+import { mkdirSync } from 'node:fs';
+import { unknownEnvironment } from '#app/config.ts';
+import { welcome } from '#app/first-start.ts';
+import { createLogging } from '#app/logging.ts';
+import type { OpenAddress, Running } from '#app/running.ts';
+import type { Log } from '#base/log.ts';
+import type { Command, Terminal } from './command.ts';
+
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+export const start: Command = {
+  name: 'start',
+  parameters: '',
+  summary: 'Starts the server',
+  details:
+    'With --dev (that is "npm start") mail is captured in the sandbox instead of being delivered, and an account, an API key and an SMTP login for trying it are printed.',
+  examples: ['postrider start --dev', 'postrider start --config /etc/postrider.toml --data /var/lib/postrider'],
+  options: { dev: { type: 'boolean', help: 'development mode: capture all mail, print credentials' } },
+  takes: [0, 0],
+  printsData: false,
+  async run({ config, flag, terminal }) {
+    const settings = config({ dev: flag('dev') });
+    mkdirSync(settings.data, { recursive: true });
+    const { log, flush } = createLogging(settings.log);
+    // Handed to app/config, which alone reads it.
+    for (const warning of unknownEnvironment(process.env)) log.warn({}, warning);
+    guardProcess(log, flush);
+    const { startPostrider } = await import('#app/wire.ts');
+    try {
+      return await serve(startPostrider(settings, log), log, terminal);
+    } finally {
+      flush();
+    }
+  },
+};
+
+async function serve(running: Running, log: Log, terminal: Terminal): Promise<number> {
+  const stopAsked = Promise.withResolvers<'stop'>();
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals++;
+    if (signals > 1) process.exit(1);
+    log.info({ signal }, 'stopping: no new mail is taken, what is being sent is finished');
+    stopAsked.resolve('stop');
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    const first = await Promise.race([running.ready.then(() => 'ready' as const), stopAsked.promise]);
+    if (first === 'ready') terminal.out(greeting(running));
+    const end = await Promise.race([stopAsked.promise, running.fatal]);
+    if (end instanceof Error) log.error({ err: end }, 'the program cannot go on and ends; nothing that was accepted is lost');
+    await running.stop();
+    return end instanceof Error ? 1 : 0;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+function greeting(running: Running): string {
+  const { addresses, credentials } = running;
+  const http = addresses.find((address) => address.service === 'http');
+  const smtp = addresses.find((address) => address.service === 'submission');
+  const hello =
+    credentials === undefined || http === undefined
+      ? ''
+      : `\n${welcome(credentials, { http: `http://${hostPort(reachable(http))}`, ...(smtp === undefined ? {} : { smtp: reachable(smtp) }) })}\n`;
+  const services = Map.groupBy(addresses, (address) => address.service);
+  const listing = [...services].map(([service, list]) => `${service}=${list.map(hostPort).join(',')}`);
+  return `${hello}postrider ready ${listing.join(' ')}\n`;
+}
+
+/** "Every address" is not one that a client can call. */
+function reachable(address: OpenAddress): OpenAddress {
+  return address.host === '0.0.0.0' || address.host === '::' ? { ...address, host: 'localhost' } : address;
+}
+
+function hostPort({ host, port }: OpenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A promise that nobody watched is a bug, told loudly, and no reason to drop every connection; an exception that nobody caught ends the program. */
+function guardProcess(log: Log, flush: () => void): void {
+  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'a failure was not handled (this is a bug)'));
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'an unexpected failure ends the program; nothing that was accepted is lost');
+    flush();
+    process.exit(1);
+  });
+}
