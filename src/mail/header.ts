@@ -41,8 +41,10 @@ export interface Header {
 /** Where the header ends and the body starts, between `start` and `end`. Without an empty line everything is header. */
 export function splitMessage(bytes: Buffer, start = 0, end = bytes.length): { headerEnd: number; bodyStart: number } {
   if (bytes[start] === 0x0d && bytes[start + 1] === 0x0a && start + 2 <= end) return { headerEnd: start, bodyStart: start + 2 };
-  const at = bytes.indexOf(CRLF_CRLF, start);
-  return at === -1 || at + 4 > end ? { headerEnd: end, bodyStart: end } : { headerEnd: at + 2, bodyStart: at + 4 };
+  // The search must not run past `end`: a message of many parts would be searched once for each.
+  const found = end === bytes.length ? bytes.indexOf(CRLF_CRLF, start) : bytes.subarray(start, end).indexOf(CRLF_CRLF);
+  const at = found === -1 || end === bytes.length ? found : start + found;
+  return at === -1 ? { headerEnd: end, bodyStart: end } : { headerEnd: at + 2, bodyStart: at + 4 };
 }
 
 /** The header of the message or part that stands between `start` and `end`. */

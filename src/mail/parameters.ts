@@ -26,11 +26,8 @@ export function parseParameters(text: string): ParameterizedValue {
   while (at < source.length && pieces.size < PARAMETERS_MAX) {
     const equals = source.indexOf('=', at);
     if (equals === -1) break;
-    const semicolon = source.indexOf(';', at);
-    if (semicolon !== -1 && semicolon < equals) {
-      at = semicolon + 1;
-      continue;
-    }
+    // What has no "=" before its semicolon is no parameter.
+    at = Math.max(at, source.lastIndexOf(';', equals) + 1);
     const name = source.slice(at, equals).trim().toLowerCase();
     const read = readParameterValue(source, equals + 1);
     if (name !== '' && !pieces.has(name)) pieces.set(name, read.text);
