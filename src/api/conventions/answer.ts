@@ -1,0 +1,16 @@
+/** What a handler returns: data, written to the wire in one place. */
+import type { Buffer } from 'node:buffer';
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string | Buffer;
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The wire has a newline after JSON, which keeps terminals tidy. */
+export function json(value: unknown, status = 200, headers?: Readonly<Record<string, string>>): Answer {
+  return { status, body: `${JSON.stringify(value)}\n`, contentType: JSON_TYPE, ...(headers === undefined ? {} : { headers }) };
+}

@@ -1,0 +1,122 @@
+/**
+ * Reads a request's body whole, within three limits: its own size (413 in Mailgun's words), the bytes of all bodies in flight
+ * (503), and time (the server's request and idle timeouts). gzip bodies are undone with the same size limit, so a bomb costs at
+ * most one body. What is refused is still read away for a while, so that the client gets to see the answer.
+ */
+import { Buffer } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { AppError } from '#model/errors.ts';
+
+const inflate = promisify(gunzip);
+
+/** The sum of what is being received or worked on. Taken as bytes arrive, not as they are announced: an announcement costs an attacker nothing. */
+export class UploadBudget {
+  readonly #max: number;
+  #used = 0;
+
+  constructor(maxBytes: number) {
+    this.#max = maxBytes;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#used + bytes > this.#max) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    this.#used -= bytes;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+}
+
+/** Mailgun's sentence; the limit is the same. */
+export class RequestTooLarge extends Error {
+  constructor() {
+    super('request size exceeds 52.4MiB limit');
+    this.name = 'RequestTooLarge';
+  }
+}
+
+export class UnsupportedEncoding extends Error {
+  constructor(encoding: string) {
+    super(`Content-Encoding ${encoding.slice(0, 40)} is not supported; use gzip or none`);
+    this.name = 'UnsupportedEncoding';
+  }
+}
+
+/** The client went away, or its time ran out, before the body was whole. Nobody is left to answer. */
+export class ClientGone extends Error {}
+
+/** The budget's share is given back when the answer is out or the connection is gone. */
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes: number,
+  budget: UploadBudget,
+): Promise<Buffer<ArrayBufferLike>> {
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  if (encoding !== 'identity' && encoding !== '' && encoding !== 'gzip') throw new UnsupportedEncoding(encoding);
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
+    readAway(request, maxBytes);
+    throw new RequestTooLarge();
+  }
+  let taken = 0;
+  const take = (bytes: number): boolean => {
+    if (!budget.take(bytes)) return false;
+    taken += bytes;
+    return true;
+  };
+  response.once('close', () => budget.release(taken));
+  const body = await collect(request, maxBytes, take);
+  return encoding === 'gzip' ? await unzip(body, maxBytes, take) : body;
+}
+
+function collect(request: IncomingMessage, maxBytes: number, take: (bytes: number) => boolean): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const refuse = (error: Error): void => {
+      request.removeAllListeners('data');
+      readAway(request, maxBytes);
+      reject(error);
+    };
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) refuse(new RequestTooLarge());
+      else if (!take(chunk.length)) refuse(new AppError('overloaded'));
+      else chunks.push(chunk);
+    });
+    request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
+    request.once('error', () => reject(new ClientGone()));
+    request.once('close', () => reject(new ClientGone()));
+  });
+}
+
+async function unzip(body: Buffer, maxBytes: number, take: (bytes: number) => boolean): Promise<Buffer> {
+  if (body.length === 0) return body;
+  try {
+    const plain = await inflate(body, { maxOutputLength: maxBytes });
+    if (!take(plain.length)) throw new AppError('overloaded');
+    return plain;
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    if (error instanceof RangeError) throw new RequestTooLarge();
+    throw new AppError('bad-parameter', { reason: 'the body is not valid gzip' });
+  }
+}
+
+/** Lets the rest flow by, up to `maxBytes` more; then the connection ends. */
+function readAway(request: IncomingMessage, maxBytes: number): void {
+  let seen = 0;
+  request.on('data', (chunk: Buffer) => {
+    seen += chunk.length;
+    if (seen > maxBytes) request.destroy();
+  });
+  request.on('error', () => undefined);
+}

@@ -1,0 +1,16 @@
+/** Dates as each family of endpoints writes them. The zone's spelling matters: some SDKs parse with a fixed pattern. */
+
+/** "Mon, 24 Feb 2025 22:44:03 GMT": domains. */
+export function gmtDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
+
+/** "Sun, 26 Jan 2025 07:29:04 UTC": suppressions, templates. */
+export function utcDate(ms: number): string {
+  return `${new Date(ms).toUTCString().slice(0, -3)}UTC`;
+}
+
+/** "Wed, 08 Mar 2023 23:34:57 +0000": credentials. */
+export function offsetDate(ms: number): string {
+  return `${new Date(ms).toUTCString().slice(0, -3)}+0000`;
+}

@@ -1,0 +1,111 @@
+/**
+ * What the HTTP door needs from the house, as interfaces: `app/wire` hands them in. The door owns no state of the mail; it
+ * asks the store, submits through `submit`, and reports what it is told.
+ */
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { Accounts } from '#accounts/accounts.ts';
+import type { LaneReport } from '#lanes/lane.ts';
+import type { Submit } from '#model/submission.ts';
+import type { Store } from '#store/store.ts';
+
+/** The part of `accounts` that the API uses. */
+export type ApiAccounts = Pick<
+  Accounts,
+  'authenticateKey' | 'domainFor' | 'addDomain' | 'dnsRecords' | 'listCredentials' | 'putCredential' | 'deleteCredential'
+>;
+
+export interface DeliveryCounts {
+  readonly accepted: number;
+  readonly delivered: number;
+  readonly deferred: number;
+  readonly failed: number;
+}
+
+export interface ApiConfig {
+  /** At least one; port 0: any free port. */
+  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  /** Base of the absolute URLs in answers, without a slash at the end; absent: as the request names the host. */
+  readonly publicUrl?: string;
+  /** Our name in SPF hints and pages. */
+  readonly hostname: string;
+  /** Networks (CIDR) that may read /metrics without a key. */
+  readonly metricsNetworks: readonly string[];
+  /** Development mode on a loopback listener: the page at / needs no key and shows the account `pageAccountId`. */
+  readonly openPage?: { readonly accountId: number; readonly curl: string };
+  /** sandbox.capture is on: the page shows what was captured. */
+  readonly isCapturing: boolean;
+  readonly limits?: Partial<ApiLimits>;
+}
+
+/** P9: everything that grows in this door. */
+export interface ApiLimits {
+  /** One request's body, also after gzip is undone. 52.4 MiB as Mailgun says. */
+  readonly requestBytes: number;
+  /** Bodies of all requests that are being received or handled. More: 503. */
+  readonly uploadsInFlightBytes: number;
+  /** Parts of a form. */
+  readonly parts: number;
+  /** Header block of one part of a multipart form. */
+  readonly partHeaderBytes: number;
+  /** JSON bodies, and JSON in form fields. */
+  readonly jsonBytes: number;
+  readonly jsonDepth: number;
+  /** Whole MIME of a message (Mailgun: 25 MB). */
+  readonly messageBytes: number;
+  readonly recipients: number;
+  /** Copies of a batch with cc and bcc: recipients × (1 + cc + bcc). */
+  readonly batchCopies: number;
+  /** All o: h: v: t: parameters together. */
+  readonly optionBytes: number;
+  readonly headerBytes: number;
+  readonly connections: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** o:deliverytime may lie this far ahead. */
+  readonly scheduleHorizonMs: number;
+  readonly tagsPerMessage: number;
+  /** Calls of /messages, and recipients named in them, that one account may make in an hour; told in X-RateLimit-* and X-Recipient-*. */
+  readonly requestsPerHour: number;
+  readonly recipientsPerHour: number;
+  /** Rows that one filtered page of events may look at. */
+  readonly eventScanRows: number;
+}
+
+export const DEFAULT_LIMITS: ApiLimits = {
+  requestBytes: Math.floor(52.4 * 1024 * 1024),
+  uploadsInFlightBytes: 256 * 1024 * 1024,
+  parts: 3000,
+  partHeaderBytes: 8 * 1024,
+  jsonBytes: 8 * 1024 * 1024,
+  jsonDepth: 32,
+  messageBytes: 25 * 1024 * 1024,
+  recipients: 1000,
+  batchCopies: 10_000,
+  optionBytes: 16 * 1024,
+  headerBytes: 16 * 1024,
+  connections: 2000,
+  requestTimeoutMs: 300_000,
+  idleTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 72_000,
+  scheduleHorizonMs: 7 * 86_400_000,
+  tagsPerMessage: 3,
+  requestsPerHour: 100_000_000,
+  recipientsPerHour: 1_000_000_000,
+  eventScanRows: 100_000,
+};
+
+export interface ApiDeps {
+  readonly store: Store;
+  readonly accounts: ApiAccounts;
+  readonly submit: Submit;
+  readonly laneReport: () => readonly LaneReport[];
+  readonly config: ApiConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What this node did since it started, for /metrics. */
+  readonly deliveryCounts?: () => DeliveryCounts;
+  /** Not ready while starting or draining. */
+  readonly isReady: () => boolean;
+}

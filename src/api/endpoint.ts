@@ -1,0 +1,120 @@
+/**
+ * One endpoint as data: its method, path, right, shapes and handler. `mount` puts the conventions around every handler in the
+ * same order: authenticate, check the right, read the body, run, answer. A handler sees parsed things and returns data.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import type { Principal } from '#model/principal.ts';
+import type { z } from 'zod';
+import type { Answer } from './conventions/answer.ts';
+import type { Right } from './conventions/auth.ts';
+import { assertRight, authenticate, refuseCrossSite } from './conventions/auth.ts';
+import type { UploadBudget } from './conventions/body.ts';
+import { errorAnswer } from './conventions/errors.ts';
+import type { Form } from './conventions/form.ts';
+import type { SendingQuota } from './conventions/quota.ts';
+import { readRequestBody } from './conventions/request-body.ts';
+import type { RequestBody } from './conventions/request-body.ts';
+import type { ApiDeps, ApiLimits } from './deps.ts';
+
+export interface Call {
+  readonly principal: Principal;
+  /** Decoded path parameters. */
+  readonly param: (name: string) => string;
+  readonly query: Form;
+  /** Empty for methods and requests without a body. */
+  readonly body: RequestBody;
+  readonly header: (name: string) => string | undefined;
+  /** Client's address, without port. */
+  readonly address: string;
+  readonly userAgent: string | undefined;
+  /** Base of absolute URLs in this answer, without a slash at the end. */
+  readonly publicUrl: string;
+}
+
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** As fastify writes it: "/v3/:domain/messages". */
+  readonly url: string;
+  /** A sentence for openapi.json. */
+  readonly summary: string;
+  readonly right: Right;
+  /** For openapi.json, and for handlers that parse with them. */
+  readonly query?: z.ZodType;
+  readonly form?: z.ZodType;
+  readonly answer?: z.ZodType;
+  readonly handle: (call: Call) => Promise<Answer> | Answer;
+}
+
+/** What all endpoints of one server share. */
+export interface Door {
+  readonly deps: ApiDeps;
+  readonly limits: ApiLimits;
+  readonly budget: UploadBudget;
+  readonly quota: SendingQuota;
+  readonly counters: ApiCounters;
+}
+
+/** What the door counts for /metrics. */
+export interface ApiCounters {
+  accepted(recipients: number): void;
+  answered(method: string, status: number): void;
+}
+
+export function mount(app: FastifyInstance, door: Door, endpoint: Endpoint): void {
+  app.route({
+    method: endpoint.method as HTTPMethods,
+    url: endpoint.url,
+    handler: async (request, reply) => {
+      const answer = await answerTo(door, endpoint, request, reply);
+      door.counters.answered(endpoint.method, answer.status);
+      return send(reply, answer);
+    },
+  });
+}
+
+async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
+  try {
+    refuseCrossSite(endpoint.method, headerText(request.headers['sec-fetch-site']));
+    const principal = await authenticate(door.deps.accounts, request.headers.authorization);
+    assertRight(principal, endpoint.right);
+    const body = await readRequestBody(request.raw, reply.raw, door.limits, door.budget);
+    return await endpoint.handle(callOf(door, request, principal, body));
+  } catch (error) {
+    return errorAnswer(error, door.deps.log);
+  }
+}
+
+function callOf(door: Door, request: FastifyRequest, principal: Principal, body: RequestBody): Call {
+  const params = request.params as Readonly<Record<string, string>>;
+  return {
+    principal,
+    param: (name) => params[name] ?? '',
+    query: request.query as Form,
+    body,
+    header: (name) => headerText(request.headers[name]),
+    address: plainAddress(request.raw.socket.remoteAddress),
+    userAgent: request.headers['user-agent'],
+    publicUrl: door.deps.config.publicUrl ?? urlFromHost(request.headers.host),
+  };
+}
+
+export function send(reply: FastifyReply, answer: Answer): FastifyReply {
+  if (answer.headers !== undefined) reply.headers(answer.headers);
+  return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** IPv4 as itself even on a socket that listens on both families. */
+export function plainAddress(address: string | undefined): string {
+  return address?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
+}
+
+/** Only what can be a host and port goes into our URLs. */
+export function urlFromHost(host: string | undefined): string {
+  return host !== undefined && /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i.test(host)
+    ? `http://${host}`
+    : 'http://localhost';
+}

@@ -1,0 +1,38 @@
+/** Every endpoint of the API, in one list: what is mounted is what openapi.json describes. */
+import type { Door, Endpoint } from './endpoint.ts';
+import { bounces } from './mailgun/v3/_domain/bounces.ts';
+import { complaints } from './mailgun/v3/_domain/complaints.ts';
+import { deleteEnvelopes } from './mailgun/v3/_domain/envelopes.ts';
+import { eventsPage, listEvents } from './mailgun/v3/_domain/events.ts';
+import { sendMime } from './mailgun/v3/_domain/messages-mime.ts';
+import { sendMessage } from './mailgun/v3/_domain/messages.ts';
+import { templates } from './mailgun/v3/_domain/templates.ts';
+import { unsubscribes } from './mailgun/v3/_domain/unsubscribes.ts';
+import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
+import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
+import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
+import { domains } from './mailgun/v4/domains.ts';
+import { messages } from './v1/messages.ts';
+import { queue } from './v1/queue.ts';
+import { sandboxMessages } from './v1/sandbox/messages.ts';
+
+export function endpoints(door: Door): Endpoint[] {
+  return [
+    sendMessage(door),
+    sendMime(door),
+    listEvents(door),
+    eventsPage(door),
+    deleteEnvelopes(door),
+    ...bounces(door),
+    ...unsubscribes(door),
+    ...complaints(door),
+    ...templates(door),
+    ...storedMessages(door),
+    sendingQueueStatus(door),
+    ...credentials(door),
+    ...domains(door),
+    ...messages(door),
+    queue(door),
+    ...sandboxMessages(door),
+  ];
+}

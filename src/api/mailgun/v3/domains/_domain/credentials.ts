@@ -1,0 +1,103 @@
+/** /v3/domains/{domain}/credentials: SMTP logins of a domain. A password made here is shown once. */
+import { json } from '#api/conventions/answer.ts';
+import type { Answer } from '#api/conventions/answer.ts';
+import { offsetDate } from '#api/conventions/dates.ts';
+import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { requiredDomain } from '#api/conventions/tenant.ts';
+import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import type { Domain } from '#store/store.ts';
+import { credentialForm, credentialList, credentialMade } from '#api/shapes/domains.ts';
+
+const LIMIT_MAX = 1000;
+const NOTE = "Please store your new password(s) now. You won't be able to see it anymore.";
+
+export function credentials(door: Door): Endpoint[] {
+  const url = '/v3/domains/:domain/credentials';
+  return [
+    { method: 'GET', url, summary: 'List SMTP logins', right: 'read', answer: credentialList, handle: (call) => list(door, call) },
+    {
+      method: 'POST',
+      url,
+      summary: 'Make an SMTP login',
+      right: 'write',
+      form: credentialForm,
+      answer: credentialMade,
+      handle: (call) => create(door, call),
+    },
+    {
+      method: 'PUT',
+      url: `${url}/:login`,
+      summary: 'Change the password of a login',
+      right: 'write',
+      answer: credentialMade,
+      handle: (call) => change(door, call),
+    },
+    { method: 'DELETE', url: `${url}/:login`, summary: 'Delete an SMTP login', right: 'write', handle: (call) => remove(door, call) },
+  ];
+}
+
+async function domainOf(door: Door, call: Call): Promise<Domain> {
+  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+}
+
+async function list(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const limit = numberOf(call, 'limit', 100);
+  const skip = numberOf(call, 'skip', 0);
+  if (limit > LIMIT_MAX) throw badParameter("Limit parameter can't be larger than 1000");
+  const all = await door.deps.accounts.listCredentials(domain.id);
+  const items = all.slice(skip, skip + limit).map((credential) => ({
+    created_at: offsetDate(credential.createdMs),
+    login: credential.login,
+    mailbox: credential.login,
+    size_bytes: null,
+  }));
+  return json({ items, total_count: all.length });
+}
+
+function numberOf(call: Call, name: string, absent: number): number {
+  const text = call.query.get(name);
+  if (text === undefined) return absent;
+  if (!/^\d{1,9}$/.test(text)) throw badParameter(`'${name}' parameter is not a number`);
+  return Number(text);
+}
+
+async function create(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const { form } = call.body;
+  const login = form.get('login') ?? form.get('mailbox');
+  if (login === undefined) throw badParameter("Parameter 'login' is missing");
+  const password = passwordOf(form.get('password'));
+  const stands = await door.deps.accounts.putCredential(domain, login, password);
+  const message = 'Created 1 credentials pair(s)';
+  return json(password === undefined ? { message, note: NOTE, credentials: { [fullLogin(login, domain)]: stands } } : { message });
+}
+
+async function change(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const login = fullLogin(call.param('login'), domain);
+  const known = await door.deps.accounts.listCredentials(domain.id);
+  if (!known.some((credential) => credential.login === login)) throw new NotFound('Credentials not found');
+  const password = passwordOf(call.body.form.get('password'));
+  const stands = await door.deps.accounts.putCredential(domain, login, password);
+  const message = 'Password changed';
+  return json(password === undefined ? { message, note: NOTE, credentials: { [login]: stands } } : { message });
+}
+
+async function remove(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const login = fullLogin(call.param('login'), domain);
+  if (!(await door.deps.accounts.deleteCredential(domain, login))) throw new NotFound('Credentials not found');
+  return json({ message: 'Credentials have been deleted', spec: login });
+}
+
+function passwordOf(text: string | undefined): string | undefined {
+  if (text !== undefined && (text.length < 5 || text.length > 32)) {
+    throw badParameter('Password is too short. It must be between 5 and 32 characters.');
+  }
+  return text;
+}
+
+function fullLogin(login: string, domain: Domain): string {
+  return (login.includes('@') ? login : `${login}@${domain.name}`).toLowerCase();
+}

@@ -1,0 +1,147 @@
+/**
+ * /v3/domains/{domain}/messages/{key}: the content of a message while it is kept: as JSON, as JSON with its MIME
+ * (Accept: message/rfc2822), its attachments, sent again, deleted. The key gives no right: the account and domain must be the message's.
+ */
+import { Buffer, isAscii } from 'node:buffer';
+import { messageOfKey } from '#events/storage-key.ts';
+import { AppError } from '#model/errors.ts';
+import type { Domain, MessageView } from '#store/store.ts';
+import { readRecipients } from '#api/conventions/addresses.ts';
+import { json } from '#api/conventions/answer.ts';
+import type { Answer } from '#api/conventions/answer.ts';
+import { download } from '#api/conventions/download.ts';
+import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { parseMail } from '#api/conventions/parsed-mail.ts';
+import type { ParsedMail } from '#api/conventions/parsed-mail.ts';
+import { handIn, plainRecipients, readOptions } from '#api/conventions/sending.ts';
+import { ownedDomain } from '#api/conventions/tenant.ts';
+import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { messageAnswer } from '#api/shapes/answers.ts';
+import { queuedAnswer, resendForm, storedMessage } from '#api/shapes/sending.ts';
+
+const NOT_FOUND = 'Message not found';
+/** Recipients that a huge batch shows. */
+const RECIPIENTS_MAX = 1000;
+
+export function storedMessages(door: Door): Endpoint[] {
+  const url = '/v3/domains/:domain/messages/:key';
+  return [
+    { method: 'GET', url, summary: 'A stored message', right: 'read', answer: storedMessage, handle: (call) => show(door, call) },
+    {
+      method: 'POST',
+      url,
+      summary: 'Send a stored message again',
+      right: 'send',
+      form: resendForm,
+      answer: queuedAnswer,
+      handle: (call) => resend(door, call),
+    },
+    {
+      method: 'DELETE',
+      url,
+      summary: 'Delete a stored message',
+      right: 'write',
+      answer: messageAnswer,
+      handle: (call) => remove(door, call),
+    },
+    {
+      method: 'GET',
+      url: `${url}/attachments/:number`,
+      summary: 'One attachment',
+      right: 'read',
+      handle: (call) => attachment(door, call),
+    },
+  ];
+}
+
+interface Stored {
+  readonly domain: Domain;
+  readonly view: MessageView;
+  readonly bytes: Uint8Array;
+}
+
+async function find(door: Door, call: Call): Promise<Stored> {
+  const domain = await ownedDomain(door.deps.accounts, call.principal, call.param('domain'));
+  const id = messageOfKey(call.param('key'));
+  const view =
+    domain === undefined || id === undefined ? undefined : await door.deps.store.events.messageById(domain.accountId, id, RECIPIENTS_MAX);
+  if (domain === undefined || view === undefined || view.message.domainId !== domain.id) throw new NotFound(NOT_FOUND);
+  const bytes = view.message.contentId === 0 ? undefined : await door.deps.store.mail.content(view.message.contentId);
+  if (bytes === undefined) throw new NotFound(NOT_FOUND);
+  return { domain, view, bytes };
+}
+
+async function show(door: Door, call: Call): Promise<Answer> {
+  const { view, bytes } = await find(door, call);
+  const mail = await parseMail(bytes);
+  const envelope = { recipients: view.recipients.map((recipient) => recipient.address).join(', '), sender: view.message.sender };
+  if (/message\/rfc2822/i.test(call.header('accept') ?? '')) {
+    return json({ ...envelope, from: mail.from, subject: mail.subject, 'body-mime': Buffer.from(bytes).toString('utf8') });
+  }
+  return json({ ...fieldsOf(mail), ...envelope, ...bodiesOf(mail), ...attachmentsOf(call, mail), 'message-headers': mail.headers });
+}
+
+/** Every header is a key of its own; the last of a name stands. */
+function fieldsOf(mail: ParsedMail): Record<string, unknown> {
+  return Object.fromEntries(mail.headers);
+}
+
+function bodiesOf(mail: ParsedMail): Record<string, unknown> {
+  const text = mail.text ?? '';
+  return {
+    from: mail.from,
+    subject: mail.subject,
+    'body-plain': text,
+    'stripped-text': text,
+    'stripped-signature': '',
+    ...(mail.html !== undefined && { 'body-html': mail.html, 'stripped-html': mail.html }),
+  };
+}
+
+function attachmentsOf(call: Call, mail: ParsedMail): Record<string, unknown> {
+  const base = `${call.publicUrl}/v3/domains/${call.param('domain')}/messages/${call.param('key')}/attachments`;
+  const shown = mail.attachments.map((item, index) => ({
+    url: `${base}/${index}`,
+    'content-type': item.contentType,
+    name: item.filename,
+    size: item.sizeBytes,
+  }));
+  const byContentId = mail.attachments.flatMap((item, index) =>
+    item.contentId === undefined ? [] : [[`<${item.contentId}>`, shown[index]] as const],
+  );
+  return { attachments: shown, 'content-id-map': Object.fromEntries(byContentId) };
+}
+
+async function attachment(door: Door, call: Call): Promise<Answer> {
+  const { bytes } = await find(door, call);
+  const number = /^\d{1,4}$/.test(call.param('number')) ? Number(call.param('number')) : -1;
+  const item = (await parseMail(bytes)).attachments[number];
+  if (item === undefined) throw new NotFound('Attachment not found');
+  return download(item.bytes, item.filename, item.contentType);
+}
+
+async function resend(door: Door, call: Call): Promise<Answer> {
+  const { domain, view, bytes } = await find(door, call);
+  const recipients = readRecipients(call.body.form, door.limits.recipients);
+  if (recipients.to.length === 0) throw badParameter('to parameter is missing');
+  const { message } = view;
+  // A batch keeps one content with places for each recipient's values: it cannot be sent again as it is.
+  if (message.info.batchId !== undefined || message.info.renderLate !== undefined) {
+    throw new AppError('bad-parameter', { reason: 'a message of a batch cannot be sent again: its content is made for each recipient' });
+  }
+  const content = Buffer.from(bytes);
+  const envelope = {
+    sender: message.sender,
+    smtputf8: message.info.smtputf8 || recipients.to.some((mailbox) => mailbox.isUtf8),
+    body: isAscii(content) ? ('7BIT' as const) : ('8BITMIME' as const),
+    recipients: plainRecipients(recipients),
+  };
+  return handIn(door, call, domain, { envelope, content: { kind: 'mime', bytes: content }, options: readOptions(door, []), batch: false });
+}
+
+async function remove(door: Door, call: Call): Promise<Answer> {
+  const { domain, view } = await find(door, call);
+  const isDeleted = await door.deps.store.mail.deleteContent(domain.accountId, view.message.id);
+  if (!isDeleted) throw badParameter('the message is still being delivered: cancel it first');
+  return json({ message: 'Message has been deleted' });
+}

@@ -1,0 +1,165 @@
+/**
+ * /metrics in Prometheus' text format. Numbers are read when they are asked for; nothing is measured for them in between, but for the
+ * answers of this door. Labels are few and bounded: no address, no domain of a tenant.
+ */
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { ApiDeps, DeliveryCounts } from './deps.ts';
+import type { ApiCounters } from './endpoint.ts';
+
+export interface Metrics extends ApiCounters {
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
+
+export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts'>): Metrics {
+  const registry = new Registry();
+  const answers = new Counter({
+    name: 'postrider_api_answers_total',
+    help: 'Answers of the HTTP API',
+    labelNames: ['method', 'status'],
+    registers: [registry],
+  });
+  const accepted = new Counter({
+    name: 'postrider_api_recipients_accepted_total',
+    help: 'Recipients accepted by the HTTP API',
+    registers: [registry],
+  });
+  deliveryMetrics(registry, deps);
+  storeMetrics(registry, deps);
+  processMetrics(registry);
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    accepted: (recipients) => accepted.inc(recipients),
+    answered: (method, status) => answers.inc({ method, status: String(status) }),
+  };
+}
+
+function deliveryMetrics(registry: Registry, { laneReport, deliveryCounts }: Pick<ApiDeps, 'laneReport' | 'deliveryCounts'>): void {
+  const counted = (name: keyof DeliveryCounts, help: string): void => {
+    registry.registerMetric(
+      new Counter({
+        registers: [],
+        name: `postrider_recipients_${name}_total`,
+        help,
+        collect() {
+          this.reset();
+          this.inc(deliveryCounts?.()[name] ?? laneSum(name));
+        },
+      }),
+    );
+  };
+  const laneSum = (name: keyof DeliveryCounts): number =>
+    name === 'accepted' ? 0 : laneReport().reduce((sum, lane) => sum + lane[name], 0);
+  counted('accepted', 'Recipients accepted by this node');
+  counted('delivered', 'Recipients delivered by this node');
+  counted('deferred', 'Attempts of this node that were deferred');
+  counted('failed', 'Recipients that failed for good');
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_lanes',
+      help: 'Lanes of this node by state',
+      labelNames: ['state'],
+      collect() {
+        this.reset();
+        for (const state of LANE_STATES) this.set({ state }, 0);
+        for (const lane of laneReport()) this.inc({ state: lane.state });
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_lane_connections',
+      help: 'Open connections to receiving servers',
+      collect() {
+        this.set(laneReport().reduce((sum, lane) => sum + lane.connections, 0));
+      },
+    }),
+  );
+}
+
+function storeMetrics(registry: Registry, { store }: Pick<ApiDeps, 'store'>): void {
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_queue_recipients',
+      help: 'Recipients in the queue by state',
+      labelNames: ['state'],
+      async collect() {
+        const { queued, leased } = await store.events.queueDepth();
+        this.set({ state: 'queued' }, queued);
+        this.set({ state: 'leased' }, leased);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_store_commits_total',
+      help: 'Transactions committed by the writer',
+      collect() {
+        this.reset();
+        this.inc(store.health().commits);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_store_commit_seconds_p99',
+      help: 'Time of a commit, 99th percentile of the recent ones',
+      collect() {
+        this.set(store.health().commitMsP99 / 1000);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_store_writable',
+      help: '1: mail can be accepted',
+      collect() {
+        this.set(store.health().isWritable ? 1 : 0);
+      },
+    }),
+  );
+}
+
+function processMetrics(registry: Registry): void {
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'process_cpu_seconds_total',
+      help: 'CPU time of this process, user and system',
+      collect() {
+        const { user, system } = process.cpuUsage();
+        this.reset();
+        this.inc((user + system) / 1e6);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'process_resident_memory_bytes',
+      help: 'Resident memory of this process',
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'process_start_time_seconds',
+      help: 'When this process started, Unix time',
+      collect() {
+        this.set(Math.round(performance.timeOrigin / 1000));
+      },
+    }),
+  );
+}

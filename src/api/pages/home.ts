@@ -1,0 +1,149 @@
+/** The first page: how to send, what came in, what the sandbox captured, and the lanes. */
+import type { LaneReport } from '#lanes/lane.ts';
+import { WAIT_REASONS } from '#model/wait-reason.ts';
+import type { CapturedMail, MessageView } from '#store/store.ts';
+import { html } from './html.ts';
+import type { Html } from './html.ts';
+import { layout, pill, size, time } from './layout.ts';
+
+export interface HomeFacts {
+  readonly nowMs: number;
+  /** Ready to paste; development mode only. */
+  readonly curl: string | undefined;
+  readonly messages: readonly MessageView[];
+  /** undefined: this installation does not capture. */
+  readonly captured: readonly CapturedMail[] | undefined;
+  readonly lanes: readonly LaneReport[] | undefined;
+  readonly depth: { readonly queued: number; readonly leased: number };
+}
+
+/** Recipients of one message whose states stand in its row. */
+const STATES_MAX = 3;
+
+export function homePage(facts: HomeFacts): string {
+  return layout(
+    'Postrider',
+    html`${facts.curl !== undefined && tryIt(facts.curl)}
+      <section>
+        <h2>What came in <span class="count">${facts.depth.queued} queued, ${facts.depth.leased} on the way</span></h2>
+        ${messagesTable(facts)}
+      </section>
+      ${
+        facts.captured !== undefined &&
+        html`<section>
+          <h2>Captured by the sandbox</h2>
+          ${capturedList(facts.captured, facts.nowMs)}
+        </section>`
+      }
+      ${
+        facts.lanes !== undefined &&
+        html`<section>
+          <h2>Lanes</h2>
+          ${lanesTable(facts.lanes, facts.nowMs)}
+        </section>`
+      }`,
+    { isLive: true, nowMs: facts.nowMs },
+  );
+}
+
+function tryIt(curl: string): Html {
+  return html`<section class="try">
+    <h1>Send something.</h1>
+    <p>It is accepted, signed, delivered over real SMTP to the sandbox, and shown below. Nothing leaves this machine.</p>
+    <div class="code">
+      <pre id="curl">${curl}</pre>
+      <button type="button" data-copy="curl">Copy</button>
+    </div>
+    <p class="hint">
+      To see failures: <code>bounce@</code>, <code>defer-2@</code>, <code>slow@</code> or <code>complain@</code> any domain.
+    </p>
+  </section>`;
+}
+
+function messagesTable({ messages, nowMs }: HomeFacts): Html {
+  if (messages.length === 0) return html`<p class="empty">No message yet.</p>`;
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th>Subject</th>
+          <th>From</th>
+          <th>To</th>
+          <th>State</th>
+          <th class="num">Came</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${messages.map((view) => messageRow(view, nowMs))}
+      </tbody>
+    </table>
+  </div>`;
+}
+
+function messageRow({ message, recipients }: MessageView, nowMs: number): Html {
+  const waiting = recipients.find((recipient) => recipient.state === 'queued');
+  return html`<tr>
+    <td class="main"><a href="/-/messages/${message.id}">${message.info.subject || '(no subject)'}</a></td>
+    <td>${message.info.from}</td>
+    <td>${message.info.to}</td>
+    <td>
+      ${states(recipients.map((recipient) => recipient.ending ?? recipient.state))}${waiting !== undefined && html`<small>${WAIT_REASONS[waiting.wait]}</small>`}
+    </td>
+    <td class="num">${time(message.createdMs, nowMs)}</td>
+  </tr> `;
+}
+
+function states(all: readonly string[]): Html[] {
+  const counts = new Map<string, number>();
+  for (const state of all) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return [...counts].slice(0, STATES_MAX).map(([state, count]) => html`${pill(state)}${count > 1 && html` ×${count} `}`);
+}
+
+function capturedList(mails: readonly CapturedMail[], nowMs: number): Html {
+  if (mails.length === 0) return html`<p class="empty">Nothing captured yet.</p>`;
+  return html`<ul class="mails">
+    ${mails.map(
+      (mail) =>
+        html`<li>
+          <a href="/-/sandbox/${mail.id}"
+            ><b>${mail.subject || '(no subject)'}</b>
+            <span>${mail.from || mail.sender || '<>'} → ${mail.recipients.join(', ')}</span>
+            <small>${size(mail.sizeBytes)} · ${time(mail.atMs, nowMs)}</small></a
+          >
+        </li>`,
+    )}
+  </ul>`;
+}
+
+function lanesTable(lanes: readonly LaneReport[], nowMs: number): Html {
+  if (lanes.length === 0) return html`<p class="empty">No lane is open: nothing was sent lately.</p>`;
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th>Destination</th>
+          <th>Source</th>
+          <th>State</th>
+          <th class="num">Connections</th>
+          <th class="num">Waiting</th>
+          <th class="num">Delivered</th>
+          <th>Last trouble</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${lanes.map(
+          (lane) =>
+            html`<tr>
+              <td class="main">${lane.site}</td>
+              <td>${lane.source}</td>
+              <td>${pill(lane.state)}${lane.suspendedUntilMs !== undefined && html` until ${time(lane.suspendedUntilMs, nowMs)}`}</td>
+              <td class="num">${lane.connections} / ${lane.connectionsMax}</td>
+              <td class="num">${lane.waitingInMemory}</td>
+              <td class="num">${lane.delivered}</td>
+              <td>${lane.lastTrouble ?? ''}</td>
+            </tr> `,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}

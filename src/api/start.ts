@@ -1,0 +1,160 @@
+/**
+ * The HTTP door. `startApi` opens every listener and resolves when all are open.
+ *
+ * Life of the server: serving → draining (listeners closed, idle connections closed, requests in flight answered with
+ * `Connection: close`) → closed. `drain` resolves when the last answer is out; `close` ends what is left.
+ *
+ * fastify routes and writes; the servers are ours, so that their limits stand in one place and several addresses share one router.
+ */
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import fastify from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { UploadBudget } from './conventions/body.ts';
+import { json } from './conventions/answer.ts';
+import { errorAnswer } from './conventions/errors.ts';
+import { SendingQuota } from './conventions/quota.ts';
+import { parseQuery } from './conventions/urlencoded.ts';
+import { DEFAULT_LIMITS } from './deps.ts';
+import type { ApiDeps, ApiLimits } from './deps.ts';
+import { mount, send } from './endpoint.ts';
+import type { Door } from './endpoint.ts';
+import { endpoints } from './endpoints.ts';
+import { createMetrics } from './metrics.ts';
+import { mountOperations } from './operations.ts';
+import { mountPages } from './pages/mount.ts';
+
+export interface Api {
+  /** Of the first listener. */
+  readonly port: number;
+  readonly address: string;
+  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longest query string and path parameter; tokens of events are the longest. */
+const QUERY_PARAMETERS_MAX = 200;
+const PATH_PARAMETER_MAX = 8192;
+
+export async function startApi(deps: ApiDeps): Promise<Api> {
+  const limits = { ...DEFAULT_LIMITS, ...deps.config.limits };
+  const app = buildApp(deps, limits);
+  await app.ready();
+  let isDraining = false;
+  const servers = await Promise.all(deps.config.listen.map((at) => listen(app, limits, at, () => isDraining)));
+  const addresses = servers.map((server) => {
+    const { address, port } = server.address() as AddressInfo;
+    return { address, port };
+  });
+  const [first] = addresses;
+  if (first === undefined) throw new Error('the HTTP API has no address to listen on');
+  let drained: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    isDraining = true;
+    drained ??= Promise.all(servers.map(shut)).then(() => undefined);
+    return drained;
+  };
+  return {
+    ...first,
+    addresses,
+    drain,
+    async close() {
+      const done = drain();
+      for (const server of servers) server.closeAllConnections();
+      await done;
+      await app.close();
+    },
+  };
+}
+
+function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
+  const metrics = createMetrics(deps);
+  const door: Door = {
+    deps,
+    limits,
+    budget: new UploadBudget(limits.uploadsInFlightBytes),
+    quota: new SendingQuota(deps.clock, limits.requestsPerHour, limits.recipientsPerHour),
+    counters: metrics,
+  };
+  const app = fastify({
+    logger: false,
+    routerOptions: {
+      ignoreDuplicateSlashes: true,
+      ignoreTrailingSlash: true,
+      maxParamLength: PATH_PARAMETER_MAX,
+      querystringParser: (text: string) => parseQuery(text, QUERY_PARAMETERS_MAX) as never,
+    },
+    frameworkErrors: (_error, _request, reply) => send(reply as never, json({ message: 'the URL cannot be read' }, 400)),
+  });
+  // Bodies are read by the endpoints, after the key was checked.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
+  app.setNotFoundHandler((_request, reply) => send(reply, json({ message: 'Not found' }, 404)));
+  app.setErrorHandler((error, _request, reply) => send(reply, errorAnswer(error, deps.log)));
+  const described = endpoints(door);
+  for (const endpoint of described) mount(app, door, endpoint);
+  mountOperations(app, deps, metrics, described);
+  mountPages(app, door);
+  return app;
+}
+
+async function listen(
+  app: FastifyInstance,
+  limits: ApiLimits,
+  at: { readonly host: string; readonly port: number },
+  isDraining: () => boolean,
+): Promise<Server> {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      requestTimeout: limits.requestTimeoutMs,
+      headersTimeout: Math.min(limits.requestTimeoutMs, 30_000),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(5000, limits.requestTimeoutMs),
+      noDelay: true,
+    },
+    (request, response) => {
+      if (isDraining()) response.setHeader('connection', 'close');
+      app.routing(request, response);
+    },
+  );
+  server.timeout = limits.idleTimeoutMs;
+  server.maxConnections = limits.connections;
+  server.on('clientError', refuseMalformed);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at.port, at.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return server;
+}
+
+const MALFORMED: Readonly<Record<string, readonly [status: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the request header is too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long'],
+};
+
+/** What is not HTTP, or took too long: a last word in our form, then the end of the connection. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = MALFORMED[error.code ?? ''] ?? ['400 Bad Request', 'the request is not valid HTTP'];
+  const body = `${JSON.stringify({ message })}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function shut(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}

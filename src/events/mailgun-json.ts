@@ -1,0 +1,300 @@
+/**
+ * An event as Mailgun's events API (and later its webhooks) shows it. SDKs are strict about types: `timestamp` is a float of seconds,
+ * codes are integers, dates that do not exist are left out. Kinds that Mailgun does not know (cancelled, notified, recovered) have
+ * no such form: Mailgun's Go SDK fails on a name it does not know, so `mailgunName` says undefined and nobody shows them there.
+ */
+import { hash } from 'node:crypto';
+import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
+import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { EventView } from '#store/store.ts';
+import { providerOf } from './provider.ts';
+import { storageKey } from './storage-key.ts';
+
+export interface EventUrls {
+  /** Absolute URL of a stored message. */
+  storage(domain: string, key: string): string;
+}
+
+const NAMES: Readonly<Partial<Record<EventKind, string>>> = {
+  accepted: 'accepted',
+  delivered: 'delivered',
+  failed: 'failed',
+  deferred: 'failed',
+  rejected: 'rejected',
+  opened: 'opened',
+  clicked: 'clicked',
+  unsubscribed: 'unsubscribed',
+  complained: 'complained',
+  stored: 'stored',
+};
+
+/** Kinds with a name in Mailgun's API, in the order of their numbers. */
+export const MAILGUN_KINDS = Object.keys(NAMES) as readonly EventKind[];
+
+export function mailgunName(kind: EventKind): string | undefined {
+  return NAMES[kind];
+}
+
+export function severityOf(kind: EventKind): 'permanent' | 'temporary' | undefined {
+  if (kind === 'failed') return 'permanent';
+  return kind === 'deferred' ? 'temporary' : undefined;
+}
+
+/** Variables beyond this are not shown, and this sentence stands in their place, as SDKs expect. */
+const VARIABLES_MAX = 4096;
+const VARIABLES_LOST = 'Could not load user-variables. They were either truncated or invalid JSON';
+/** Mailgun's service codes for what was never sent. */
+const SUPPRESSED: Readonly<Record<string, readonly [code: number, description: string]>> = {
+  'suppress-bounce': [605, 'Not delivering to previously bounced address'],
+  'suppress-unsubscribe': [606, 'Not delivering to unsubscribed address'],
+  'suppress-complaint': [607, 'Not delivering to a user who marked your messages as spam'],
+};
+
+/** 22 characters, url-safe; the same event always has the same. It tells nothing about other events. */
+export function eventId(event: EventRow): string {
+  return hash('sha256', `${event.id}.${event.atUs}.${event.accountId}`, 'base64url').slice(0, 22);
+}
+
+export function mailgunEvent(view: EventView, urls: EventUrls): Record<string, unknown> {
+  const { event, message, recipient } = view;
+  const common = {
+    event: mailgunName(event.kind) ?? event.kind,
+    id: eventId(event),
+    timestamp: event.atUs / 1e6,
+    'log-level': logLevel(event.kind),
+  };
+  return { ...common, ...body(event, message, recipient, urls) };
+}
+
+function body(
+  event: EventRow,
+  message: StoredMessage | undefined,
+  recipient: StoredRecipient | undefined,
+  urls: EventUrls,
+): Record<string, unknown> {
+  const about = {
+    ...whom(recipient),
+    ...(message === undefined ? { tags: [], campaigns: [], 'user-variables': {} } : labels(message, recipient)),
+  };
+  const { detail } = event;
+  switch (event.kind) {
+    case 'accepted':
+      return {
+        ...origin(message),
+        ...envelope(message, recipient, undefined),
+        ...flags(message, true),
+        ...messageOf(message, [recipient]),
+        ...storage(message, urls),
+        ...about,
+      };
+    case 'delivered':
+      return {
+        ...envelope(message, recipient, detail),
+        ...flags(message, true),
+        'delivery-status': deliveryStatus(detail, recipient),
+        ...messageOf(message),
+        ...storage(message, urls),
+        ...about,
+      };
+    case 'failed':
+    case 'deferred':
+      return {
+        severity: severityOf(event.kind),
+        reason: reasonOf(event),
+        ...failure(event, message, recipient),
+        ...messageOf(message),
+        ...storage(message, urls),
+        ...about,
+      };
+    case 'rejected':
+      // The one message event that names no recipient.
+      return {
+        flags: { 'is-test-mode': isTest(message) },
+        reject: { reason: detail.text ?? '', description: '' },
+        ...messageOf(message),
+        ...without(about),
+      };
+    case 'complained':
+      return { flags: { 'is-test-mode': isTest(message) }, ...messageOf(message), ...about };
+    case 'stored':
+      return {
+        flags: { 'is-test-mode': isTest(message) },
+        ...messageOf(message, [recipient]),
+        ...storage(message, urls),
+        ...without(about),
+      };
+    default:
+      // opened, clicked, unsubscribed: the Message-ID is all they tell about the message.
+      return { ...about, message: { headers: { 'message-id': message?.messageId ?? '' } } };
+  }
+}
+
+function failure(event: EventRow, message: StoredMessage | undefined, recipient: StoredRecipient | undefined): Record<string, unknown> {
+  const { detail } = event;
+  // An asynchronous bounce has no envelope of ours.
+  if (detail.reason === 'delayed-bounce')
+    return { envelope: {}, flags: { 'is-delayed-bounce': true }, 'delivery-status': deliveryStatus(detail, recipient) };
+  const retry =
+    event.kind === 'deferred' && detail.nextAtMs !== undefined
+      ? Math.max(0, Math.round(detail.nextAtMs / 1000 - event.atUs / 1e6))
+      : undefined;
+  return {
+    ...envelope(message, recipient, detail),
+    ...flags(message, true),
+    'delivery-status': {
+      ...deliveryStatus(detail, recipient),
+      ...(retry !== undefined && { 'retry-seconds': retry }),
+      ...(event.kind === 'failed' && detail.reason === 'bounce' && { 'bounce-type': 'hard' }),
+    },
+  };
+}
+
+function logLevel(kind: EventKind): string {
+  if (kind === 'failed') return 'error';
+  return kind === 'deferred' || kind === 'rejected' || kind === 'complained' ? 'warn' : 'info';
+}
+
+function reasonOf(event: EventRow): string {
+  return event.detail.reason ?? 'generic';
+}
+
+function isTest(message: StoredMessage | undefined): boolean {
+  return message?.info.options.testMode ?? false;
+}
+
+function origin(message: StoredMessage | undefined): Record<string, unknown> {
+  if (message === undefined) return {};
+  const { method, origin: from, keyId } = message.info;
+  return {
+    method: method === 'HTTP' ? 'HTTP' : 'smtp',
+    ...(from.address !== '' && { 'originating-ip': from.address }),
+    ...(keyId !== undefined && { 'api-key-id': keyId }),
+  };
+}
+
+function envelope(
+  message: StoredMessage | undefined,
+  recipient: StoredRecipient | undefined,
+  detail: EventDetail | undefined,
+): Record<string, unknown> {
+  return {
+    envelope: {
+      sender: message?.sender ?? '',
+      transport: 'smtp',
+      targets: recipient?.address ?? '',
+      ...(detail?.attempt?.source !== undefined && /^[\d.:a-f]+$/i.test(detail.attempt.source) && { 'sending-ip': detail.attempt.source }),
+    },
+  };
+}
+
+function flags(message: StoredMessage | undefined, isAuthenticated: boolean): Record<string, unknown> {
+  return {
+    flags: {
+      'is-authenticated': isAuthenticated,
+      'is-routed': false,
+      'is-system-test': false,
+      'is-test-mode': isTest(message),
+      'is-amp': false,
+    },
+  };
+}
+
+function deliveryStatus(detail: EventDetail, recipient: StoredRecipient | undefined): Record<string, unknown> {
+  const { attempt } = detail;
+  const suppressed = detail.reason === undefined ? undefined : SUPPRESSED[detail.reason];
+  const steps = attempt === undefined ? 0 : Object.values(attempt.steps).reduce((sum, ms) => sum + ms, 0);
+  return {
+    code: detail.code ?? suppressed?.[0] ?? (detail.testMode === true ? 650 : 0),
+    message: suppressed === undefined ? (detail.text ?? '') : '',
+    description: suppressed?.[1] ?? attempt?.trouble ?? '',
+    'attempt-no': attempt === undefined || attempt.number === 0 ? Math.max(1, recipient?.attempts ?? 1) : attempt.number,
+    'session-seconds': Math.round(steps) / 1000,
+    ...(detail.enhanced !== undefined && { 'enhanced-code': detail.enhanced }),
+    ...(attempt?.host !== undefined && {
+      'mx-host': attempt.host,
+      tls: attempt.tls !== undefined,
+      'certificate-verified': attempt.tls?.verified ?? false,
+      utf8: true,
+    }),
+  };
+}
+
+function messageOf(message: StoredMessage | undefined, recipients?: readonly (StoredRecipient | undefined)[]): Record<string, unknown> {
+  if (message === undefined) return { message: { headers: { 'message-id': '' }, attachments: [], size: 0 } };
+  const { info } = message;
+  const deliverAtMs = recipients === undefined ? undefined : info.options.deliverAtMs;
+  return {
+    message: {
+      headers: { to: info.to, 'message-id': message.messageId, from: info.from, subject: info.subject },
+      attachments: info.attachments,
+      ...(recipients !== undefined && {
+        recipients: recipients.flatMap((recipient) => (recipient === undefined ? [] : [recipient.address])),
+      }),
+      size: info.sizeBytes,
+      ...(deliverAtMs !== undefined && deliverAtMs > message.createdMs && { 'scheduled-for': deliverAtMs / 1000 }),
+    },
+  };
+}
+
+function storage(message: StoredMessage | undefined, urls: EventUrls): Record<string, unknown> {
+  if (message === undefined || message.contentId === 0) return {};
+  const key = storageKey(message.id);
+  return { storage: { url: urls.storage(message.domain, key), key, region: 'local', env: 'production' } };
+}
+
+function whom(recipient: StoredRecipient | undefined): Record<string, unknown> {
+  if (recipient === undefined) return {};
+  const provider = providerOf(recipient.domain);
+  return {
+    recipient: recipient.address,
+    'recipient-domain': recipient.domain,
+    ...(provider !== undefined && { 'recipient-provider': provider }),
+  };
+}
+
+function labels(message: StoredMessage, recipient: StoredRecipient | undefined): Record<string, unknown> {
+  const { options, batchId, renderLate } = message.info;
+  const template =
+    options.template === undefined
+      ? undefined
+      : { name: options.template.name, version: options.template.version ?? renderLate?.version, 'is-text': options.template.text };
+  return {
+    tags: options.tags,
+    campaigns: [],
+    'user-variables': shownVariables(options.variables, recipient),
+    ...(batchId !== undefined && { batch: { id: batchId } }),
+    ...(template !== undefined && { template }),
+  };
+}
+
+/** In a batch a variable may say %recipient.id%: it is shown as this recipient got it. */
+function shownVariables(variables: Readonly<Record<string, unknown>>, recipient: StoredRecipient | undefined): unknown {
+  const names = Object.keys(variables);
+  if (names.length === 0) return {};
+  const json = JSON.stringify(variables);
+  if (json.length > VARIABLES_MAX) return VARIABLES_LOST;
+  const own = recipient?.variables;
+  if (own === undefined || !json.includes('%recipient.')) return variables;
+  return Object.fromEntries(
+    names.map((name) => {
+      const value = variables[name];
+      return [
+        name,
+        typeof value === 'string'
+          ? value.replace(/%recipient\.([^%\s]{1,128})%/g, (whole, key: string) => scalar(own, key) ?? whole)
+          : value,
+      ];
+    }),
+  );
+}
+
+function scalar(values: Readonly<Record<string, unknown>>, key: string): string | undefined {
+  const value = Object.hasOwn(values, key) ? values[key] : undefined;
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
+}
+
+/** Without what names the recipient. */
+function without(about: Record<string, unknown>): Record<string, unknown> {
+  const { recipient: _recipient, 'recipient-domain': _domain, 'recipient-provider': _provider, ...rest } = about;
+  return rest;
+}
