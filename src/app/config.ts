@@ -103,7 +103,13 @@ function collect(table: object, group: Group, prefix: string, values: Map<string
   for (const [name, value] of Object.entries(table)) {
     const entry = Object.hasOwn(group.keys, name) ? group.keys[name] : undefined;
     const key = prefix + name;
-    if (entry === undefined) problems.push(`${key}: is not a setting; ${nearest(key)}`);
+    if (entry === undefined)
+      problems.push(
+        `${key}: is not a setting; ${nearest(
+          key,
+          Object.keys(group.keys).map((sibling) => prefix + sibling),
+        )}`,
+      );
     else if (!('isGroup' in entry)) values.set(key, value);
     else if (typeof value === 'object' && value !== null && !Array.isArray(value)) collect(value, entry, `${key}.`, values, problems);
     else problems.push(`${key}: given ${show(value)}, expected a table: ${entry.sentence}`);
@@ -113,10 +119,10 @@ function collect(table: object, group: Group, prefix: string, values: Map<string
 const KEYS = ALL_SETTINGS.map((s) => s.key);
 
 /** The whole key may be misspelt, or stand in the wrong table: then its last part decides. */
-function nearest(key: string): string {
+function nearest(key: string, siblings: readonly string[]): string {
   const last = key.split('.').at(-1) ?? key;
   const namesakes = KEYS.filter((k) => k.split('.').at(-1) === last);
-  const whole = closest(key, KEYS);
+  const whole = closest(key, [...siblings, ...KEYS]);
   const best = namesakes.length > 0 && distance(key, whole) > 2 ? closest(key, namesakes) : whole;
   return `the nearest is ${best}`;
 }

@@ -82,6 +82,7 @@ export const SETTINGS = group('', {
     idle_timeout: duration(SECONDS, '65s', 'A connection without a request is closed after this time.'),
     connections: integer(1, MANY, 10_000, 'Connections open at once; further ones are closed.'),
     trusted_proxies: list(cidr(undefined, ''), 'networks', [], 'Proxies whose X-Forwarded-For names the client.'),
+    metrics_networks: list(cidr(undefined, ''), 'networks', ['127.0.0.0/8', '::1'], 'Networks that may read /metrics without a key.'),
   }),
 
   smtp: group('SMTP that this server offers.', {
@@ -251,6 +252,7 @@ export const SETTINGS = group('', {
     connections_per_address: integer(1, MANY, 200, 'SMTP connections open at once from one client address.'),
     messages_per_connection: integer(1, 10_000_000, 10_000, 'Messages on one SMTP connection.'),
     errors_per_connection: integer(1, 1_000, 20, 'Refused commands after which an SMTP connection is closed.'),
+    login_failures_per_connection: integer(1, 100, 5, 'Failed logins after which an SMTP connection is closed.'),
     commands_without_auth: integer(5, 1_000, 30, 'Commands that a submission client may give before it has authenticated.'),
     header_size: size(['4KB', '16MB'], '512KB', 'Largest header of a message, all fields together.'),
     received_hops: integer(5, 1_000, 50, 'Received fields in a message, more of which are taken for a loop.'),

@@ -26,7 +26,7 @@ export const domainAdd: Command = {
     if (asJson) terminal.out(json({ ...facts(domain), records: records.map(recordFacts) }));
     else
       terminal.out(
-        `domain ${domain.name} is added to account ${domain.accountId}\n\n${recordsText(records)}\nThen: postrider domain verify ${domain.name}\n`,
+        `domain ${domain.name} is added to account ${domain.accountId}\n\n${recordsText(records)}\nThen: postrider domain verify ${domain.name}  (the records as lines of a zone file: postrider domain records ${domain.name} --zone)\n`,
       );
     return 0;
   },

@@ -52,7 +52,7 @@ function textOf({ lanes, domains }: QueueReport, isRunning: boolean): string {
     lane.failed,
     lane.suspendedUntilMs === undefined
       ? (lane.lastTrouble ?? '')
-      : `until ${roughly(lane.suspendedUntilMs - nowMs)} from now: ${lane.lastTrouble ?? ''}`,
+      : `suspended for another ${roughly(lane.suspendedUntilMs - nowMs)}: ${lane.lastTrouble ?? ''}`,
   ]);
   const domainRows = domains.map((domain) => [
     domain.domain,

@@ -11,6 +11,9 @@ import { UsageError } from './command.ts';
 import type { Command } from './command.ts';
 import { json, table } from './table.ts';
 
+/** Keys, and the tables they stand in. */
+const NAMES = [...new Set(ALL_SETTINGS.flatMap(({ key }) => key.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'))))];
+
 export const settings: Command = {
   name: 'settings',
   parameters: '[KEY]',
@@ -22,13 +25,7 @@ export const settings: Command = {
   run({ positionals, flag, json: asJson, terminal }) {
     const [key] = positionals;
     const shown = key === undefined ? ALL_SETTINGS : ALL_SETTINGS.filter((s) => s.key === key || s.key.startsWith(`${key}.`));
-    if (shown.length === 0)
-      throw new UsageError(
-        `${key ?? ''} is not a setting; the nearest is ${closest(
-          key ?? '',
-          ALL_SETTINGS.map((s) => s.key),
-        )}`,
-      );
+    if (shown.length === 0) throw new UsageError(`${key ?? ''} is not a setting; the nearest is ${closest(key ?? '', NAMES)}`);
     if (flag('markdown')) terminal.out(settingsPage());
     else if (asJson) terminal.out(json(shown.map(facts)));
     else if (shown.length === 1) terminal.out(explain(shown[0] as NamedSetting));

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { ConfigError, loadConfig, unknownEnvironment } from './config.ts';
+import type { Config } from './config.ts';
+import { ALL_SETTINGS } from './settings.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'postrider-config-'));
+after(() => rmSync(directory, { recursive: true }));
+
+function fromToml(toml: string, env: Record<string, string> = {}): Config {
+  const file = join(directory, 'postrider.toml');
+  writeFileSync(file, toml);
+  return loadConfig({ file, env });
+}
+
+function problemsOf(work: () => Config): readonly string[] {
+  try {
+    work();
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems;
+  }
+  return [];
+}
+
+test('without a file and an environment every default stands, and none is wrong', () => {
+  const config = loadConfig({ env: {} });
+  assert.deepEqual(config.http.listen, [{ host: '127.0.0.1', port: 8080, isOptional: false }]);
+  assert.deepEqual(
+    config.smtp.submission.map(({ port, isOptional }) => [port, isOptional]),
+    [
+      [2525, false],
+      [587, true],
+    ],
+  );
+  assert.equal(config.http.publicUrl, 'http://127.0.0.1:8080');
+  assert.equal(config.store.url, `sqlite:${join(process.cwd(), 'data', 'postrider.db')}`);
+  assert.equal(config.delivery.expireAfterMs, 5 * 86_400_000);
+  assert.equal(config.delivery.timeouts.dotMs, 600_000);
+  assert.equal(config.limits.messageSizeBytes, 25 * 1024 * 1024);
+  assert.equal(config.sandbox.capture, false);
+  assert.equal(config.smtp.authWithoutTls, 'never');
+  assert.equal(config.domains.requireVerification, true);
+  assert.ok(Object.isFrozen(config.delivery.timeouts));
+});
+
+test('development mode captures, allows AUTH without TLS on loopback, and needs no verification', () => {
+  const config = loadConfig({ env: {}, dev: true });
+  assert.equal(config.sandbox.capture, true);
+  assert.equal(config.smtp.authWithoutTls, 'loopback');
+  assert.equal(config.domains.requireVerification, false);
+  assert.equal(config.log.format, 'text');
+  assert.deepEqual(config.delivery.allowNetworks, []);
+});
+
+test('the environment goes before the file, and the command line before both', () => {
+  const toml = 'data = "/file"\n[delivery]\nport = 2500\nretry = ["1m", "2m"]\n';
+  assert.equal(fromToml(toml).delivery.port, 2500);
+  assert.deepEqual(fromToml(toml).delivery.retry, [60_000, 120_000]);
+  const config = fromToml(toml, { POSTRIDER_DELIVERY_PORT: '2600', POSTRIDER_DATA: '/env', POSTRIDER_DELIVERY_RETRY: '5s, 10s' });
+  assert.equal(config.delivery.port, 2600);
+  assert.deepEqual(config.delivery.retry, [5000, 10_000]);
+  assert.equal(config.data, '/env');
+  assert.equal(loadConfig({ env: { POSTRIDER_DATA: '/env' }, overrides: { data: '/flag' } }).data, '/flag');
+});
+
+test('an empty variable counts as absent', () => {
+  assert.equal(loadConfig({ env: { POSTRIDER_DELIVERY_PORT: '', POSTRIDER_API_KEY: '' } }).delivery.port, 25);
+});
+
+test('lists and lists of tables come from the environment as commas and as JSON', () => {
+  const { smtp, delivery } = loadConfig({
+    env: {
+      POSTRIDER_SMTP_SUBMISSION: '127.0.0.1:2525,[::1]:587?,:2587',
+      POSTRIDER_SMTP_SUBMISSIONS: '["127.0.0.1:465"]',
+      POSTRIDER_SMTP_INBOUND: '[]',
+      POSTRIDER_SMTP_TRUSTED: '[{"cidr":"10.0.0.0/8","domain":"example.org"}]',
+      POSTRIDER_DELIVERY_SHAPING: '[{"match":"*.example.net","connections":2,"rate":"100/s","messages_per_connection":10}]',
+    },
+  });
+  assert.deepEqual(smtp.submission, [
+    { host: '127.0.0.1', port: 2525, isOptional: false },
+    { host: '::1', port: 587, isOptional: true },
+    { port: 2587, isOptional: false },
+  ]);
+  assert.deepEqual(smtp.submissions, [{ host: '127.0.0.1', port: 465, isOptional: false }]);
+  assert.deepEqual(smtp.inbound, []);
+  assert.deepEqual(smtp.trusted, [{ cidr: '10.0.0.0/8', domain: 'example.org' }]);
+  assert.deepEqual(delivery.shaping, [
+    { match: '*.example.net', connections: 2, rate: { count: 100, perMs: 1000 }, messagesPerConnection: 10 },
+  ]);
+});
+
+test('tables of the file have defaults for what they leave out', () => {
+  const { delivery } = fromToml('[[delivery.routes]]\nmatch = "*"\nhost = "smarthost.example.net"\nusername = "u"\npassword = "p"\n');
+  assert.deepEqual(delivery.routes, [
+    { match: '*', host: 'smarthost.example.net', port: 25, tls: 'opportunistic', username: 'u', password: 'p' },
+  ]);
+});
+
+test('an unknown key names the nearest one, also when it stands in the wrong table', () => {
+  assert.deepEqual(
+    problemsOf(() => fromToml('[htpp]\nlisten = "127.0.0.1:80"\n')),
+    ['htpp: is not a setting; the nearest is http'],
+  );
+  assert.deepEqual(
+    problemsOf(() => fromToml('[http]\nlisen = "127.0.0.1:80"\n')),
+    ['http.lisen: is not a setting; the nearest is http.listen'],
+  );
+  assert.deepEqual(
+    problemsOf(() => fromToml('[smtp]\nallow_networks = []\n')),
+    ['smtp.allow_networks: is not a setting; the nearest is delivery.allow_networks'],
+  );
+  assert.deepEqual(
+    problemsOf(() => fromToml('[[delivery.routes]]\nmatch = "*"\nhost = "h"\nuser = "u"\n')),
+    ['delivery.routes[0].user: is not a setting; match, host, port, tls, username, password are'],
+  );
+});
+
+test('every mistake is told at once, with its key, what was given and what is expected', () => {
+  const problems = problemsOf(() =>
+    fromToml(
+      [
+        'nonsense = 1',
+        '[http]',
+        'listen = ["127.0.0.1"]',
+        '[delivery]',
+        'port = 99999',
+        'expire_after = 5',
+        'retry = ["5m", "soon"]',
+        'rate_per_site = "fast"',
+        'allow_networks = ["10.0.0.0/33"]',
+        '[[delivery.routes]]',
+        'host = "h"',
+        'password = 7',
+        '[limits]',
+        'message_size = "25 elephants"',
+        '[sandbox]',
+        'capture = "maybe"',
+        '[log]',
+        'level = "loud"',
+      ].join('\n'),
+    ),
+  );
+  const expected = [
+    /^nonsense: is not a setting; the nearest is /,
+    /^http\.listen: given "127\.0\.0\.1", expected an address with a port, such as "127\.0\.0\.1:8080"/,
+    /^delivery\.port: given 99999, expected a whole number from 1 to 65535$/,
+    /^delivery\.allow_networks: given "10\.0\.0\.0\/33", expected a network/,
+    /^delivery\.retry\[1\]: given "soon", expected a duration such as "30s"/,
+    /^delivery\.expire_after: given 5, expected a duration/,
+    /^delivery\.routes\[0\]\.match: is missing: recipient domain/,
+    /^delivery\.routes\[0\]\.password: given \(hidden\), expected a text$/,
+    /^delivery\.rate_per_site: given "fast", expected a rate such as "100\/s"/,
+    /^sandbox\.capture: given "maybe", expected true or false$/,
+    /^limits\.message_size: given "25 elephants", expected a size such as "512KB" or "25MB"/,
+    /^log\.level: given "loud", expected "debug" or "info" or "warn" or "error"$/,
+  ];
+  assert.equal(problems.length, expected.length, problems.join('\n'));
+  expected.forEach((pattern, i) => assert.match(problems[i] as string, pattern));
+});
+
+test('a mistake in the environment names the variable', () => {
+  assert.deepEqual(
+    problemsOf(() => loadConfig({ env: { POSTRIDER_DELIVERY_PORT: 'smtp' } })),
+    ['delivery.port (environment POSTRIDER_DELIVERY_PORT): given "smtp", expected a whole number from 1 to 65535'],
+  );
+});
+
+test('a file that is missing or no TOML is told with its place', () => {
+  assert.deepEqual(
+    problemsOf(() => loadConfig({ file: join(directory, 'absent.toml'), env: {} })),
+    [`${join(directory, 'absent.toml')}: there is no such file`],
+  );
+  assert.match(problemsOf(() => fromToml('[http]\nlisten = \n'))[0] ?? '', /postrider\.toml: line 2, column \d+: /);
+});
+
+test('settings that contradict each other are told', () => {
+  const problems = problemsOf(() =>
+    fromToml(
+      '[tls]\ncert = "a.pem"\n[http]\nlisten = "127.0.0.1:2525"\n[delivery]\nretry = []\nsuspend_min = "2h"\n[limits]\nmessage_size = "100MB"\n',
+    ),
+  );
+  assert.deepEqual(problems, [
+    'tls.cert and tls.key: only one is given, expected both or none',
+    'delivery.retry: given an empty list, expected at least one duration',
+    'delivery.suspend_min: is longer than delivery.suspend_max',
+    'http.request_size: is smaller than limits.message_size',
+    'smtp.submission: 127.0.0.1:2525 is also in http.listen',
+  ]);
+});
+
+test('the first API key must be one that Basic authentication can carry', () => {
+  assert.equal(loadConfig({ env: { POSTRIDER_API_KEY: 'key-0123456789abcdef' } }).firstApiKey, 'key-0123456789abcdef');
+  for (const key of ['short', 'has a space in its middle', 'has:a:colon:and:more', 'ä'.repeat(20)]) {
+    assert.match(problemsOf(() => loadConfig({ env: { POSTRIDER_API_KEY: key } }))[0] ?? '', /^POSTRIDER_API_KEY: expected/, key);
+  }
+});
+
+test('a variable that is almost a setting is warned about, not refused', () => {
+  const env = { POSTRIDER_HTTP_LISTN: 'x', POSTRIDER_API_KEY: 'key-0123456789abcdef', HOME: '/' };
+  assert.deepEqual(unknownEnvironment(env), [
+    'environment variable POSTRIDER_HTTP_LISTN is not a setting; the nearest is POSTRIDER_HTTP_LISTEN',
+  ]);
+  assert.ok(loadConfig({ env }));
+});
+
+test('every setting has a sentence and a name of its own in the environment', () => {
+  assert.equal(new Set(ALL_SETTINGS.map((s) => s.environment)).size, ALL_SETTINGS.length);
+  for (const { key, setting } of ALL_SETTINGS) assert.match(setting.sentence, /^[A-Z].*[.)]$/, key);
+});
+
+test('keys such as __proto__ are unknown keys', () => {
+  assert.match(problemsOf(() => fromToml('constructor = 1\n'))[0] ?? '', /^constructor: is not a setting/);
+  assert.match(problemsOf(() => fromToml('[http]\ntoString = 1\n'))[0] ?? '', /^http\.toString: is not a setting/);
+});
