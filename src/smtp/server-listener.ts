@@ -37,13 +37,17 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
   if (options.implicitTls === true && options.secureContext === undefined) throw new Error('implicit TLS needs a secure context');
   const limits = withDefaults(options.limits);
   const sessions = new Set<ServerSession>();
+  let whenEmpty: (() => void) | undefined;
   const shared: ServerShared = {
     options,
     limits,
     extensions: { ...ALL_EXTENSIONS, ...options.extensions },
     admission: sharing.admission ?? new Admission(limits),
     memory: sharing.memory ?? new MessageMemory(Number.POSITIVE_INFINITY),
-    onOver: (session) => sessions.delete(session),
+    onOver: (session) => {
+      sessions.delete(session);
+      if (sessions.size === 0) whenEmpty?.();
+    },
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const session = new ServerSession(socket, shared);
@@ -57,8 +61,12 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
   const clock = setInterval(() => {
     for (const session of sessions) session.tick();
   }, tickMs(limits));
-  const closed = new Promise<void>((resolve) => server.once('close', resolve));
-  closed.then(() => clearInterval(clock)).catch(() => undefined);
+  const ended = async (): Promise<void> => {
+    const isClosed = new Promise((resolve) => server.close(resolve));
+    const isEmpty = new Promise<void>((resolve) => (whenEmpty = resolve));
+    return Promise.all([isClosed, sessions.size === 0 ? undefined : isEmpty]).then(() => clearInterval(clock));
+  };
+  let end: Promise<void> | undefined;
   const { address, port } = server.address() as AddressInfo;
   return {
     address,
@@ -67,16 +75,16 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
       return sessions.size;
     },
     async drain(deadlineMs) {
-      server.close();
+      end ??= ended();
       for (const session of sessions) session.drain();
       const cut = setTimeout(() => sessions.forEach((session) => session.drop()), deadlineMs);
-      await closed;
+      await end;
       clearTimeout(cut);
     },
     async close() {
-      server.close();
+      end ??= ended();
       for (const session of sessions) session.drop();
-      await closed;
+      await end;
     },
   };
 }
