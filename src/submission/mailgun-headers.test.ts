@@ -25,13 +25,14 @@ test('each header becomes its option and is cut out; the rest keeps its octets',
     'X-Mailgun-Track: htmlonly',
     'X-Mailgun-Template-Name: welcome',
     'X-Mailgun-Sid: of a forwarded message',
+    'Constructor: not an option',
     '',
     'Body',
   );
   const taken = takeMailgunHeaders(message);
   assert.equal(
     taken.mime.toString(),
-    'From: a@example.org\r\nSubject:  odd   spacing \r\nX-Mailgun-Sid: of a forwarded message\r\n\r\nBody',
+    'From: a@example.org\r\nSubject:  odd   spacing \r\nX-Mailgun-Sid: of a forwarded message\r\nConstructor: not an option\r\n\r\nBody',
   );
   assert.deepEqual(taken.pairs, [
     ['o:tag', 'first'],
@@ -60,9 +61,9 @@ test('JSON may be folded over lines and written as encoded words', () => {
   assert.equal(taken.mime.toString(), 'From: a@example.org\r\n\r\n');
 });
 
-test('lines that end with LF alone, as files have, are understood', () => {
+test('lines that end with LF alone, as files have, become CRLF', () => {
   const taken = takeMailgunHeaders(Buffer.from('From: a@example.org\nX-Mailgun-Tag: t\n\nX-Mailgun-Tag: body\n'));
-  assert.equal(taken.mime.toString(), 'From: a@example.org\n\nX-Mailgun-Tag: body\n');
+  assert.equal(taken.mime.toString(), 'From: a@example.org\r\n\r\nX-Mailgun-Tag: body\r\n');
   assert.deepEqual(taken.pairs, [['o:tag', 't']]);
 });
 

@@ -6,9 +6,10 @@
  * value that cannot be understood is refused with a sentence that names it; tags over the limit are dropped silently.
  * `h:` pairs count towards the size limit and, but for h:X-Mailgun-Variables, mean nothing here.
  */
+import { parseDate } from '#mail/date.ts';
 import { AppError } from '#model/errors.ts';
 import type { SubmissionOptions, Toggle } from '#model/submission.ts';
-import { parseClockTime, parseEpochSeconds, parseMailDate, parsePeriod } from './delivery-time.ts';
+import { parseClockTime, parsePeriod } from './periods.ts';
 
 export interface OptionsContext {
   readonly nowMs: number;
@@ -167,9 +168,11 @@ function toggle(name: string, value: string): Toggle {
 
 /** A time that has passed means now. */
 function deliverAt(value: string, context: OptionsContext): number {
-  const isNumber = /^\s*[-+]?[\d.]+\s*$/.test(value);
-  const atMs = isNumber ? parseEpochSeconds(value) : parseMailDate(value);
-  if (atMs === undefined) throw bad(isNumber ? 'invalid delivery time format' : `${quoted(value)} is not an RFC-2822 compliant date`);
+  const atMs = parseDate(value);
+  if (atMs === undefined) {
+    const isNumber = /^\s*[-+]?[\d.]+\s*$/.test(value);
+    throw bad(isNumber ? 'invalid delivery time format' : `${quoted(value)} is not an RFC-2822 compliant date`);
+  }
   if (atMs - context.nowMs > context.horizonMs) {
     throw bad(
       `'o:deliverytime' lies too far ahead: messages can be scheduled up to ${Math.floor(context.horizonMs / 3_600_000)} hours ahead`,

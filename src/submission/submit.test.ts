@@ -1,0 +1,533 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeldClock } from '#base/clock.ts';
+import { AppError } from '#model/errors.ts';
+import type { ErrorCode } from '#model/errors.ts';
+import type { Principal } from '#model/principal.ts';
+import type { Content, Submission } from '#model/submission.ts';
+import type { AcceptResult, Domain, TemplateVersion } from '#store/store.ts';
+import { NO_OPTIONS, parseOptions } from './options.ts';
+import { createSubmit } from './submit.ts';
+import type { Accept, SubmitDeps } from './submit.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 23, 14, 5, 9);
+const HOUR_MS = 3_600_000;
+
+function domain(id: number, accountId: number, name: string, change: Partial<Domain> = {}): Domain {
+  return {
+    id,
+    accountId,
+    name,
+    type: 'custom',
+    state: 'active',
+    createdMs: 0,
+    retentionMs: 0,
+    requireTls: false,
+    skipVerification: false,
+    ...change,
+  };
+}
+
+const DOMAINS = [
+  domain(1, 1, 'example.org'),
+  domain(2, 1, 'second.example'),
+  domain(3, 2, 'other.example'),
+  domain(4, 1, 'unverified.example', { state: 'unverified' }),
+  domain(5, 1, 'disabled.example', { state: 'disabled' }),
+  domain(6, 2, 'theirs.example.org'),
+  domain(7, 1, 'strict.example', { requireTls: true }),
+];
+
+const TEMPLATE: TemplateVersion = {
+  templateId: 1,
+  name: 'welcome',
+  tag: 'initial',
+  source: '<p>Hello {{name}}</p>',
+  engine: 'handlebars',
+  comment: '',
+  headers: { Subject: 'Welcome {{name}}', 'Reply-To': 'help@example.org' },
+  isActive: true,
+  createdMs: 0,
+};
+
+/** Renders {{name}} only: the real renderer has tests of its own. */
+function render(source: string, context: Readonly<Record<string, unknown>>): string {
+  if (source.includes('{{broken')) throw new AppError('template-failed', { name: 'source', reason: 'it is broken' });
+  return source.replaceAll('{{name}}', String(context['name'] ?? ''));
+}
+
+interface House {
+  readonly kept: Parameters<Accept>[0][];
+  submit(submission: Submission, principal?: Principal): Promise<{ messageId: string; recipientCount: number; repeated: boolean }>;
+}
+
+function house(change: Partial<SubmitDeps> = {}, answer?: AcceptResult): House {
+  const kept: Parameters<Accept>[0][] = [];
+  const submit = createSubmit({
+    domainFor: async (name) => DOMAINS.find((entry) => entry.name === name),
+    accept: async (message) => {
+      kept.push(message);
+      return answer ?? { kind: 'accepted', id: kept.length, contentId: 1, firstRecipient: 1, suppressed: [] };
+    },
+    clock: new HeldClock(NOW_MS),
+    hostname: 'mx.postrider.example',
+    limits: {
+      messageBytesMax: 100_000,
+      headerBytesMax: 20_000,
+      recipientsMax: 3,
+      batchCopiesMax: 5,
+      receivedMax: 5,
+      apiLifetimeMs: 8 * HOUR_MS,
+      smtpLifetimeMs: 120 * HOUR_MS,
+      idempotencyMs: 24 * HOUR_MS,
+    },
+    requireVerification: true,
+    templates: { version: async (domainId, name) => (domainId === 1 && name === 'welcome' ? TEMPLATE : undefined) },
+    render,
+    htmlToText: (html) => html.replace(/<[^>]*>/g, ''),
+    maySendFrom: (_accountId, ip) => ip === '192.0.2.1',
+    ...change,
+  });
+  return { kept, submit: (submission, principal = LOGIN) => submit(principal, submission) };
+}
+
+const LOGIN: Principal = { accountId: 1, kind: 'credential', role: 'sending', domainId: 1, login: 'app@example.org' };
+const ACCOUNT_KEY: Principal = { accountId: 1, kind: 'account-key', role: 'admin', keyId: 'k1' };
+const DOMAIN_KEY: Principal = { accountId: 1, kind: 'domain-key', role: 'sending', domainId: 1, keyId: 'k2' };
+
+const MIME =
+  'From: Shop <shop@example.org>\r\nTo: bob@example.net\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Mon, 23 Nov 2026 14:00:00 +0000\r\nMessage-ID: <a@b>\r\n\r\nHi\r\n';
+
+function bySmtp(
+  mime: string | Buffer = MIME,
+  change: Partial<Submission> = {},
+  envelope: Partial<Submission['envelope']> = {},
+): Submission {
+  return {
+    method: 'SMTP',
+    domain: 'example.org',
+    envelope: { sender: 'shop@example.org', smtputf8: false, body: '8BITMIME', recipients: [{ address: 'bob@example.net' }], ...envelope },
+    content: { kind: 'mime', bytes: Buffer.from(mime) },
+    options: NO_OPTIONS,
+    origin: { address: '198.51.100.9', helo: 'app.example.org', tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384' },
+    batch: false,
+    ...change,
+  };
+}
+
+function byApi(
+  parts: Partial<Content & { kind: 'parts' }> = {},
+  change: Partial<Submission> = {},
+  envelope: Partial<Submission['envelope']> = {},
+): Submission {
+  const content: Content = {
+    kind: 'parts',
+    from: 'Shop <shop@example.org>',
+    to: ['bob@example.net'],
+    cc: [],
+    subject: 'Hi',
+    text: 'Hello',
+    headers: [],
+    attachments: [],
+    ...parts,
+  };
+  return bySmtp('', { method: 'HTTP', content, origin: { address: '203.0.113.5' }, ...change }, envelope);
+}
+
+function rawByApi(mime: string): Submission {
+  return bySmtp(mime, { method: 'HTTP' });
+}
+
+async function kept(submission: Submission, principal?: Principal, change?: Partial<SubmitDeps>): Promise<Parameters<Accept>[0]> {
+  const h = house(change);
+  await h.submit(submission, principal);
+  assert.equal(h.kept.length, 1);
+  return h.kept[0] as Parameters<Accept>[0];
+}
+
+async function refused(code: ErrorCode, submission: Submission, principal?: Principal, change?: Partial<SubmitDeps>): Promise<string> {
+  const h = house(change);
+  let message = '';
+  await assert.rejects(h.submit(submission, principal), (error) => {
+    assert.ok(error instanceof AppError, String(error));
+    assert.equal(error.code, code);
+    message = error.message;
+    return true;
+  });
+  assert.equal(h.kept.length, 0, 'nothing is kept of what is refused');
+  return message;
+}
+
+function text(message: { readonly content: Uint8Array }): string {
+  return Buffer.from(message.content).toString('utf8');
+}
+
+// ---- SMTP ------------------------------------------------------------------------------------------------------------
+
+test('a complete message gets a Received header and keeps every other octet', async () => {
+  const odd =
+    'X-Odd:  two  spaces \r\nFROM:shop@example.org\r\nDate: x\r\nMessage-ID: <a@b>\r\nX-Folded: a\r\n\tb\r\n\r\n\xff\xfe body\r\n..\r\n';
+  const message = await kept(bySmtp(Buffer.from(odd, 'latin1')));
+  const content = Buffer.from(message.content).toString('latin1');
+  assert.ok(content.endsWith(odd));
+  assert.match(
+    content.slice(0, -odd.length),
+    /^Received: from app\.example\.org \(\[198\.51\.100\.9\]\)\r\n\tby mx\.postrider\.example with ESMTPSA\r\n\tid [0-9a-f]{16}; Mon, 23 Nov 2026 14:05:09 \+0000\r\n$/,
+  );
+});
+
+test('the content owns its memory', async () => {
+  for (const submission of [bySmtp(), byApi(), bySmtp(`Bcc: x@example.net\r\n${MIME}`), rawByApi(MIME.replaceAll('\r\n', '\n'))]) {
+    const { content } = await kept(submission);
+    assert.equal(content.byteLength, content.buffer.byteLength);
+  }
+});
+
+test('a missing Date and Message-ID are added', async () => {
+  const message = await kept(bySmtp('From: shop@example.org\r\n\r\nHi\r\n'));
+  assert.match(message.messageId, /^20261123140509\.[0-9a-f]{16}@example\.org$/);
+  assert.ok(
+    text(message).includes(
+      `\r\nDate: Mon, 23 Nov 2026 14:05:09 +0000\r\nMessage-ID: <${message.messageId}>\r\nFrom: shop@example.org\r\n\r\nHi\r\n`,
+    ),
+  );
+});
+
+test('an empty Message-ID is replaced', async () => {
+  const message = await kept(bySmtp('Message-ID: \r\nFrom: shop@example.org\r\n\r\nHi\r\n'));
+  assert.deepEqual(text(message).match(/Message-ID: .*/gi), [`Message-ID: <${message.messageId}>`]);
+});
+
+test('Bcc, Resent-Bcc and Return-Path are taken out wherever they stand, folded lines included', async () => {
+  const message = await kept(
+    bySmtp(
+      'Bcc: secret@example.net,\r\n more@example.net\r\nFrom: shop@example.org\r\nbcc : x@example.net\r\nReturn-Path: <a@b>\r\nResent-Bcc: y@example.net\r\n\r\nBcc: body\r\n',
+    ),
+  );
+  assert.ok(text(message).endsWith('From: shop@example.org\r\n\r\nBcc: body\r\n'));
+  assert.doesNotMatch(text(message), /secret|more@|x@example|y@example|Return-Path/);
+});
+
+test('what the client called itself cannot break out of Received', async () => {
+  const origin = { address: '2001:db8::1', helo: 'evil\r\nX-Injected: yes (' };
+  const message = await kept(bySmtp(MIME, { origin }, { smtputf8: true }), { ...LOGIN, kind: 'trusted' });
+  assert.match(
+    text(message),
+    /^Received: from evilX-Injected:yes \(\[IPv6:2001:db8::1\]\)\r\n\tby mx\.postrider\.example with UTF8SMTP\r\n/,
+  );
+});
+
+test('facts for events are decoded and bounded', async () => {
+  const { info, messageId } = await kept(bySmtp(MIME));
+  assert.deepEqual([info.subject, info.from, info.to, messageId], ['Grüße', 'Shop <shop@example.org>', 'bob@example.net', 'a@b']);
+  assert.deepEqual([info.method, info.login, info.body, info.smtputf8], ['SMTP', 'app@example.org', '7BIT', false]);
+  const long = await kept(bySmtp(`From: shop@example.org\r\nSubject: ${'x'.repeat(900)}\r\n\r\n`));
+  assert.equal(long.info.subject.length, 500);
+});
+
+test('attachments are told by name, type and size', async () => {
+  const mime = `From: shop@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHi\r\n--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename="a.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\n${Buffer.alloc(57).toString('base64')}\r\n--b--\r\n`;
+  const { info } = await kept(bySmtp(mime));
+  assert.deepEqual(info.attachments, [{ filename: 'a.pdf', 'content-type': 'application/pdf', size: 57 }]);
+});
+
+test('the octets decide whether a message is 8-bit, and addresses or headers whether it needs SMTPUTF8', async () => {
+  const umlaut = await kept(bySmtp('From: shop@example.org\r\n\r\nGrüße\r\n', {}, { body: '7BIT', smtputf8: true }));
+  assert.deepEqual([umlaut.info.body, umlaut.info.smtputf8], ['8BITMIME', false]);
+  const header = await kept(bySmtp('From: shop@example.org\r\nSubject: Grüße\r\n\r\n', {}, { smtputf8: true }));
+  assert.equal(header.info.smtputf8, true);
+  const address = await kept(bySmtp(MIME, {}, { smtputf8: true, recipients: [{ address: 'jürgen@example.net' }] }));
+  assert.equal(address.info.smtputf8, true);
+});
+
+test('a message without exactly one readable From is refused', async () => {
+  assert.match(await refused('bad-content', bySmtp('Subject: x\r\n\r\nHi\r\n')), /no From header/);
+  assert.match(await refused('bad-content', bySmtp('From: shop@example.org\r\nfrom : ceo@other.example\r\n\r\n')), /more than one From/);
+  for (const from of [
+    '',
+    'shop',
+    'undisclosed:;',
+    'a@example.org@other.example',
+    '"a@other.example x"@example.org, b',
+    'ceo@other.example, <shop@example.org',
+  ]) {
+    await refused('bad-address', bySmtp(`From: ${from}\r\n\r\n`));
+  }
+});
+
+test('a header line that is no field is refused', async () => {
+  assert.match(await refused('bad-content', bySmtp('From: shop@example.org\r\nnot a field\r\n\r\n')), /not a header field/);
+  await refused('bad-content', bySmtp('From shop Mon Nov 23\r\nFrom: shop@example.org\r\n\r\n'));
+});
+
+test('a message that has gone round too often is a loop', async () => {
+  const received = 'Received: from x by y; Mon, 23 Nov 2026 14:00:00 +0000\r\n';
+  await kept(bySmtp(received.repeat(5) + MIME));
+  assert.match(await refused('mail-loop', bySmtp(received.repeat(6) + MIME)), /6/);
+});
+
+test('headers and messages have a largest size', async () => {
+  await refused('bad-content', bySmtp(`From: shop@example.org\r\n${`X: ${'y'.repeat(900)}\r\n`.repeat(25)}\r\n`));
+  await refused('message-too-large', bySmtp(`From: shop@example.org\r\n\r\n${'y'.repeat(100_001)}`));
+  await refused('message-too-large', byApi({ text: 'y'.repeat(100_001) }));
+});
+
+// ---- who may send what -----------------------------------------------------------------------------------------------
+
+test('a domain of another account does not exist for the caller', async () => {
+  await refused('domain-not-found', bySmtp(MIME, { domain: 'other.example' }));
+  await refused('domain-not-found', bySmtp(MIME, { domain: 'nobody.example' }));
+});
+
+test('a key or login that is bound to a domain submits through that one only', async () => {
+  await refused('domain-not-found', byApi({}, { domain: 'second.example' }), DOMAIN_KEY);
+  await kept(byApi({ from: 'a@second.example' }, { domain: 'second.example' }, { sender: 'a@second.example' }), ACCOUNT_KEY);
+});
+
+test('a disabled or unverified domain does not send', async () => {
+  await refused('domain-disabled', byApi({ from: 'a@disabled.example' }, { domain: 'disabled.example' }), ACCOUNT_KEY);
+  const unverified = byApi({ from: 'a@unverified.example' }, { domain: 'unverified.example' }, { sender: 'a@unverified.example' });
+  await refused('domain-unverified', unverified, ACCOUNT_KEY);
+  await kept(unverified, ACCOUNT_KEY, { requireVerification: false });
+});
+
+test('From and reverse-path must be the account’s', async () => {
+  const from = (address: string): Submission => bySmtp(`From: ${address}\r\n\r\n`);
+  assert.match(await refused('sender-not-allowed', from('ceo@other.example')), /other\.example/);
+  await refused('sender-not-allowed', from('x@gmail.com'));
+  await refused('sender-not-allowed', from('shop@example.org, ceo@other.example'));
+  await refused('sender-not-allowed', bySmtp(MIME, {}, { sender: 'x@other.example' }));
+  await refused('sender-not-allowed', from('x@[192.0.2.1]'));
+  await kept(from('a@second.example'));
+});
+
+test('relatives of the domain may be used, unless somebody else has registered them', async () => {
+  const from = (address: string): Submission => bySmtp(`From: ${address}\r\n\r\n`);
+  await kept(from('news@news.example.org'));
+  await refused('sender-not-allowed', from('x@theirs.example.org'));
+  await refused('sender-not-allowed', from('x@below.theirs.example.org'));
+  await refused('sender-not-allowed', from('x@example.org.evil.example'));
+  await refused('sender-not-allowed', from('x@org'));
+});
+
+test('a domain key may not use another domain of its account', async () => {
+  await refused('sender-not-allowed', byApi({ from: 'a@second.example' }), DOMAIN_KEY);
+  await kept(byApi({ from: 'a@second.example' }), ACCOUNT_KEY);
+});
+
+test('an own header that replaces From is checked instead of it', async () => {
+  await refused('sender-not-allowed', byApi({ headers: [['from', 'ceo@other.example']] }), ACCOUNT_KEY);
+});
+
+test('a null reverse-path is accepted when From is in order', async () => {
+  assert.equal((await kept(bySmtp(MIME, {}, { sender: '' }))).sender, '');
+  await refused('sender-not-allowed', bySmtp('From: x@other.example\r\n\r\n', {}, { sender: '' }));
+});
+
+test('o:sending-ip must be an address of the account', async () => {
+  await refused('sending-ip-not-yours', byApi({}, { options: { ...NO_OPTIONS, sendingIp: '192.0.2.2' } }));
+  await kept(byApi({}, { options: { ...NO_OPTIONS, sendingIp: '192.0.2.1' } }));
+});
+
+test('a quota that is used up refuses before anything is kept', async () => {
+  const seen: unknown[] = [];
+  const takeQuota = (...facts: unknown[]): void => {
+    seen.push(facts.slice(0, 3));
+    throw new AppError('rate-limited', { what: 'recipient', seconds: 60 });
+  };
+  await refused('rate-limited', bySmtp(), LOGIN, { takeQuota });
+  assert.deepEqual(seen, [[1, 1, 1]]);
+});
+
+// ---- recipients ------------------------------------------------------------------------------------------------------
+
+test('a recipient named twice is one, and its domain is the part after the last @', async () => {
+  const recipients = [{ address: 'bob@example.net' }, { address: '"a@b"@example.com' }, { address: 'bob@example.net' }];
+  const message = await kept(bySmtp(MIME, {}, { recipients }));
+  assert.deepEqual(
+    message.recipients.map(({ address, domain }) => [address, domain]),
+    [
+      ['bob@example.net', 'example.net'],
+      ['"a@b"@example.com', 'example.com'],
+    ],
+  );
+});
+
+test('none and too many recipients are refused', async () => {
+  await refused('bad-parameter', bySmtp(MIME, {}, { recipients: [] }));
+  const recipients = ['a', 'b', 'c', 'd'].map((local) => ({ address: `${local}@example.net` }));
+  assert.match(await refused('too-many-recipients', bySmtp(MIME, {}, { recipients })), /max is 3/);
+});
+
+test('one recipient is urgent, several are normal, a batch is bulk', async () => {
+  const two = [{ address: 'a@example.net' }, { address: 'b@example.net' }];
+  assert.equal((await kept(bySmtp())).priority, 0);
+  assert.equal((await kept(bySmtp(MIME, {}, { recipients: two }))).priority, 1);
+  assert.equal((await kept(byApi({ to: ['%recipient%'] }, { batch: true }, { recipients: two }))).priority, 2);
+});
+
+test('mail is tried for eight hours from the API, five days from SMTP, or as the sender says', async () => {
+  assert.equal((await kept(byApi())).expiresAtMs, NOW_MS + 8 * HOUR_MS);
+  assert.equal((await kept(bySmtp())).expiresAtMs, NOW_MS + 120 * HOUR_MS);
+  assert.equal((await kept(byApi({}, { options: { ...NO_OPTIONS, deliverWithinMs: HOUR_MS } }))).expiresAtMs, NOW_MS + HOUR_MS);
+  const scheduled = await kept(byApi({}, { options: { ...NO_OPTIONS, deliverAtMs: NOW_MS + HOUR_MS } }));
+  assert.deepEqual([scheduled.dueAtMs, scheduled.wait, scheduled.expiresAtMs], [NOW_MS + HOUR_MS, 'scheduled', NOW_MS + 9 * HOUR_MS]);
+});
+
+test('the domain’s demand for TLS stands where the message makes none', async () => {
+  const strict = (options = NO_OPTIONS): Submission =>
+    byApi({ from: 'a@strict.example' }, { domain: 'strict.example', options }, { sender: 'a@strict.example' });
+  assert.equal((await kept(strict(), ACCOUNT_KEY)).info.options.requireTls, true);
+  assert.equal((await kept(strict({ ...NO_OPTIONS, requireTls: false }), ACCOUNT_KEY)).info.options.requireTls, false);
+});
+
+// ---- raw MIME by the API ---------------------------------------------------------------------------------------------
+
+test('raw MIME with other line ends becomes CRLF and ends with one', async () => {
+  const message = await kept(rawByApi('From: shop@example.org\nDate: x\nMessage-ID: <a@b>\n\nline\n.\r\nmore\rend'));
+  assert.ok(text(message).endsWith('From: shop@example.org\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\nline\r\n.\r\nmore\r\nend\r\n'));
+  assert.match(text(message), /^Received: by mx\.postrider\.example with HTTP\r\n\tid /);
+  assert.doesNotMatch(text(message), /198\.51\.100/);
+});
+
+test('raw MIME with a NUL, a line over 998 octets, or nothing in it is refused', async () => {
+  await refused('bad-content', rawByApi('From: shop@example.org\r\n\r\na\0b'));
+  await refused('bad-content', rawByApi('From: shop@example.org\n\na\0b'));
+  await refused('line-too-long', rawByApi(`From: shop@example.org\r\n\r\n${'x'.repeat(999)}\r\n`));
+  await refused('line-too-long', rawByApi(`From: shop@example.org\n\n${'x'.repeat(999)}\n`));
+  await refused('bad-content', rawByApi(''));
+});
+
+// ---- parts -----------------------------------------------------------------------------------------------------------
+
+test('parts are composed once, with an id in the service’s form', async () => {
+  const message = await kept(byApi({ headers: [['X-Own', 'yes']] }), ACCOUNT_KEY);
+  assert.match(message.messageId, /^20261123140509\.[0-9a-f]{16}@example\.org$/);
+  assert.match(text(message), /^From: Shop <shop@example\.org>\r\nTo: bob@example\.net\r\nSubject: Hi\r\n/);
+  assert.match(text(message), /X-Own: yes\r\n/);
+  assert.deepEqual([message.info.keyId, message.info.subject, message.info.sizeBytes], ['k1', 'Hi', message.content.byteLength]);
+});
+
+test('h:Message-Id is used, and refused when it is none', async () => {
+  const message = await kept(byApi({ headers: [['message-id', '<my.own@example.org>']] }));
+  assert.equal(message.messageId, 'my.own@example.org');
+  assert.equal(text(message).match(/Message-ID: <my\.own@example\.org>\r\n/gi)?.length, 1);
+  await refused('bad-parameter', byApi({ headers: [['Message-Id', 'no id']] }));
+  await refused('bad-parameter', byApi({ headers: [['Message-Id', '<a@b>\r\nX: y']] }));
+});
+
+test('headers that are ours, or for nobody’s eyes, are not taken from the caller', async () => {
+  const headers = ['Bcc', 'Return-Path', 'Received', 'Content-Type', 'MIME-Version', 'X-Mailgun-Variables', 'DKIM-Signature'].map(
+    (name): [string, string] => [name, 'injected'],
+  );
+  assert.doesNotMatch(text(await kept(byApi({ headers }))), /injected/);
+});
+
+test('line ends in a header value are refused', async () => {
+  await refused('bad-parameter', byApi({ headers: [['X-Own', 'a\r\nBcc: x@example.net']] }));
+  await refused('bad-parameter', byApi({ subject: 'a\r\nBcc: x@example.net' }));
+});
+
+test('a batch is kept once, with its placeholders and each recipient’s values', async () => {
+  const recipients = [
+    { address: 'a@example.net', name: 'Ann', variables: { id: 1 } },
+    { address: 'b@example.net', variables: { id: 2 } },
+  ];
+  const message = await kept(byApi({ to: ['%recipient%'], subject: 'For %recipient.id%' }, { batch: true }, { recipients }));
+  assert.match(text(message), /To: %recipient%\r\n/);
+  assert.deepEqual(
+    message.recipients.map(({ name, variables }) => [name, variables]),
+    [
+      ['Ann', { id: 1 }],
+      [undefined, { id: 2 }],
+    ],
+  );
+  assert.ok(message.info.batchId);
+});
+
+test('in a batch, one address may be copied for each addressee, but no oftener', async () => {
+  const copy = (addressee: string): { address: string; variables: { recipient_email: string } } => ({
+    address: 'boss@example.net',
+    variables: { recipient_email: addressee },
+  });
+  const recipients = [copy('a@example.net'), copy('b@example.net'), copy('a@example.net')];
+  assert.equal((await kept(byApi({}, { batch: true }, { recipients }))).recipients.length, 2);
+});
+
+test('From of a batch cannot depend on the recipient', async () => {
+  await refused('bad-parameter', byApi({ from: '"%recipient.name%" <shop@example.org>' }, { batch: true }));
+});
+
+// ---- templates -------------------------------------------------------------------------------------------------------
+
+function withTemplate(...pairs: [string, string][]): Partial<Submission> {
+  return { options: parseOptions([['template', 'welcome'], ...pairs], { nowMs: NOW_MS, horizonMs: 0, tagsMax: 3 }) };
+}
+
+const NO_TEXT = { text: undefined, subject: undefined };
+
+test('a template is rendered with v: and t: variables, and gives missing headers', async () => {
+  const message = await kept(byApi(NO_TEXT, withTemplate(['v:name', 'nobody'], ['t:variables', '{"name": "Ann"}'], ['t:text', 'yes'])));
+  assert.match(text(message), /Subject: Welcome Ann\r\n/);
+  assert.match(text(message), /Reply-To: help@example\.org\r\n/);
+  assert.match(text(message), /\r\n\r\n<p>Hello Ann<\/p>\r\n/);
+  assert.match(text(message), /text\/plain[^]*\r\n\r\nHello Ann\r\n/);
+  assert.equal(message.info.subject, 'Welcome Ann');
+  assert.deepEqual(message.info.options.template, { name: 'welcome', variables: {}, text: true });
+  assert.equal(message.info.renderLate, undefined);
+});
+
+test('what the message says itself wins over the template’s headers', async () => {
+  const message = await kept(byApi({ text: undefined, subject: 'Own', headers: [['reply-to', 'own@example.org']] }, withTemplate()));
+  assert.match(text(message), /Subject: Own\r\n/);
+  assert.match(text(message), /Reply-To: own@example\.org\r\n/);
+  assert.doesNotMatch(text(message), /help@/);
+});
+
+test('a template whose values differ by recipient is kept as source', async () => {
+  const batch = { batch: true, ...withTemplate(['v:name', '%recipient.name%']) };
+  const message = await kept(byApi({ ...NO_TEXT, text: 'Literal {{name}}' }, batch));
+  assert.deepEqual(message.info.renderLate, { name: 'welcome', version: 'initial' });
+  assert.match(text(message), /<p>Hello \{\{name\}\}<\/p>/);
+  assert.match(text(message), /Subject: Welcome \{\{name\}\}\r\n/);
+  assert.ok(text(message).includes('Literal {{{"{{"}}}name}}'), 'what is no template is protected from being rendered');
+  assert.equal(message.info.options.variables['name'], '%recipient.name%');
+});
+
+test('a template that does not exist or cannot be rendered is refused at once', async () => {
+  await refused('template-not-found', byApi({}, { options: { ...NO_OPTIONS, template: { name: 'none', variables: {}, text: false } } }));
+  const templates = { version: async () => ({ ...TEMPLATE, source: '{{broken' }) };
+  assert.match(
+    await refused('template-failed', byApi({}, withTemplate()), ACCOUNT_KEY, { templates }),
+    /template welcome cannot be rendered: it is broken/,
+  );
+});
+
+test('a template replaces the body of MIME and keeps its headers', async () => {
+  const message = await kept(bySmtp(MIME.replace('Subject:', 'X-Own: yes\r\nSubject:'), withTemplate(['v:name', 'Ann'])));
+  assert.match(text(message), /X-Own: yes\r\n/);
+  assert.match(text(message), /Subject: =\?utf-8\?q\?Gr/i);
+  assert.match(text(message), /<p>Hello Ann<\/p>/);
+  assert.doesNotMatch(text(message), /\r\nHi\r\n/);
+  assert.equal(message.messageId, 'a@b');
+});
+
+// ---- the answer ------------------------------------------------------------------------------------------------------
+
+test('a repeated Idempotency-Key gives the first answer; another request under it is a conflict', async () => {
+  const idempotency = { key: 'k', fingerprint: 'f' };
+  const repeat = house({}, { kind: 'repeat', id: 9, messageId: 'first@example.org', recipientCount: 4 });
+  const answer = await repeat.submit(byApi({}, { idempotency }));
+  assert.deepEqual({ ...answer }, { messageId: 'first@example.org', id: 9, recipientCount: 4, repeated: true });
+  assert.equal(repeat.kept[0]?.idempotency?.untilMs, NOW_MS + 24 * HOUR_MS);
+  await assert.rejects(house({}, { kind: 'conflict' }).submit(byApi({}, { idempotency })), { code: 'idempotency-conflict' });
+});
+
+test('mail of our own is not asked for its sender', async () => {
+  const system: Principal = { accountId: 1, kind: 'system', role: 'sending' };
+  const message = await kept(
+    bySmtp('From: MAILER-DAEMON@mx.postrider.example\r\n\r\n', { domain: 'disabled.example' }, { sender: '' }),
+    system,
+  );
+  assert.equal(message.sender, '');
+});
