@@ -100,5 +100,10 @@ export interface Outcome {
   readonly suppress?: boolean;
   /** The connection ended between our final dot and the reply: the remote may have it (P4). */
   readonly unclear?: boolean;
+  /**
+   * A kept connection had been closed by the server before it answered anything: the message was not tried. Deferred; whoever has
+   * the lane may try it again at once on a new connection instead of settling this outcome.
+   */
+  readonly stale?: true;
   readonly attempt: AttemptRecord;
 }
