@@ -16,8 +16,9 @@ export interface Logging {
   flush(): void;
 }
 
-export function createLogging({ level, format }: Config['log']): Logging {
-  const out = pino.destination({ fd: 2, sync: false, minLength: 0, maxLength: WAITING_MAX });
+/** `fd`: where it goes; standard error. */
+export function createLogging({ level, format }: Config['log'], fd = 2): Logging {
+  const out = pino.destination({ fd, sync: false, minLength: 0, maxLength: WAITING_MAX });
   const flush = (): void => {
     try {
       out.flushSync();

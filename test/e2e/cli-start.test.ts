@@ -1,0 +1,173 @@
+/** The program as an operator runs it: starting, administering it while it runs, and stopping. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createTransport } from 'nodemailer';
+import { environment, postrider, startProgram } from '../demo/program.ts';
+import type { Program } from '../demo/program.ts';
+
+const START_MS = 20_000;
+const directories: string[] = [];
+after(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+function freshData(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'postrider-start-'));
+  directories.push(directory);
+  return directory;
+}
+
+const url = (program: Program): string => `http://${program.doors.get('http')?.[0] ?? ''}`;
+
+/** Status of a call that needs a key. */
+async function statusWith(program: Program, key: string): Promise<number> {
+  const answer = await fetch(`${url(program)}/v3/domains`, {
+    headers: { authorization: `Basic ${Buffer.from(`api:${key}`).toString('base64')}` },
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+async function becomes(isSo: () => Promise<boolean>, withinMs: number, what: string): Promise<void> {
+  const deadlineMs = performance.now() + withinMs;
+  while (!(await isSo())) {
+    assert.ok(performance.now() < deadlineMs, `${what} within ${withinMs} ms`);
+    await pause(50);
+  }
+}
+
+test('development mode: ready, pasted credentials work, and a second start shows the same', async () => {
+  const data = freshData();
+  const env = environment(data);
+  const first = await startProgram(['--dev'], env, START_MS);
+  const kept = JSON.parse(readFileSync(join(data, 'dev-credentials.json'), 'utf8')) as {
+    apiKey: string;
+    smtpLogin: string;
+    smtpPassword: string;
+  };
+  assert.ok(first.greeting.includes(`--user 'api:${kept.apiKey}'`));
+  assert.ok(first.greeting.includes(kept.smtpPassword));
+  assert.equal(await statusWith(first, kept.apiKey), 200);
+  assert.equal(await statusWith(first, `${kept.apiKey}0`), 401);
+  const { error, status } = await first.stop();
+  assert.equal(status, 0, error);
+
+  const second = await startProgram(['--dev'], env, START_MS);
+  assert.ok(second.greeting.includes(kept.apiKey));
+  assert.equal((await second.stop('SIGINT')).status, 0);
+});
+
+test('without development mode the first start shows its key once, or takes it from POSTRIDER_API_KEY', async () => {
+  const shown = await startProgram([], environment(freshData()), START_MS);
+  const key = /[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}/.exec(shown.greeting)?.[0] ?? '';
+  assert.equal(await statusWith(shown, key), 200);
+  await shown.stop();
+
+  const given = 'key-0123456789abcdef0123456789abcdef';
+  const env = environment(freshData(), { POSTRIDER_API_KEY: given });
+  const first = await startProgram([], env, START_MS);
+  assert.equal(await statusWith(first, given), 200);
+  await first.stop();
+  const second = await startProgram([], env, START_MS);
+  assert.doesNotMatch(second.greeting, /First start/);
+  await second.stop();
+});
+
+test('what the command line changes while the server runs is seen within two seconds', async () => {
+  const data = freshData();
+  const env = environment(data);
+  const program = await startProgram(['--dev'], env, START_MS);
+  try {
+    const added = await postrider(['account', 'add', 'bank', '--json'], env);
+    const { id, apiKey, keyId } = JSON.parse(added.out) as { id: number; apiKey: string; keyId: string };
+    assert.equal(await statusWith(program, apiKey), 200);
+    assert.equal((await postrider(['domain', 'add', 'bank.example', '--account', String(id)], env)).status, 0);
+    assert.equal((await postrider(['credential', 'add', 'app@bank.example', '--password', 'a long one'], env)).status, 0);
+    const [host = '', port = ''] = (program.doors.get('submission')?.[0] ?? '').split(':');
+    const transport = createTransport({
+      host,
+      port: Number(port),
+      requireTLS: true,
+      auth: { user: 'app@bank.example', pass: 'a long one' },
+      tls: { ca: readFileSync(join(data, 'tls', 'self-signed.crt')) },
+    });
+    assert.equal(await transport.verify(), true);
+    assert.equal((await postrider(['credential', 'delete', 'app@bank.example'], env)).status, 0);
+    await becomes(
+      () =>
+        transport.verify().then(
+          () => false,
+          () => true,
+        ),
+      2500,
+      'the login ends',
+    );
+
+    assert.equal((await postrider(['key', 'revoke', keyId], env)).status, 0);
+    await becomes(async () => (await statusWith(program, apiKey)) === 401, 2500, 'the key ends');
+    const queue = await postrider(['queue', '--json'], env);
+    assert.equal((JSON.parse(queue.out) as { isRunning: boolean }).isRunning, true);
+    if (process.platform !== 'win32') assert.equal(statSync(join(data, 'control.sock')).mode & 0o777, 0o600);
+  } finally {
+    await program.stop();
+  }
+});
+
+test('a second server on one data directory refuses to start, and the first goes on', async () => {
+  const env = environment(freshData());
+  const program = await startProgram(['--dev'], env, START_MS);
+  try {
+    const second = await postrider(['start', '--dev'], env);
+    assert.equal(second.status, 1);
+    assert.match(second.error, /postrider: another process serves .*; stop it first, or use another data directory\n$/);
+    assert.equal((await fetch(`${url(program)}/healthz`)).status, 200);
+  } finally {
+    await program.stop();
+  }
+});
+
+test('a port that is taken ends the start with a sentence, unless its address has a question mark', async () => {
+  const blocker = createServer();
+  await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+  const { port } = blocker.address() as AddressInfo;
+  try {
+    const refused = await postrider(['start', '--dev'], environment(freshData(), { POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:${port}` }));
+    assert.equal(refused.status, 1);
+    assert.match(refused.error, new RegExp(`postrider: 127\\.0\\.0\\.1:${port} is in use by another program\\n$`));
+    assert.doesNotMatch(refused.error, /\n {4}at /, 'no stack');
+
+    const skipped = await startProgram(
+      ['--dev'],
+      environment(freshData(), { POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:0,127.0.0.1:${port}?` }),
+      START_MS,
+    );
+    assert.equal(skipped.doors.get('submission')?.length, 1);
+    const { status, error } = await skipped.stop();
+    assert.equal(status, 0);
+    assert.match(error, new RegExp(`WARN .*${port}`));
+  } finally {
+    blocker.close();
+  }
+});
+
+test('a wrong configuration ends the start with 2', async () => {
+  const { status, error } = await postrider(['start'], environment(freshData(), { POSTRIDER_LIMITS_MESSAGE_SIZE: 'huge' }));
+  assert.equal(status, 2);
+  assert.match(error, /limits\.message_size \(environment POSTRIDER_LIMITS_MESSAGE_SIZE\): given "huge"/);
+});
+
+test('a lost instance secret is told, and nothing starts', async () => {
+  const data = freshData();
+  const env = environment(data);
+  await (await startProgram(['--dev'], env, START_MS)).stop();
+  rmSync(join(data, 'secret.key'));
+  const { status, error } = await postrider(['start', '--dev'], env);
+  assert.equal(status, 1);
+  assert.match(error, /secret\.key is missing; restore it from a backup/);
+});
