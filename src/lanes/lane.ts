@@ -255,6 +255,12 @@ export class Lane<T extends LaneItem> {
           session = result.session;
         }
         const outcomes = await session.deliver(this.#deps.job(items));
+        if (outcomes.every((outcome) => outcome.stale === true)) {
+          // The server had closed the kept connection; nothing was tried. The next one is new.
+          await session.close();
+          session = undefined;
+          continue;
+        }
         const tried: T[] = items;
         items = undefined;
         this.#tried(tried, outcomes);
