@@ -137,20 +137,33 @@ test('each wait before an attempt stands before it with its reason', () => {
   );
 });
 
-test('the wait after a deferral lasts until the attempt that followed', () => {
-  const second = attempt({ number: 2, startedMs: START_MS + 300_010 });
+test('the wait after a deferral lasts until its next time; what it waited for after that follows', () => {
+  const waits = [{ reason: 'lane-rate', fromMs: START_MS + 300_092, untilMs: START_MS + 310_000 }] as const;
+  const second = attempt({ number: 2, startedMs: START_MS + 310_000, waits });
   const told = only(
     view(
       [recipient({ attempts: 2, state: 'done', ending: 'delivered' })],
       [
         event('deferred', 92, { code: 451, wait: 'retry', nextAtMs: START_MS + 300_092, attempt: attempt() }),
-        event('delivered', 300_050, { attempt: second }),
+        event('delivered', 310_050, { attempt: second }),
       ],
     ),
   );
-  const wait = told.entries[1];
+  assert.deepEqual(
+    told.entries.map((entry) => (entry.kind === 'wait' ? [entry.reason, entry.atMs - START_MS, entry.untilMs - START_MS] : entry.kind)),
+    ['attempt', ['retry', 92, 300_092], ['lane-rate', 300_092, 310_000], 'attempt'],
+  );
+});
+
+test('an attempt before the next time ends the wait', () => {
+  const early = attempt({ number: 2, startedMs: START_MS + 1000 });
+  const events = [
+    event('deferred', 92, { wait: 'retry', nextAtMs: START_MS + 300_092, attempt: attempt() }),
+    event('delivered', 1050, { attempt: early }),
+  ];
+  const wait = only(view([recipient()], events)).entries[1];
   assert.ok(wait?.kind === 'wait');
-  assert.deepEqual([wait.reason, wait.atMs, wait.untilMs], ['retry', START_MS + 92, START_MS + 300_010]);
+  assert.equal(wait.untilMs, START_MS + 1000);
 });
 
 test('a recipient that is not finished has a reason and a time', () => {

@@ -159,7 +159,7 @@ function recipientTimeline(message: StoredMessage, recipient: StoredRecipient, e
     status: recipient.state === 'done' ? (recipient.ending ?? 'failed') : recipient.state === 'leased' ? 'in-progress' : 'waiting',
     attempts: recipient.attempts,
     possibleDuplicate: recipient.possibleDuplicate,
-    entries: sorted.flatMap((event, i) => entriesOf(event, sorted[i + 1])),
+    entries: sorted.flatMap((event, i) => entriesOf(event, sorted[i + 1])).sort((a, b) => a.atMs - b.atMs),
     ...(next !== undefined && { next }),
   };
 }
@@ -181,13 +181,14 @@ function entriesOf(event: EventRow, following: EventRow | undefined): TimelineEn
   return [...waits, attemptEntry(event, attempt), ...waitAfter(event, following)];
 }
 
-/** The wait that a deferral began, when the attempt after it does not tell of its own. A wait that still lasts is `next`. */
+/** The wait that a deferral began: until its next time, or an earlier attempt. A wait that still lasts is `next`. */
 function waitAfter(event: EventRow, following: EventRow | undefined): WaitEntry[] {
   const { wait, nextAtMs } = event.detail;
-  const followingAttempt = following?.detail.attempt;
-  if (wait === undefined || following === undefined || (followingAttempt?.waits?.length ?? 0) > 0) return [];
-  const atMs = Math.floor(event.atUs / 1000);
-  return [waitEntry({ reason: wait, fromMs: atMs, untilMs: followingAttempt?.startedMs ?? nextAtMs ?? Math.floor(following.atUs / 1000) })];
+  if (wait === undefined || following === undefined) return [];
+  const fromMs = Math.floor(event.atUs / 1000);
+  const endMs = following.detail.attempt?.startedMs ?? Math.floor(following.atUs / 1000);
+  const untilMs = Math.min(nextAtMs ?? endMs, endMs);
+  return untilMs > fromMs ? [waitEntry({ reason: wait, fromMs, untilMs })] : [];
 }
 
 function waitEntry(wait: Wait): WaitEntry {
