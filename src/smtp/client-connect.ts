@@ -4,7 +4,7 @@
  */
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext, rootCertificates } from 'node:tls';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { TlsFacts } from '#model/outcome.ts';
 import { describe, Wire } from './client-wire.ts';
@@ -19,6 +19,11 @@ export interface Endpoint {
   readonly port: number;
   /** Local address to bind. */
   readonly localAddress?: string;
+}
+
+/** What certificates are examined against: the usual roots and `extraRoots` (PEM). Made once: reading the roots is slow. */
+export function clientTrust(extraRoots: readonly string[]): SecureContext {
+  return createSecureContext(extraRoots.length === 0 ? {} : { ca: [...rootCertificates, ...extraRoots] });
 }
 
 /** A wire once connected, or in words why not. */

@@ -375,7 +375,7 @@ test('a login is given by PLAIN or LOGIN under TLS, never without it, and never 
   const plain = await sinkFor(t, { auth: { ...login, inPlain: true } });
   assert.equal((await failToOpen(plain, { login })).step, 'auth');
   assert.ok(!plain.commands.some((line) => line.startsWith('AUTH')));
-  const allowed = await open(t, plain, { login, tls: 'none' });
+  const allowed = await open(t, plain, { login, tls: 'none', allowPlainLogin: true });
   await allowed.transact(job('a@x.test'), composed());
   assert.equal(plain.transactions[0]?.login, 'user');
 });

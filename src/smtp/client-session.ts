@@ -48,6 +48,8 @@ export interface OpenOptions extends Endpoint {
   /** The certificate must be verified before anything else is said. */
   readonly verify: boolean;
   readonly login?: Login;
+  /** The operator allows the password to go out without TLS. */
+  readonly allowPlainLogin?: boolean;
   readonly context: SecureContext;
   readonly timeouts: ClientTimeouts;
   readonly clock: Clock;
@@ -215,9 +217,9 @@ class Opening {
   }
 
   async #auth(wire: Wire): Promise<OpenFailure | undefined> {
-    const { clock, login, timeouts, tls } = this.#options;
+    const { clock, login, timeouts, allowPlainLogin } = this.#options;
     if (login === undefined) return undefined;
-    if (this.#tls === undefined && tls !== 'none') {
+    if (this.#tls === undefined && allowPlainLogin !== true) {
       return this.#failure('auth', 'the password is not sent without TLS; set tls = "none" for this route to allow it');
     }
     const startedMs = clock.monotonicMs();
