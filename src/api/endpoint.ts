@@ -11,10 +11,13 @@ import { assertRight, authenticate, refuseCrossSite } from './conventions/auth.t
 import type { UploadBudget } from './conventions/body.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import type { Form } from './conventions/form.ts';
+import { parseQuery } from './conventions/urlencoded.ts';
 import type { SendingQuota } from './conventions/quota.ts';
 import { readRequestBody } from './conventions/request-body.ts';
 import type { RequestBody } from './conventions/request-body.ts';
 import type { ApiDeps, ApiLimits } from './deps.ts';
+
+const QUERY_PARAMETERS_MAX = 200;
 
 export interface Call {
   readonly principal: Principal;
@@ -89,7 +92,7 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
   return {
     principal,
     param: (name) => params[name] ?? '',
-    query: request.query as Form,
+    query: parseQuery(request.query as string, QUERY_PARAMETERS_MAX),
     body,
     header: (name) => headerText(request.headers[name]),
     address: plainAddress(request.raw.socket.remoteAddress),

@@ -11,12 +11,12 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fastify from 'fastify';
+import type { Log } from '#base/log.ts';
 import type { FastifyInstance } from 'fastify';
 import { UploadBudget } from './conventions/body.ts';
 import { json } from './conventions/answer.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import { SendingQuota } from './conventions/quota.ts';
-import { parseQuery } from './conventions/urlencoded.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { ApiDeps, ApiLimits } from './deps.ts';
 import { mount, send } from './endpoint.ts';
@@ -35,16 +35,16 @@ export interface Api {
   close(): Promise<void>;
 }
 
-/** Longest query string and path parameter; tokens of events are the longest. */
-const QUERY_PARAMETERS_MAX = 200;
+/** Tokens of events are the longest. */
 const PATH_PARAMETER_MAX = 8192;
+const SWEEP_MS = 20;
 
 export async function startApi(deps: ApiDeps): Promise<Api> {
   const limits = { ...DEFAULT_LIMITS, ...deps.config.limits };
   const app = buildApp(deps, limits);
   await app.ready();
   let isDraining = false;
-  const servers = await Promise.all(deps.config.listen.map((at) => listen(app, limits, at, () => isDraining)));
+  const servers = await Promise.all(deps.config.listen.map((at) => listen(app, limits, deps.log, at, () => isDraining)));
   const addresses = servers.map((server) => {
     const { address, port } = server.address() as AddressInfo;
     return { address, port };
@@ -85,7 +85,8 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
       ignoreDuplicateSlashes: true,
       ignoreTrailingSlash: true,
       maxParamLength: PATH_PARAMETER_MAX,
-      querystringParser: (text: string) => parseQuery(text, QUERY_PARAMETERS_MAX) as never,
+      // Parsed with the endpoint, where a mistake in it has somebody to be told to.
+      querystringParser: (text: string) => text as never,
     },
     frameworkErrors: (_error, _request, reply) => send(reply as never, json({ message: 'the URL cannot be read' }, 400)),
   });
@@ -104,6 +105,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
 async function listen(
   app: FastifyInstance,
   limits: ApiLimits,
+  log: Log,
   at: { readonly host: string; readonly port: number },
   isDraining: () => boolean,
 ): Promise<Server> {
@@ -118,7 +120,13 @@ async function listen(
     },
     (request, response) => {
       if (isDraining()) response.setHeader('connection', 'close');
-      app.routing(request, response);
+      try {
+        app.routing(request, response);
+      } catch (error) {
+        // A bug of ours before any handler: this request ends, the process does not.
+        log.error({ err: error instanceof Error ? error.stack : String(error) }, 'a request could not be routed');
+        response.destroy();
+      }
     },
   );
   server.timeout = limits.idleTimeoutMs;
@@ -152,9 +160,13 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   );
 }
 
+/** A connection that was busy becomes idle after its answer: it is looked for until the last one is gone. */
 function shut(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    server.close(() => {
+      clearInterval(sweep);
+      resolve();
+    });
   });
 }

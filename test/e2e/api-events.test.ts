@@ -30,7 +30,15 @@ async function happen(rig: ApiRig, kind: EventKind, detail: EventDetail): Promis
   const [view] = await rig.store.events.latestMessages(rig.tenant.accountId, 1);
   assert.ok(view !== undefined);
   const { message, recipients } = view;
-  await rig.store.mail.appendEvent({ kind, atUs: Date.now() * 1000 + 999, accountId: message.accountId, domainId: message.domainId, message: message.id, recipient: recipients[0]?.id ?? 0, detail });
+  await rig.store.mail.appendEvent({
+    kind,
+    atUs: Date.now() * 1000 + 999,
+    accountId: message.accountId,
+    domainId: message.domainId,
+    message: message.id,
+    recipient: recipients[0]?.id ?? 0,
+    detail,
+  });
 }
 
 const recipientsOf = (page: Page): string[] => page.items.map((item) => item['recipient'] as string);
@@ -80,7 +88,11 @@ test('pages of events', async (t) => {
     const token = new URL(first.paging.next).searchParams.get('page') ?? '';
     assert.doesNotMatch(token, /[^\w-]/);
     assert.equal(new URL(first.paging.next).pathname, `/v3/example.org/events/${token}`);
-    assert.deepEqual(recipientsOf(await events(rig, `?limit=1&event=failed&page=${token}`)), ['r3@example.net', 'r4@example.net', 'r5@example.net']);
+    assert.deepEqual(recipientsOf(await events(rig, `?limit=1&event=failed&page=${token}`)), [
+      'r3@example.net',
+      'r4@example.net',
+      'r5@example.net',
+    ]);
   });
 
   await t.test('a token of another account shows nothing of it', async () => {
@@ -113,7 +125,10 @@ test('filters of events', async (t) => {
   await happen(rig, 'deferred', { code: 451, text: 'later', reason: 'greylisted' });
   await happen(rig, 'cancelled', {});
 
-  const found = async (query: string): Promise<string[]> => (await events(rig, `?ascending=yes&${query}`)).items.map((item) => `${item['event'] as string} ${(item['recipient'] as string).slice(0, 3)}`);
+  const found = async (query: string): Promise<string[]> =>
+    (await events(rig, `?ascending=yes&${query}`)).items.map(
+      (item) => `${item['event'] as string} ${(item['recipient'] as string).slice(0, 3)}`,
+    );
 
   await t.test('kinds that Mailgun does not know are never shown', async () => {
     assert.deepEqual(await found(''), ['accepted one', 'delivered one', 'accepted two', 'failed two']);
@@ -139,7 +154,10 @@ test('filters of events', async (t) => {
     const now = Math.floor(Date.now() / 1000);
     assert.equal((await events(rig, `?begin=${now - 60}&end=${now + 60}.5`)).items[0]?.['event'], 'accepted');
     assert.equal((await events(rig, `?begin=${now + 60}&end=${now - 60}`)).items[0]?.['event'], 'failed');
-    assert.deepEqual((await events(rig, `?begin=${encodeURIComponent(new Date(Date.now() + 60_000).toUTCString())}&ascending=yes`)).items, []);
+    assert.deepEqual(
+      (await events(rig, `?begin=${encodeURIComponent(new Date(Date.now() + 60_000).toUTCString())}&ascending=yes`)).items,
+      [],
+    );
     assert.equal((await events(rig, `?begin=${now - 60}`)).items.length, 4);
   });
 });
@@ -151,7 +169,13 @@ test('events say what happened in Mailgun’s shape', async () => {
     code: 250,
     enhanced: '2.0.0',
     text: 'OK',
-    attempt: { number: 1, startedMs: 1, host: 'mx.gmail.com', steps: { connect: 10, dot: 25 }, tls: { version: 'TLSv1.3', cipher: 'x', verified: true } },
+    attempt: {
+      number: 1,
+      startedMs: 1,
+      host: 'mx.gmail.com',
+      steps: { connect: 10, dot: 25 },
+      tls: { version: 'TLSv1.3', cipher: 'x', verified: true },
+    },
   });
   const [delivered, accepted] = (await events(rig, '')).items as unknown as Record<string, unknown>[];
   assert.ok(accepted !== undefined && delivered !== undefined);
@@ -181,11 +205,18 @@ test('events say what happened in Mailgun’s shape', async () => {
   const stored = (await (await rig.fetch(url.slice(rig.url.length))).json()) as Record<string, unknown>;
   assert.equal(stored['Subject'], 'To bob@gmail.com');
   assert.equal(stored['recipients'], 'bob@gmail.com');
-  const mime = (await (await rig.fetch(url.slice(rig.url.length), { headers: { accept: 'message/rfc2822' } })).json()) as Record<string, unknown>;
+  const mime = (await (await rig.fetch(url.slice(rig.url.length), { headers: { accept: 'message/rfc2822' } })).json()) as Record<
+    string,
+    unknown
+  >;
   assert.match(mime['body-mime'] as string, /^From: ann@example\.org\r\n/);
 
   const other = await rig.addTenant('other', 'other.example');
-  for (const path of [`/v3/domains/example.org/messages/${key}`, `/v3/domains/other.example/messages/${key}`, `/v3/domains/other.example/messages/x`]) {
+  for (const path of [
+    `/v3/domains/example.org/messages/${key}`,
+    `/v3/domains/other.example/messages/${key}`,
+    `/v3/domains/other.example/messages/x`,
+  ]) {
     const response = await rig.fetch(path, { key: other.key });
     assert.deepEqual([response.status, await response.json()], [404, { message: 'Message not found' }]);
   }

@@ -32,7 +32,10 @@ test('mailgun.js works by changing only its URL', async (t) => {
   });
 
   await t.test('messages.create with a message sends MIME', async () => {
-    const answer = await client.messages.create('example.org', { to: ['bob@example.net'], message: 'From: ann@example.org\r\nSubject: x\r\n\r\nhi\r\n' });
+    const answer = await client.messages.create('example.org', {
+      to: ['bob@example.net'],
+      message: 'From: ann@example.org\r\nSubject: x\r\n\r\nhi\r\n',
+    });
     assert.equal(answer.status, 200);
     assert.equal(rig.submissions.at(-1)?.content.kind, 'mime');
   });
@@ -46,20 +49,36 @@ test('mailgun.js works by changing only its URL', async (t) => {
       assert.match(page.pages.next.url, new RegExp(`^${rig.url}/v3/example\\.org/events/`));
       page = await client.events.get('example.org', { limit: 3, page: page.pages.next.page });
     }
-    assert.deepEqual(seen, ['bob@example.net', 'bob@example.net', 'r0@example.net', 'r1@example.net', 'r2@example.net', 'r3@example.net', 'r4@example.net']);
+    assert.deepEqual(seen, [
+      'bob@example.net',
+      'bob@example.net',
+      'r0@example.net',
+      'r1@example.net',
+      'r2@example.net',
+      'r3@example.net',
+      'r4@example.net',
+    ]);
   });
 
   await t.test('domains.get and domains.list show the domain and its records', async () => {
     const domain = await client.domains.get('example.org');
     assert.equal(domain.name, 'example.org');
-    assert.ok((domain.sending_dns_records ?? []).some((record) => /\._domainkey\.example\.org$/.test(record.name) && /p=/.test(record.value)));
-    assert.deepEqual((await client.domains.list()).map((item) => item.name), ['example.org']);
+    assert.ok(
+      (domain.sending_dns_records ?? []).some((record) => /\._domainkey\.example\.org$/.test(record.name) && /p=/.test(record.value)),
+    );
+    assert.deepEqual(
+      (await client.domains.list()).map((item) => item.name),
+      ['example.org'],
+    );
   });
 
   await t.test('domains.create adds one', async () => {
     const created = await client.domains.create({ name: 'News.Example' });
     assert.equal(created.name, 'news.example');
-    await assert.rejects(() => client.domains.create({ name: 'news.example' }), { status: 400, details: 'This domain name is already taken' });
+    await assert.rejects(() => client.domains.create({ name: 'news.example' }), {
+      status: 400,
+      details: 'This domain name is already taken',
+    });
   });
 
   await t.test('suppressions are listed, made, read and destroyed', async () => {
@@ -70,12 +89,20 @@ test('mailgun.js works by changing only its URL', async (t) => {
       [['gone@example.net', 550, 'no such user']],
     );
     assert.equal((await client.suppressions.get('example.org', 'bounces', 'gone@example.net')).address, 'gone@example.net');
-    assert.equal((await client.suppressions.destroy('example.org', 'bounces', 'gone@example.net')).message, 'Bounced address has been removed');
+    assert.equal(
+      (await client.suppressions.destroy('example.org', 'bounces', 'gone@example.net')).message,
+      'Bounced address has been removed',
+    );
     await assert.rejects(() => client.suppressions.get('example.org', 'bounces', 'gone@example.net'), { status: 404 });
   });
 
   await t.test('templates are stored and read', async () => {
-    await client.domains.domainTemplates.create('example.org', { name: 'Receipt', description: 'a receipt', template: '<p>{{name}}</p>', tag: 'V1' } as never);
+    await client.domains.domainTemplates.create('example.org', {
+      name: 'Receipt',
+      description: 'a receipt',
+      template: '<p>{{name}}</p>',
+      tag: 'V1',
+    } as never);
     const template = await client.domains.domainTemplates.get('example.org', 'receipt', { active: 'yes' } as never);
     assert.equal(template.version?.tag, 'v1');
     assert.equal(template.version?.template, '<p>{{name}}</p>');
