@@ -176,6 +176,16 @@ test('a recipient that is not finished has a reason and a time', () => {
   assert.deepEqual([leased.status, leased.next?.reason], ['in-progress', 'attempt']);
 });
 
+test('entries stand in order of time, also when an event was written after what it tells of', () => {
+  const events = [
+    event('accepted', 20),
+    event('recovered', 60),
+    event('delivered', 92, { attempt: attempt({ startedMs: START_MS + 50 }) }),
+  ];
+  const times = only(view([recipient()], events)).entries.map(({ atMs }) => atMs - START_MS);
+  assert.deepEqual(times, [20, 50, 60]);
+});
+
 test('a possible duplicate is marked on the recipient and on its attempt', () => {
   const told = view(
     [recipient({ possibleDuplicate: true })],

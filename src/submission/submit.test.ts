@@ -236,6 +236,7 @@ test('the octets decide whether a message is 8-bit, and addresses or headers whe
   assert.deepEqual([umlaut.info.body, umlaut.info.smtputf8], ['8BITMIME', false]);
   const header = await kept(bySmtp('From: shop@example.org\r\nSubject: Grüße\r\n\r\n', {}, { smtputf8: true }));
   assert.equal(header.info.smtputf8, true);
+  assert.equal((await kept(bySmtp('From: shop@example.org\r\nSubject: Grüße\r\n\r\n'))).info.smtputf8, false);
   const address = await kept(bySmtp(MIME, {}, { smtputf8: true, recipients: [{ address: 'jürgen@example.net' }] }));
   assert.equal(address.info.smtputf8, true);
 });
@@ -276,6 +277,11 @@ test('headers and messages have a largest size', async () => {
 
 test('a domain of another account does not exist for the caller', async () => {
   await refused('domain-not-found', bySmtp(MIME, { domain: 'other.example' }));
+  await refused(
+    'domain-not-found',
+    byApi({ from: 'a@other.example' }, { domain: 'other.example' }, { sender: 'a@other.example' }),
+    ACCOUNT_KEY,
+  );
   await refused('domain-not-found', bySmtp(MIME, { domain: 'nobody.example' }));
 });
 
