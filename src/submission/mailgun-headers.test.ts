@@ -100,4 +100,3 @@ test('a container that lacks a part, or holds another container, is refused', ()
   const inner = container(['', '{}'], ['', 'From: a@example.org', '', 'Hi', '']).toString().replaceAll('b 1', 'c 2');
   assert.throws(() => takeMailgunHeaders(container(['', '{}'], ['Content-Type: message/rfc822', '', inner])), { code: 'bad-content' });
 });
-});
