@@ -1,0 +1,163 @@
+/**
+ * The octets of one transaction: the kept content as it is, or filled in for a recipient of a batch; converted when the receiving server takes less;
+ * then signed, with the service's fields above it. In the plain case nothing is copied: one chunk of fields, then the content.
+ *
+ * Costs without signing, for 10 KB: 10 µs; a batch recipient 30–60 µs. A new body to hash adds 15 µs, an Ed25519 signature 30–60, an RSA one 230 in the pool.
+ */
+import { isUtf8 } from 'node:buffer';
+import { BoundedCache } from '#base/bounded-cache.ts';
+import { downgradeHeader, toSevenBit } from '#mail/eight-bit.ts';
+import { compileExpansion, type Expansion, type Render } from '#mail/expand.ts';
+import { splitMessage } from '#mail/header.ts';
+import { octetFacts, type OctetFacts } from '#mail/octets.ts';
+import type { Composed, DeliveryJob, PeerCapabilities } from '#model/delivery.ts';
+import { AppError } from '#model/errors.ts';
+import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import { recipientValues, renderContext } from './recipient-values.ts';
+import { serviceHeaders } from './service-headers.ts';
+import { createSign, type Sign, type SigningDeps } from './sign.ts';
+
+export interface ComposerDeps extends SigningDeps {
+  /** Late templates. Throws AppError 'template-failed'. */
+  render?(source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header'): string;
+  /** Memory for contents of batches that are cut at their placeholders. */
+  readonly expansionBytesMax?: number;
+}
+
+export interface Composer {
+  /** For one content and the recipients of one transaction; in a batch that is one recipient. `content` is called when the octets are needed. */
+  job(message: StoredMessage, recipients: readonly StoredRecipient[], content: () => Promise<Buffer>): DeliveryJob['compose'];
+}
+
+type Refused = { readonly refused: string };
+
+const EXPANSION_BYTES_MAX = 32 * 1024 * 1024;
+/** Compiled text is held as strings and templates beside the content. */
+const EXPANSION_FACTOR = 3;
+const FACTS_MAX = 10_000;
+
+export function createComposer(deps: ComposerDeps): Composer {
+  const sign = createSign(deps);
+  const facts = new BoundedCache<number, OctetFacts>({ max: FACTS_MAX });
+  const expansions = new BoundedCache<number, Expansion>({
+    max: deps.expansionBytesMax ?? EXPANSION_BYTES_MAX,
+    weigh: (expansion) => expansion.sizeBytes * EXPANSION_FACTOR,
+  });
+
+  function expansionOf(contentId: number, bytes: Buffer): Expansion {
+    const known = expansions.get(contentId, 0);
+    if (known !== undefined) return known;
+    const expansion = compileExpansion(bytes);
+    expansions.set(contentId, expansion, 0);
+    return expansion;
+  }
+
+  function factsOf(contentId: number, bytes: Buffer): OctetFacts {
+    const known = facts.get(contentId, 0);
+    if (known !== undefined) return known;
+    const found = octetFacts(bytes);
+    facts.set(contentId, found, 0);
+    return found;
+  }
+
+  function drafted(message: StoredMessage, recipients: readonly StoredRecipient[], bytes: Buffer): Draft | Refused {
+    const { info, contentId } = message;
+    const recipient = recipients[0] as StoredRecipient;
+    const key = String(contentId);
+    if (info.batchId === undefined) return { mime: bytes, facts: factsOf(contentId, bytes), mimeKey: key, bodyKey: key };
+    if (recipients.length !== 1) throw new Error(`message ${message.id} is a batch: each recipient has a transaction of its own`);
+    const expansion = expansionOf(contentId, bytes);
+    const isLate = info.renderLate !== undefined;
+    const mime = isLate ? rendered(message, recipient, expansion) : expansion.expand(recipientValues(recipient));
+    if ('refused' in mime) return mime;
+    // Kept hashes are of what all recipients share.
+    return { mime, facts: octetFacts(mime), ...(!isLate && expansion.isBodyStatic && { bodyKey: key }) };
+  }
+
+  function rendered(message: StoredMessage, recipient: StoredRecipient, expansion: Expansion): Buffer | Refused {
+    const values = recipientValues(recipient);
+    const context = renderContext(message, recipient, values);
+    const render: Render = (source, kind) => {
+      if (deps.render === undefined) throw new Error('a late template needs a renderer');
+      return deps.render(source, context, kind);
+    };
+    try {
+      return expansion.expand(values, render);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'template-failed') return { refused: error.message };
+      throw error;
+    }
+  }
+
+  return {
+    job: (message, recipients, content) => async (capabilities) => {
+      if (needsUtf8Envelope(message, recipients) && !capabilities.smtputf8) {
+        return { refused: 'An address is beyond ASCII, and the receiving server does not offer SMTPUTF8' };
+      }
+      const draft = drafted(message, recipients, await content());
+      if ('refused' in draft) return draft;
+      const fitted = fit(draft, message, capabilities);
+      return 'refused' in fitted ? fitted : finish(sign, message, recipients, fitted);
+    },
+  };
+}
+
+interface Draft {
+  readonly mime: Buffer;
+  readonly facts: OctetFacts;
+  /** Name the octets while they are what was kept. */
+  readonly mimeKey?: string;
+  readonly bodyKey?: string;
+}
+
+function needsUtf8Envelope(message: StoredMessage, recipients: readonly StoredRecipient[]): boolean {
+  return isBeyondAscii(message.sender) || recipients.some((recipient) => isBeyondAscii(recipient.address));
+}
+
+function isBeyondAscii(text: string): boolean {
+  return /[\u0080-\uffff]/.test(text);
+}
+
+/** What this server takes of it. A message that was not submitted with SMTPUTF8 is made ASCII where that is possible, whatever is offered. */
+function fit(draft: Draft, message: StoredMessage, capabilities: PeerCapabilities): Draft | Refused {
+  const { facts } = draft;
+  const staysUtf8 = facts.hasEightBitHeader && capabilities.smtputf8 && message.info.smtputf8 && hasUtf8Header(draft.mime);
+  const mustFixHeader = facts.lineTrouble !== undefined || (facts.hasEightBitHeader && !staysUtf8);
+  const mustFixBody = facts.lineTrouble !== undefined || (facts.hasEightBitBody && !capabilities.eightBitMime);
+  if (!mustFixHeader && !mustFixBody) return draft;
+  let mime: Buffer = draft.mime;
+  if (mustFixHeader) {
+    const ascii = downgradeHeader(mime);
+    if (ascii === undefined && !capabilities.smtputf8) {
+      return { refused: 'The header has an address beyond ASCII, and the receiving server does not offer SMTPUTF8' };
+    }
+    mime = ascii ?? mime;
+  }
+  if (mustFixBody) mime = toSevenBit(mime);
+  // The same change of the same octets gives the same octets: the keys only need another name.
+  const suffix = `${mustFixHeader ? 'h' : ''}${mustFixBody ? 'b' : ''}`;
+  return {
+    mime,
+    facts: octetFacts(mime),
+    ...(draft.mimeKey !== undefined && { mimeKey: draft.mimeKey + suffix }),
+    ...(draft.bodyKey !== undefined && { bodyKey: draft.bodyKey + suffix }),
+  };
+}
+
+function hasUtf8Header(mime: Buffer): boolean {
+  return isUtf8(mime.subarray(0, splitMessage(mime).headerEnd));
+}
+
+async function finish(sign: Sign, message: StoredMessage, recipients: readonly StoredRecipient[], draft: Draft): Promise<Composed> {
+  const { mime, facts, mimeKey, bodyKey } = draft;
+  const recipient = recipients[0] as StoredRecipient;
+  const signature = await sign({ message, mime, ...(mimeKey !== undefined && { mimeKey }), ...(bodyKey !== undefined && { bodyKey }) });
+  const values = message.info.batchId === undefined ? undefined : recipientValues(recipient);
+  const fields = Buffer.from(signature + serviceHeaders(message, recipient, values), 'latin1');
+  return {
+    chunks: fields.length === 0 ? [mime] : [fields, mime],
+    sizeBytes: fields.length + mime.length,
+    body: facts.hasEightBitBody || facts.hasEightBitHeader ? '8BITMIME' : '7BIT',
+    smtputf8: facts.hasEightBitHeader || needsUtf8Envelope(message, recipients),
+  };
+}
