@@ -78,10 +78,8 @@ export const SETTINGS = group('', {
       'Largest request body, with its encoding overhead (`limits.message_size` bounds the message itself).',
     ),
     request_timeout: duration(SECONDS, '2m', 'Time in which a whole request must have arrived.'),
-    header_timeout: duration(SECONDS, '20s', "Time in which a request's header must have arrived."),
     idle_timeout: duration(SECONDS, '65s', 'A connection without a request is closed after this time.'),
     connections: integer(1, MANY, 10_000, 'Connections open at once; further ones are closed.'),
-    trusted_proxies: list(cidr(undefined, ''), 'networks', [], 'Proxies whose X-Forwarded-For names the client.'),
     metrics_networks: list(cidr(undefined, ''), 'networks', ['127.0.0.0/8', '::1'], 'Networks that may read /metrics without a key.'),
   }),
 

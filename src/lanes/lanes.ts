@@ -10,7 +10,7 @@ import { Lane, type LaneDeps, type LaneItem, type LaneLimits, type LaneReport } 
 export interface LanesOptions<T extends LaneItem> {
   readonly clock: Clock;
   /** Limits for a site: defaults with the operator's shaping rules applied. */
-  limits(route: Route): LaneLimits;
+  limits(route: Route, domain: string): LaneLimits;
   deps(lane: { readonly route: Route; readonly source: string }): LaneDeps<T>;
   /** Lanes kept at most; the longest unused go first. */
   readonly lanesMax: number;
@@ -44,7 +44,7 @@ export class Lanes<T extends LaneItem> {
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
       if (this.#lanes.size >= this.#options.lanesMax) this.#dropUnused(0);
-      lane = new Lane(key, route, source, this.#options.limits(route), this.#options.deps({ route, source }));
+      lane = new Lane(key, route, source, this.#options.limits(route, domain), this.#options.deps({ route, source }));
       this.#lanes.set(key, lane);
     }
     this.#laneOfDomain.set(domain, lane, this.#options.clock.monotonicMs());

@@ -1,0 +1,182 @@
+/**
+ * Builds the delivering half: resolver, routes, connections, composer, lanes and pipeline from the configuration. With `sandbox.capture` every route
+ * leads to the capturing server inside the program, over real SMTP.
+ */
+import type { Accounts } from '#accounts/accounts.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import { createAddressGuard } from '#delivery/addresses.ts';
+import { createConnect } from '#delivery/attempt.ts';
+import { type Composer, createComposer } from '#delivery/compose.ts';
+import { createFindRoute } from '#delivery/route.ts';
+import { createResolver } from '#dns/resolver.ts';
+import type { LaneLimits } from '#lanes/lane.ts';
+import type { DeliveryJob, FindRoute } from '#model/delivery.ts';
+import type { EgressSource, Route } from '#model/egress.ts';
+import type { WorkItem } from '#queue/work-item.ts';
+import { startCaptureServer } from '#sandbox/capture-server.ts';
+import type { Store } from '#store/store.ts';
+import type { Render } from '#templates/render.ts';
+import type { Config } from './config.ts';
+import { createPipeline, type Pipeline } from './pipeline.ts';
+import type { Services } from './services.ts';
+
+const MINUTE_MS = 60_000;
+const LANE_DRAIN_MS = 15_000;
+const RETRY_SPREAD = 0.1;
+const HINT_MIN_MS = 1000;
+const HINT_MAX_MS = 24 * 60 * MINUTE_MS;
+const RECIPIENTS_PER_TRANSACTION = 100;
+/** Ready items for each connection: enough that a connection never waits for the store, few enough that memory stays small. */
+const READY_PER_CONNECTION = 40;
+
+export interface DeliveryParts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly accounts: Accounts;
+  readonly render: Render;
+  readonly services: Services;
+}
+
+export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
+  const { config, log, clock, store, accounts, services } = parts;
+  const sources = egressSources(config);
+  const resolver = createResolver({
+    servers: config.dns.servers,
+    timeoutMs: config.dns.timeoutMs,
+    tries: config.dns.tries,
+    cacheMax: config.dns.cache,
+    clock,
+  });
+  services.add({ name: 'resolver', stopMs: 1000, stop: async () => resolver.close() });
+  const findRoute = config.sandbox.capture ? await captureRoutes(parts) : mxRoutes();
+  const guard = createAddressGuard({ allowNetworks: config.delivery.allowNetworks, ownListeners: ownListeners(config) });
+  const composer = createComposer({
+    clock,
+    isEnabled: config.dkim.sign,
+    signingKeys: accounts.signingKeys,
+    secondaryKey: async (accountId, name, selector) => {
+      const domain = await accounts.domainFor(name);
+      if (domain?.accountId !== accountId) return undefined;
+      return (await accounts.signingKeys(domain.id)).find((key) => key.selector === selector);
+    },
+    render: parts.render,
+  });
+  const pipeline = createPipeline({
+    store,
+    clock,
+    log,
+    findRoute,
+    connect: createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log }),
+    retry: { delaysMs: config.delivery.retry, spread: RETRY_SPREAD, hintMinMs: HINT_MIN_MS, hintMaxMs: HINT_MAX_MS },
+    readyRecipients: config.delivery.readyRecipients,
+    readyBytes: config.delivery.readyMemoryBytes,
+    laneLimits: (route, domain) => laneLimits(config, route, domain),
+    sourceFor: (item) => sourceFor(sources, item),
+    job: (items, content) => deliveryJob(composer, items, content),
+    follow: async () => undefined,
+  });
+  services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
+  return pipeline;
+
+  function mxRoutes(): FindRoute {
+    return createFindRoute({
+      resolver,
+      routes: config.delivery.routes,
+      port: config.delivery.port,
+      ownNames: [config.smtp.hostname, ...sources.map(({ ehlo }) => ehlo)],
+      allowLiterals: config.delivery.allowNetworks.length > 0,
+      clock,
+    });
+  }
+}
+
+function deliveryJob(composer: Composer, items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob {
+  const { message, tls } = items[0] as WorkItem;
+  const recipients = items.map(({ recipient }) => recipient);
+  return {
+    sender: message.sender,
+    recipients,
+    ret: message.info.ret,
+    envid: message.info.envid,
+    tls,
+    compose: composer.job(message, recipients, content),
+  };
+}
+
+/** Where other servers reach us: mail that would be delivered there comes back. */
+function ownListeners({ smtp }: Config): { address: string; port: number }[] {
+  return [...smtp.submission, ...smtp.submissions, ...smtp.inbound].map(({ host, port }) => ({ address: host ?? '::', port }));
+}
+
+/** New claims end first, then lanes return what waits and finish what runs, then what is left is written. */
+async function stopPipeline({ claimer, lanes, settler, stop }: Pipeline): Promise<void> {
+  await claimer.stop();
+  await lanes.drain(LANE_DRAIN_MS);
+  stop.abort();
+  const endMs = performance.now() + 1000;
+  while (settler.pending > 0 && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 10));
+  settler.close();
+}
+
+async function captureRoutes({ config, log, clock, store, services }: DeliveryParts): Promise<FindRoute> {
+  const server = await startCaptureServer({
+    store,
+    clock,
+    log,
+    hostname: config.smtp.hostname,
+    keepMax: config.sandbox.keep,
+    messageBytesMax: config.limits.messageSizeBytes * 2,
+  });
+  services.add({ name: 'sandbox', stopMs: 3000, stop: () => server.close() });
+  return async (domain) => ({
+    kind: 'route',
+    route: { site: `sandbox:${domain}`, hosts: [{ host: '127.0.0.1', preference: 0 }], port: server.port, smartHost: { tls: 'none' } },
+  });
+}
+
+function egressSources(config: Config): readonly EgressSource[] {
+  const { sources } = config.delivery;
+  if (sources.length === 0) return [{ name: 'default', ehlo: config.smtp.hostname, pool: 'default' }];
+  return sources.map((source, position) => ({
+    name: source.name ?? source.address ?? `source-${position + 1}`,
+    address: source.address,
+    ehlo: source.ehlo ?? config.smtp.hostname,
+    pool: source.pool,
+  }));
+}
+
+/** As the message asks (address or pool), else the default pool, in turn. An address or pool that is gone leaves the choice to us rather than the mail waiting for ever. */
+function sourceFor(sources: readonly EgressSource[], { message, recipient }: WorkItem): EgressSource | undefined {
+  const { sendingIp, sendingIpPool } = message.info.options;
+  if (sources.length === 1) return sources[0];
+  const wanted =
+    sendingIp !== undefined
+      ? sources.filter((source) => source.address === sendingIp)
+      : sources.filter((source) => source.pool === (sendingIpPool ?? 'default'));
+  const choice = wanted.length > 0 ? wanted : sources;
+  return choice[recipient.id % choice.length];
+}
+
+function laneLimits({ delivery }: Config, route: Route, domain: string): LaneLimits {
+  const rule = delivery.shaping.find(({ match }) => matches(match, [domain, route.site, ...route.hosts.map(({ host }) => host)]));
+  const rate = rule?.rate ?? delivery.ratePerSite;
+  return {
+    connectionsMax: rule?.connections ?? delivery.connectionsPerSite,
+    messagesPerConnection: rule?.messagesPerConnection ?? delivery.messagesPerConnection,
+    ratePerMinute: rate === undefined ? undefined : (rate.count * MINUTE_MS) / rate.perMs,
+    recipientsPerTransaction: RECIPIENTS_PER_TRANSACTION,
+    readyPerConnection: READY_PER_CONNECTION,
+    idleMs: delivery.connectionIdleMs,
+    suspendAfter: delivery.suspendAfter,
+    suspendMinMs: delivery.suspendMinMs,
+    suspendMaxMs: delivery.suspendMaxMs,
+  };
+}
+
+/** A rule names a receiving domain (of the mail that the lane was made for), one of the hosts of its site, or the site. */
+function matches(match: string, names: readonly string[]): boolean {
+  return match === '*' || names.some((name) => (match.startsWith('*.') ? name.endsWith(match.slice(1)) : name === match));
+}

@@ -1,0 +1,243 @@
+/**
+ * Builds the program from its rooms and starts it, in the order of the table of services: store, accounts, pipeline, doors. Nothing here decides about
+ * mail; what a room needs from another is handed to it here.
+ */
+import { createAccounts } from '#accounts/accounts.ts';
+import { openInstanceSecret } from '#accounts/instance-secret.ts';
+import { startApi } from '#api/start.ts';
+import { systemClock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { Submit } from '#model/submission.ts';
+import { createIntake } from '#queue/intake.ts';
+import { startRetention } from '#queue/retention.ts';
+import { startSmtpd } from '#smtpd/smtpd.ts';
+import { openSqliteStore, type SqliteStore } from '#store/sqlite/open.ts';
+import { createSubmit } from '#submission/submit.ts';
+import { mayUseReversePath } from '#submission/senders.ts';
+import { htmlToText } from '#templates/html-text.ts';
+import { createRenderer } from '#templates/render.ts';
+import type { Config } from './config.ts';
+import { startControl } from './control.ts';
+import { controlPath } from './control-path.ts';
+import { startDelivery } from './delivery.ts';
+import { firstStart, type FirstCredentials, welcome } from './first-start.ts';
+import type { OpenAddress, Running } from './running.ts';
+import { Services } from './services.ts';
+import { openTls, tlsFiles } from './tls.ts';
+
+/** Doors close and running transactions end within this; the rest of the 30 seconds that a stop may take is the store's. */
+const DRAIN_MS = 12_000;
+const QUICK_STOP_MS = 3000;
+const DOMAINS_TOLD_MAX = 1000;
+const clock = systemClock;
+
+export function startPostrider(config: Config, log: Log): Running {
+  const services = new Services(log);
+  const fatal = Promise.withResolvers<Error>();
+  const state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined } = { addresses: [], credentials: undefined };
+  const stop = async (): Promise<void> => {
+    const late = await services.stop();
+    if (late.length > 0) log.warn({ late }, 'some services did not stop in time; nothing that was accepted is lost');
+  };
+  const ready = start(config, log, services, fatal.resolve, state).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return {
+    ready,
+    get addresses() {
+      return state.addresses;
+    },
+    get credentials() {
+      return state.credentials;
+    },
+    fatal: fatal.promise,
+    stop,
+  };
+}
+
+async function start(
+  config: Config,
+  log: Log,
+  services: Services,
+  onFatal: (error: Error) => void,
+  state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined },
+): Promise<void> {
+  const store = await openStore(config, services, onFatal);
+  if (store.recovered > 0) log.warn({ recipients: store.recovered }, 'leases of a former process ended; these recipients may be repeated');
+  const secret = await openInstanceSecret(config.data, store.accounts);
+  const accounts = createAccounts({
+    store: store.accounts,
+    secret,
+    dkim: config.dkim,
+    retentionMs: config.retention.bodiesMs,
+    sending: { hostname: config.smtp.hostname, addresses: config.delivery.sources.flatMap((source) => source.address ?? []) },
+    clock,
+  });
+  const render = createRenderer();
+  const pipeline = await startDelivery({ config, log, clock, store, accounts, render, services });
+  const accept = createIntake({
+    store,
+    clock,
+    memory: pipeline.memory,
+    roomFor: (domain) => pipeline.roomFor(domain).room,
+    enter: pipeline.enter,
+    ring: () => pipeline.claimer.ring(),
+  });
+  const submit = createSubmit({
+    domainFor: accounts.domainFor,
+    accept,
+    clock,
+    hostname: config.smtp.hostname,
+    limits: {
+      messageBytesMax: config.limits.messageSizeBytes,
+      headerBytesMax: config.limits.headerSizeBytes,
+      recipientsMax: config.limits.recipientsPerMessage,
+      batchCopiesMax: Math.max(10_000, config.limits.recipientsPerMessage),
+      receivedMax: config.limits.receivedHops,
+      apiLifetimeMs: config.delivery.apiExpireAfterMs,
+      smtpLifetimeMs: config.delivery.expireAfterMs,
+      idempotencyMs: config.retention.idempotencyMs,
+    },
+    requireVerification: config.domains.requireVerification,
+    templates: store.templates,
+    render,
+    htmlToText,
+    maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
+  });
+  const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
+  services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
+  state.credentials = await firstStart(config, accounts, log);
+  const isReady = { value: false };
+  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady });
+  const control = await startControl({
+    path: controlPath(config.data),
+    log,
+    queue: async () => ({ lanes: pipeline.report(), domains: await store.events.queueByDomain(clock.nowMs(), DOMAINS_TOLD_MAX) }),
+  });
+  services.add({ name: 'control', stopMs: QUICK_STOP_MS, stop: () => control.close() });
+  pipeline.claimer.start();
+  isReady.value = true;
+}
+
+async function openStore(config: Config, services: Services, onFatal: (error: Error) => void): Promise<SqliteStore> {
+  const store = await openSqliteStore({ path: config.store.url.slice('sqlite:'.length), mode: 'server', nowMs: clock.nowMs(), onFatal });
+  services.add({ name: 'store', stopMs: 10_000, stop: () => store.close() });
+  return store;
+}
+
+interface DoorParts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly services: Services;
+  readonly store: SqliteStore;
+  readonly accounts: ReturnType<typeof createAccounts>;
+  readonly submit: Submit;
+  readonly pipeline: Awaited<ReturnType<typeof startDelivery>>;
+  readonly state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined };
+  readonly isReady: { value: boolean };
+}
+
+async function openDoors(parts: DoorParts): Promise<void> {
+  const { config, log, services, store, accounts, submit, pipeline, state, isReady } = parts;
+  const secureContext = openTls(tlsFiles(config), clock, log);
+  const smtpd = await startSmtpd({
+    accounts,
+    submit,
+    mayUseSender: (principal, address) =>
+      mayUseReversePath(
+        {
+          domainFor: accounts.domainFor,
+          domainById: (id) => store.accounts.domainById(id),
+          requireVerification: config.domains.requireVerification,
+        },
+        principal,
+        address,
+      ),
+    options: smtpdOptions(config),
+    secureContext,
+    clock,
+    log,
+  });
+  services.add({ name: 'smtpd', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => smtpd.drain(DRAIN_MS) });
+  for (const listener of smtpd.listeners) state.addresses.push({ service: listener.kind, host: listener.address, port: listener.port });
+  const smtp = smtpd.listeners.find(({ kind }) => kind === 'submission');
+  const [http] = config.http.listen;
+  const api = await startApi({
+    store,
+    accounts,
+    submit,
+    laneReport: () => pipeline.report(),
+    clock,
+    log,
+    isReady: () => isReady.value && store.health().isWritable,
+    config: {
+      listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
+      publicUrl: http?.port === 0 ? undefined : config.http.publicUrl,
+      hostname: config.smtp.hostname,
+      metricsNetworks: ['127.0.0.0/8', '::1/128'],
+      isCapturing: config.sandbox.capture,
+      openPage: openPage(config, state.credentials, smtp),
+      limits: {
+        requestBytes: config.http.requestSizeBytes,
+        messageBytes: config.limits.messageSizeBytes,
+        recipients: config.limits.recipientsPerMessage,
+        connections: config.http.connections,
+        requestTimeoutMs: config.http.requestTimeoutMs,
+        idleTimeoutMs: config.http.idleTimeoutMs,
+        scheduleHorizonMs: config.delivery.scheduleHorizonMs,
+        tagsPerMessage: config.limits.tagsPerMessage,
+        uploadsInFlightBytes: config.limits.memoryBytes,
+      },
+    },
+  });
+  services.add({
+    name: 'api',
+    stopMs: DRAIN_MS + QUICK_STOP_MS,
+    async stop() {
+      isReady.value = false;
+      await Promise.race([api.drain(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
+      await api.close();
+    },
+  });
+  for (const { address, port } of api.addresses) state.addresses.push({ service: 'http', host: address, port });
+}
+
+/** In development, on loopback, the page at / needs no key. */
+function openPage(config: Config, credentials: FirstCredentials | undefined, smtp: { address: string; port: number } | undefined) {
+  const [http] = config.http.listen;
+  if (!config.isDev || credentials === undefined || http === undefined) return undefined;
+  if (!config.http.listen.every(({ host }) => host === '127.0.0.1' || host === '::1' || host === 'localhost')) return undefined;
+  const doors = { http: config.http.publicUrl, smtp: smtp === undefined ? undefined : { host: smtp.address, port: smtp.port } };
+  return { accountId: credentials.accountId, curl: welcome(credentials, doors) };
+}
+
+function smtpdOptions(config: Config): Parameters<typeof startSmtpd>[0]['options'] {
+  const { smtp, limits } = config;
+  return {
+    hostname: smtp.hostname,
+    submission: smtp.submission,
+    submissions: smtp.submissions,
+    trusted: smtp.trusted,
+    proxyFrom: smtp.proxyFrom,
+    authWithoutTls: smtp.authWithoutTls,
+    bareNewlines: smtp.bareNewline,
+    memoryBytes: limits.memoryBytes,
+    tagsMax: limits.tagsPerMessage,
+    horizonMs: config.delivery.scheduleHorizonMs,
+    limits: {
+      messageBytes: limits.messageSizeBytes,
+      recipientsPerMessage: limits.recipientsPerMessage,
+      messagesPerConnection: limits.messagesPerConnection,
+      errorsHard: limits.errorsPerConnection,
+      unauthenticatedCommands: limits.commandsWithoutAuth,
+      connections: limits.connections,
+      connectionsPerAddress: limits.connectionsPerAddress,
+      idleTimeoutMs: smtp.idleTimeoutMs,
+      dataTimeoutMs: smtp.dataTimeoutMs,
+      messageTimeoutMs: smtp.messageTimeoutMs,
+      firstMailTimeoutMs: smtp.loginTimeoutMs,
+      handshakeTimeoutMs: smtp.handshakeTimeoutMs,
+    },
+  };
+}
