@@ -12,6 +12,8 @@ import { SinkConnection } from './sink-connection.ts';
 
 export interface SinkOptions {
   readonly address?: string;
+  /** Several hosts of one domain must share a port: that of the first sink, on another address. Otherwise a free one. */
+  readonly port?: number;
   readonly hostname?: string;
   readonly pipelining?: boolean;
   readonly eightBitMime?: boolean;
@@ -107,7 +109,7 @@ export async function startSink(initial: SinkOptions = {}): Promise<Sink> {
     new SinkConnection({ ...shared, options, secure: (plain) => secure(plain, options) }, socket, connections).start();
   });
   const { address = '127.0.0.1' } = initial;
-  const port = await listen(server, address);
+  const port = await listen(server, address, initial.port ?? 0);
   return {
     port,
     address,
@@ -135,10 +137,10 @@ function secure(socket: Socket, options: SinkOptions): TLSSocket {
   return secured;
 }
 
-async function listen(server: Server, address: string): Promise<number> {
+async function listen(server: Server, address: string, port: number): Promise<number> {
   await new Promise<void>((done, failed) => {
     server.once('error', failed);
-    server.listen(0, address, done);
+    server.listen(port, address, done);
   });
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the sink has no port');
