@@ -4,8 +4,14 @@ import type { EventKind, EventDetail } from '#model/event.ts';
 import { startRig } from './api-kit.ts';
 import type { ApiRig } from './api-kit.ts';
 
+interface Item {
+  readonly event: string;
+  readonly recipient: string;
+  readonly message: { readonly headers: Readonly<Record<string, string>> };
+}
+
 interface Page {
-  readonly items: readonly Record<string, never>[];
+  readonly items: readonly Item[];
   readonly paging: Readonly<Record<'next' | 'previous' | 'first' | 'last', string>>;
 }
 
@@ -41,7 +47,7 @@ async function happen(rig: ApiRig, kind: EventKind, detail: EventDetail): Promis
   });
 }
 
-const recipientsOf = (page: Page): string[] => page.items.map((item) => item['recipient'] as string);
+const recipientsOf = (page: Page): string[] => page.items.map((item) => item.recipient);
 
 test('pages of events', async (t) => {
   await using rig = await startRig();
@@ -126,9 +132,7 @@ test('filters of events', async (t) => {
   await happen(rig, 'cancelled', {});
 
   const found = async (query: string): Promise<string[]> =>
-    (await events(rig, `?ascending=yes&${query}`)).items.map(
-      (item) => `${item['event'] as string} ${(item['recipient'] as string).slice(0, 3)}`,
-    );
+    (await events(rig, `?ascending=yes&${query}`)).items.map((item) => `${item.event} ${item.recipient.slice(0, 3)}`);
 
   await t.test('kinds that Mailgun does not know are never shown', async () => {
     assert.deepEqual(await found(''), ['accepted one', 'delivered one', 'accepted two', 'failed two']);
@@ -147,13 +151,13 @@ test('filters of events', async (t) => {
     assert.deepEqual(await found('subject=sale order'), []);
     assert.deepEqual(await found('size=>1 <2'), []);
     const [item] = (await events(rig, '?recipient=two@example.com&limit=1')).items;
-    const id = (item?.['message'] as { headers: Record<string, string> } | undefined)?.headers['message-id'] ?? '';
+    const id = item?.message.headers['message-id'] ?? '';
     assert.deepEqual(await found(`message-id=${encodeURIComponent(`<${id}>`)}`), ['accepted two', 'failed two']);
   });
   await t.test('by time: the order of begin and end is the direction', async () => {
     const now = Math.floor(Date.now() / 1000);
-    assert.equal((await events(rig, `?begin=${now - 60}&end=${now + 60}.5`)).items[0]?.['event'], 'accepted');
-    assert.equal((await events(rig, `?begin=${now + 60}&end=${now - 60}`)).items[0]?.['event'], 'failed');
+    assert.equal((await events(rig, `?begin=${now - 60}&end=${now + 60}.5`)).items[0]?.event, 'accepted');
+    assert.equal((await events(rig, `?begin=${now + 60}&end=${now - 60}`)).items[0]?.event, 'failed');
     assert.deepEqual(
       (await events(rig, `?begin=${encodeURIComponent(new Date(Date.now() + 60_000).toUTCString())}&ascending=yes`)).items,
       [],

@@ -1,4 +1,4 @@
-/** The API on a real store for the tests of this door: an account with a key, a domain with DKIM keys, and a submit that accepts into the store. */
+/** The API on a real store for the tests of this door: an account with a key, a domain with DKIM keys, and the real way in. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +10,13 @@ import type { Api } from '#api/start.ts';
 import type { ApiConfig, ApiDeps } from '#api/deps.ts';
 import { silentLog } from '#base/log.ts';
 import { systemClock } from '#base/clock.ts';
-import type { AcceptMessage, Domain } from '#store/store.ts';
-import type { Submission } from '#model/submission.ts';
+import type { Submission, Submit } from '#model/submission.ts';
+import type { Domain } from '#store/store.ts';
 import { openSqliteStore } from '#store/sqlite/open.ts';
 import type { SqliteStore } from '#store/sqlite/open.ts';
+import { createSubmit } from '#submission/submit.ts';
+import { htmlToText } from '#templates/html-text.ts';
+import { createRenderer } from '#templates/render.ts';
 
 export interface Tenant {
   readonly accountId: number;
@@ -45,12 +48,13 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
     sending: { hostname: 'mail.example.org', addresses: [] },
   });
   const submissions: Submission[] = [];
+  const submit = submitInto(store, accounts);
   const api = await startApi({
     store,
     accounts,
-    submit: async (principal, submission) => {
+    submit: (principal, submission) => {
       submissions.push(submission);
-      return acceptInto(store, accounts, principal.accountId, submission);
+      return submit(principal, submission);
     },
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },
@@ -92,55 +96,28 @@ export function basic(key: string): string {
   return `Basic ${Buffer.from(`api:${key}`).toString('base64')}`;
 }
 
-/** The least that makes a message of a submission: the rules of `submission/` are tested where they live. */
-async function acceptInto(store: SqliteStore, accounts: Accounts, accountId: number, submission: Submission) {
-  const domain = (await accounts.domainFor(submission.domain)) as Domain;
-  const { content, envelope, options } = submission;
-  const nowMs = Date.now();
-  const mime =
-    content.kind === 'mime'
-      ? content.bytes
-      : Buffer.from(
-          `From: ${content.from}\r\nTo: ${content.to.join(', ')}\r\nSubject: ${content.subject ?? ''}\r\n\r\n${content.text ?? content.html ?? ''}\r\n`,
-        );
-  const messageId = `${nowMs}.${Math.random().toString(16).slice(2)}@${domain.name}`;
-  const message: AcceptMessage = {
-    accountId,
-    domainId: domain.id,
-    domain: domain.name,
-    messageId,
-    sender: envelope.sender,
-    createdMs: nowMs,
-    dueAtMs: options.deliverAtMs ?? nowMs,
-    wait: options.deliverAtMs === undefined ? 'due' : 'scheduled',
-    expiresAtMs: nowMs + 28_800_000,
-    priority: 1,
-    info: {
-      from: content.kind === 'parts' ? content.from : '',
-      to: content.kind === 'parts' ? content.to.join(', ') : '',
-      subject: content.kind === 'parts' ? (content.subject ?? '') : '',
-      sizeBytes: mime.length,
-      attachments:
-        content.kind === 'parts'
-          ? content.attachments.map((item) => ({ filename: item.filename, 'content-type': item.contentType, size: item.bytes.length }))
-          : [],
-      method: 'HTTP',
-      origin: submission.origin,
-      options,
-      smtputf8: envelope.smtputf8,
-      body: envelope.body,
+/** The real way in, up to the commit; nothing is delivered. */
+function submitInto(store: SqliteStore, accounts: Accounts): Submit {
+  return createSubmit({
+    domainFor: accounts.domainFor,
+    accept: (message) =>
+      store.mail.accept({ ...message, recipients: message.recipients.map((recipient) => ({ ...recipient, isLeased: false })) }),
+    clock: systemClock,
+    hostname: 'mail.example.org',
+    limits: {
+      messageBytesMax: 25 * 1024 * 1024,
+      headerBytesMax: 512 * 1024,
+      recipientsMax: 1000,
+      batchCopiesMax: 10_000,
+      receivedMax: 50,
+      apiLifetimeMs: 8 * 3_600_000,
+      smtpLifetimeMs: 5 * 86_400_000,
+      idempotencyMs: 86_400_000,
     },
-    content: new Uint8Array(mime),
-    recipients: envelope.recipients.map((recipient) => ({
-      address: recipient.address,
-      domain: recipient.address.slice(recipient.address.lastIndexOf('@') + 1),
-      isLeased: false,
-    })),
-    ...(submission.idempotency !== undefined && { idempotency: { ...submission.idempotency, untilMs: nowMs + 86_400_000 } }),
-  };
-  const result = await store.mail.accept(message);
-  if (result.kind === 'conflict') throw new (await import('#model/errors.ts')).AppError('idempotency-conflict');
-  if (result.kind === 'repeat')
-    return { messageId: result.messageId, id: result.id, recipientCount: result.recipientCount, repeated: true };
-  return { messageId, id: result.id, recipientCount: message.recipients.length, repeated: false };
+    requireVerification: false,
+    templates: store.templates,
+    render: createRenderer(),
+    htmlToText,
+    maySendFrom: () => false,
+  });
 }

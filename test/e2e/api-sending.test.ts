@@ -44,7 +44,7 @@ test('POST /v3/{domain}/messages', async (t) => {
       from: 'a@example.org',
       text: 'x',
       'to[]': ['b@example.net, c@example.net'],
-      'to[0]': 'B@example.net',
+      'to[0]': 'b@EXAMPLE.net',
       'cc[1]': 'd@example.net',
       bcc: 'c@example.net',
     });

@@ -18,7 +18,10 @@ export interface Recipients {
   readonly bcc: readonly Mailbox[];
 }
 
-/** Who is named twice is a recipient once, in the first place where they stand. More than `max` together is refused. */
+/**
+ * Who is named twice is a recipient once, in the first place where they stand. Local parts are compared as written: two spellings
+ * may be two mailboxes. More than `max` together is refused.
+ */
 export function readRecipients(form: Form, max: number): Recipients {
   const seen = new Set<string>();
   let named = 0;
@@ -27,9 +30,8 @@ export function readRecipients(form: Form, max: number): Recipients {
     for (const value of form.all(field)) {
       for (const mailbox of parseOne(field, value, max)) {
         if (++named > max) throw new AppError('too-many-recipients', { max });
-        const key = mailbox.address.toLowerCase();
-        if (seen.has(key)) continue;
-        seen.add(key);
+        if (seen.has(mailbox.address)) continue;
+        seen.add(mailbox.address);
         result.push(mailbox);
       }
     }

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { AppError } from '#model/errors.ts';
 
+const MEBIBYTE = 1024 * 1024;
 const inflate = promisify(gunzip);
 
 /** The sum of what is being received or worked on. Taken as bytes arrive, not as they are announced: an announcement costs an attacker nothing. */
@@ -35,10 +36,10 @@ export class UploadBudget {
   }
 }
 
-/** Mailgun's sentence; the limit is the same. */
+/** Mailgun's sentence: "request size exceeds 52.4MiB limit". */
 export class RequestTooLarge extends Error {
-  constructor() {
-    super('request size exceeds 52.4MiB limit');
+  constructor(maxBytes: number) {
+    super(`request size exceeds ${Math.round((maxBytes / MEBIBYTE) * 10) / 10}MiB limit`);
     this.name = 'RequestTooLarge';
   }
 }
@@ -64,7 +65,7 @@ export async function readBody(
   if (encoding !== 'identity' && encoding !== '' && encoding !== 'gzip') throw new UnsupportedEncoding(encoding);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
     readAway(request, maxBytes);
-    throw new RequestTooLarge();
+    throw new RequestTooLarge(maxBytes);
   }
   let taken = 0;
   const take = (bytes: number): boolean => {
@@ -88,7 +89,7 @@ function collect(request: IncomingMessage, maxBytes: number, take: (bytes: numbe
     };
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > maxBytes) refuse(new RequestTooLarge());
+      if (size > maxBytes) refuse(new RequestTooLarge(maxBytes));
       else if (!take(chunk.length)) refuse(new AppError('overloaded'));
       else chunks.push(chunk);
     });
@@ -106,7 +107,7 @@ async function unzip(body: Buffer, maxBytes: number, take: (bytes: number) => bo
     return plain;
   } catch (error) {
     if (error instanceof AppError) throw error;
-    if (error instanceof RangeError) throw new RequestTooLarge();
+    if (error instanceof RangeError) throw new RequestTooLarge(maxBytes);
     throw new AppError('bad-parameter', { reason: 'the body is not valid gzip' });
   }
 }
