@@ -1,15 +1,20 @@
-/** The plain text of an HTML document (t:text=yes), by the library html-to-text; bounded, since the document is a stranger's. */
+/**
+ * The plain text of an HTML document (t:text=yes), by the library html-to-text; bounded, since the document is a stranger's.
+ * Lines are not wrapped: a placeholder or template tag must stay in one piece, and the encoder keeps lines short anyway.
+ */
 import { convert } from 'html-to-text';
 
 const INPUT_MAX = 512 * 1024;
+const AS_WRITTEN = { uppercase: false } as const;
 
 export function htmlToText(html: string): string {
   return convert(html.slice(0, INPUT_MAX), {
-    wordwrap: 78,
+    wordwrap: false,
     limits: { maxInputLength: INPUT_MAX, maxDepth: 100, maxChildNodes: 20_000 },
     selectors: [
       { selector: 'img', format: 'skip' },
-      { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
+      { selector: 'a', options: { hideLinkHrefIfSameAsText: true, linkBrackets: ['(', ')'] } },
+      ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: AS_WRITTEN })),
     ],
   });
 }
