@@ -51,6 +51,11 @@ export class MessageCollector {
     return this.#sizeBytes;
   }
 
+  /** In how many pieces the message is held. */
+  get pieceCount(): number {
+    return this.#pieces.length;
+  }
+
   add(piece: Buffer): void {
     if (piece.length === 0) return;
     this.#sizeBytes += piece.length;

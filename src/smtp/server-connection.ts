@@ -7,6 +7,7 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
+import type { ServerLimits } from './server-limits.ts';
 
 export interface ConnectionOwner {
   onInput(chunk: Buffer): void;
@@ -20,21 +21,20 @@ export interface ConnectionOwner {
 
 /** A flight that grows beyond this is sent in parts. */
 const FLIGHT_CHARS = 16_384;
-const LINGER_MS = 3000;
 
 export class ServerConnection {
   readonly #owner: ConnectionOwner;
-  readonly #outgoingBytesMax: number;
+  readonly #limits: Pick<ServerLimits, 'outgoingBytes' | 'lingerMs'>;
   #socket: Socket;
   #flight = '';
   #isPaused = false;
   #finishedMs: number | undefined;
   #isGone = false;
 
-  constructor(socket: Socket, owner: ConnectionOwner, outgoingBytesMax: number) {
+  constructor(socket: Socket, owner: ConnectionOwner, limits: Pick<ServerLimits, 'outgoingBytes' | 'lingerMs'>) {
     this.#socket = socket;
     this.#owner = owner;
-    this.#outgoingBytesMax = outgoingBytesMax;
+    this.#limits = limits;
     socket.setNoDelay(true);
     this.#listen(socket);
   }
@@ -44,7 +44,8 @@ export class ServerConnection {
   }
 
   get isClogged(): boolean {
-    return this.#socket.writableLength > this.#outgoingBytesMax;
+    // Without `writableNeedDrain` no 'drain' would tell when it flows again.
+    return this.#socket.writableNeedDrain && this.#socket.writableLength > this.#limits.outgoingBytes;
   }
 
   /** Octets that have been received and not been given to the owner. */
@@ -112,7 +113,7 @@ export class ServerConnection {
 
   /** Cuts a connection that lingers. */
   tick(nowMs: number): void {
-    if (this.#finishedMs !== undefined && nowMs - this.#finishedMs >= LINGER_MS) this.destroy();
+    if (this.#finishedMs !== undefined && nowMs - this.#finishedMs >= this.#limits.lingerMs) this.destroy();
   }
 
   destroy(): void {

@@ -40,6 +40,8 @@ export interface ServerLimits {
   /** A whole message (BDAT: a whole chunk), however steadily it comes. Longer: 421 4.4.2. */
   readonly messageTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
+  /** After our last reply, until the client closes too. Longer: it is cut. */
+  readonly lingerMs: number;
   /** How long a hook may take. Longer: 451 4.3.0, and the connection is closed, since its state is unknown. */
   readonly hookTimeoutMs: number;
   /** Replies that wait for a client that does not read; beyond it no more commands are handled until it reads, or the idle time-out ends it. */
@@ -73,6 +75,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   dataBytesPerSecond: 100,
   messageTimeoutMs: 30 * MINUTE_MS,
   handshakeTimeoutMs: 30_000,
+  lingerMs: 3000,
   hookTimeoutMs: 5 * MINUTE_MS,
   outgoingBytes: 256 * 1024,
   connections: 5000,

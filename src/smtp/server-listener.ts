@@ -62,9 +62,10 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
     for (const session of sessions) session.tick();
   }, tickMs(limits));
   const ended = async (): Promise<void> => {
-    const isClosed = new Promise((resolve) => server.close(resolve));
     const isEmpty = new Promise<void>((resolve) => (whenEmpty = resolve));
-    return Promise.all([isClosed, sessions.size === 0 ? undefined : isEmpty]).then(() => clearInterval(clock));
+    await new Promise((resolve) => server.close(resolve));
+    if (sessions.size > 0) await isEmpty;
+    clearInterval(clock);
   };
   let end: Promise<void> | undefined;
   const { address, port } = server.address() as AddressInfo;
@@ -107,6 +108,7 @@ function tickMs(limits: ServerLimits): number {
     limits.dataTimeoutMs,
     limits.messageTimeoutMs,
     limits.handshakeTimeoutMs,
+    limits.lingerMs,
     limits.hookTimeoutMs,
   );
   return Math.min(1000, Math.max(10, shortestMs / 4));

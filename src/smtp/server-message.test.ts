@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
+import { EndOfData } from './server-data.ts';
+import { settleText } from './server-text.ts';
 import { greeted, inData, ready, startReceiver } from '../../test/kit/smtp-receiver.ts';
 
 const HEAD = 'Subject: one\r\n\r\n';
@@ -16,6 +18,32 @@ test('a message reaches the hook with its envelope, in a Buffer that owns its me
   assert.deepEqual(message?.envelope.recipients, [{ address: 'b@to.test', notify: undefined, orcpt: undefined }]);
   assert.equal(message?.bytes.buffer.byteLength, message?.bytes.length);
   assert.equal(message?.bytes.byteOffset, 0);
+});
+
+test('the end of data is found in every text of CR, LF, dot and x, however it is cut', () => {
+  const alphabet = ['\r', '\n', '.', 'x'];
+  for (let number = 0; number < 4 ** 7; number++) {
+    const text = Array.from({ length: 7 }, (_, index) => alphabet[(number >> (index * 2)) & 3]).join('');
+    const bytes = Buffer.from(text);
+    // The CRLF of the DATA command comes before it.
+    const expected = `\r\n${text}`.indexOf('\r\n.\r\n');
+    const end = expected === -1 ? -1 : expected + 3;
+    for (const cut of [0, 1 + (number % 6), 7]) {
+      const finder = new EndOfData();
+      const first = finder.find(bytes.subarray(0, cut), 0);
+      const second = first === -1 ? finder.find(bytes.subarray(cut), 0) : -1;
+      const found = second === -1 ? first : second + cut;
+      assert.equal(found, end, JSON.stringify([text, cut]));
+    }
+    const single = new EndOfData();
+    const steps = [...bytes].findIndex((_, index) => single.find(bytes.subarray(index, index + 1), 0) !== -1);
+    assert.equal(steps === -1 ? -1 : steps + 1, end, JSON.stringify(text));
+  }
+});
+
+test('lines that stray line ends made are unstuffed like others', () => {
+  const settled = settleText(Buffer.from('a\n..b\r.c\0\r\n'), { isDotStuffed: true, bareNewlines: 'normalise', lineBytesMax: 0 });
+  assert.equal(settled.toString(), 'a\r\n.b\r\nc\r\n');
 });
 
 test('a lone dot after DATA is the empty message', async (t) => {
@@ -259,6 +287,14 @@ test('the body of a client that sends it although DATA was refused is not obeyed
   const receiver = await startReceiver(t, { onData: () => ({ code: 451, enhanced: '4.3.2', text: 'not now' }) });
   const talk = await ready(receiver);
   assert.match(await talk.say('DATA'), /^451 /);
+  talk.send('Subject: x\r\n\r\nMAIL FROM:<evil@from.test>\r\n.\r\n');
+  assert.match(await talk.rest(), /^554 5\.5\.0 [^\n]*\n$/);
+});
+
+test('a body behind a DATA that came too early is not obeyed either', async (t) => {
+  const receiver = await startReceiver(t);
+  const talk = await greeted(receiver);
+  assert.match(await talk.say('DATA'), /^503 /);
   talk.send('Subject: x\r\n\r\nMAIL FROM:<evil@from.test>\r\n.\r\n');
   assert.match(await talk.rest(), /^554 5\.5\.0 [^\n]*\n$/);
 });

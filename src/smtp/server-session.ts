@@ -107,7 +107,7 @@ export class ServerSession {
         onDrain: () => this.#onDrain(),
         onGone: () => this.#onGone(),
       },
-      shared.limits.outgoingBytes,
+      shared.limits,
     );
   }
 

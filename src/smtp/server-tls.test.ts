@@ -178,6 +178,13 @@ test('a login that goes wrong is refused and can be tried again; one that went r
   assert.doesNotMatch(await talk.say('EHLO client.test'), /AUTH/);
 });
 
+test('STARTTLS after a login is refused: a login cannot be forgotten', async (t) => {
+  const receiver = await startReceiver(t, { ...logins().hooks, allowPlainAuth: true }, TLS);
+  const talk = await greeted(receiver);
+  assert.match(await talk.say(`AUTH PLAIN ${base64('\0ann\0right')}`), /^235 /);
+  assert.match(await talk.say('STARTTLS'), /^503 /);
+});
+
 test('AUTH needs EHLO, and ends after some failures', async (t) => {
   const receiver = await startReceiver(t, { ...logins().hooks, allowPlainAuth: true }, { limits: { authFailures: 2 } });
   const talk = await receiver.open();
