@@ -28,6 +28,8 @@ export interface Verification {
 export interface Domains {
   /** By its name in any spelling, whoever owns it. */
   domainFor(name: string): Promise<Domain | undefined>;
+  /** Cached like `domainFor`. */
+  domainById(id: number): Promise<Domain | undefined>;
   /** Adds it with its DKIM keys; undefined: the name is taken. Throws AppError 'bad-parameter' for what is no domain name. */
   addDomain(accountId: number, name: string, type?: Domain['type']): Promise<Domain | undefined>;
   listDomains(accountId?: number): Promise<Domain[]>;
@@ -45,6 +47,11 @@ export interface DomainOptions {
 
 export function createDomains(store: AccountStore, keys: DkimKeys, options: DomainOptions, clock: Clock): Domains {
   const cache = new BoundedCache<string, Domain | 'none'>({ max: CACHE_MAX, ttlMs: CACHE_MS });
+  const byId = new BoundedCache<number, Domain>({ max: CACHE_MAX, ttlMs: CACHE_MS });
+  const forget = (): void => {
+    cache.clear();
+    byId.clear();
+  };
 
   async function records(domain: Domain): Promise<DnsRecord[]> {
     let published = await keys.published(domain.id);
@@ -66,6 +73,13 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       cache.set(given, domain ?? 'none', clock.monotonicMs());
       return domain;
     },
+    async domainById(id) {
+      const cached = byId.get(id, clock.monotonicMs());
+      if (cached !== undefined) return cached;
+      const domain = await store.domainById(id);
+      if (domain !== undefined) byId.set(id, domain, clock.monotonicMs());
+      return domain;
+    },
     async addDomain(accountId, given, type = 'custom') {
       const name = domainName(given);
       const domain = await store.createDomain({
@@ -80,13 +94,13 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       });
       if (domain === undefined) return undefined;
       await keys.makeFirst(domain);
-      cache.clear();
+      forget();
       return domain;
     },
     listDomains: (accountId) => store.listDomains(accountId),
     async setDomainState(id, state) {
       await store.setDomainState(id, state);
-      cache.clear();
+      forget();
     },
     dnsRecords: records,
     async verifyDomain(domain, lookUpTxt) {
@@ -96,7 +110,7 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       const isRotated = await promoteIfSeen(domain, checks);
       if (isProven && domain.state === 'unverified') {
         await store.setDomainState(domain.id, 'active');
-        cache.clear();
+        forget();
         return { domain: { ...domain, state: 'active' }, checks, isRotated };
       }
       return { domain, checks, isRotated };

@@ -148,7 +148,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
       mayUseReversePath(
         {
           domainFor: accounts.domainFor,
-          domainById: (id) => store.accounts.domainById(id),
+          domainById: accounts.domainById,
           requireVerification: config.domains.requireVerification,
         },
         principal,
