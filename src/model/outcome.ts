@@ -81,6 +81,8 @@ export interface AttemptRecord {
   readonly dialogue?: readonly string[];
   /** What it waited for before this attempt. */
   readonly waits?: readonly Wait[];
+  /** The server offered DSN and was told the sender's NOTIFY: a report of success is its business now (RFC 3461 §5.2.1). */
+  readonly dsnHandedOn?: true;
   /** An earlier attempt may have been delivered (P4). */
   readonly possibleDuplicate?: true;
   /** In words, when there is no reply: "connection refused", "MX lookup timed out". */

@@ -1,0 +1,164 @@
+/**
+ * Whether a settlement is told to the submitter by mail, and that mail (RFC 3461, 3464). The message it makes is accepted in the commit of
+ * the settlement itself, so no failure is ever recorded and not told, or told twice.
+ *
+ * | settlement | told when NOTIFY has | as |
+ * |---|---|---|
+ * | failed, expired, suppressed | FAILURE (the default) | failed |
+ * | delivered | SUCCESS, unless the next server takes that over | relayed |
+ * | deferred, for longer than `delayAfterMs` | DELAY | delayed, once |
+ * | cancelled, test mode | never | |
+ *
+ * Never for a null reverse-path, so never for a notification; never for mail that came by the API, which has events, unless its recipient asks with NOTIFY.
+ */
+import { isAscii } from 'node:buffer';
+import type { Clock } from '#base/clock.ts';
+import { buildDsn } from '#mail/dsn.ts';
+import type { DsnAction, DsnRecipient } from '#mail/dsn.ts';
+import type { EventDetail } from '#model/event.ts';
+import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { Notify } from '#model/submission.ts';
+import type { AcceptMessage, Settlement } from '#store/store.ts';
+import { newMessageId } from './message-id.ts';
+import { NO_OPTIONS } from './options.ts';
+
+export interface DsnDeps {
+  readonly clock: Clock;
+  /** Our name, as the reporting server and in From. */
+  readonly hostname: string;
+  /** A delay is told when a recipient has waited this long. */
+  readonly delayAfterMs: number;
+  /** How long a notification is tried itself. */
+  readonly lifetimeMs: number;
+}
+
+/** `content`: the message as kept; asked for only when a notification is written. */
+export type WriteDsn = (
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  settlement: Settlement,
+  content: () => Promise<Uint8Array | undefined>,
+) => Promise<Settlement['notification']>;
+
+const DEFAULT_NOTIFY: readonly Notify[] = ['FAILURE'];
+
+export function createDsnWriter(deps: DsnDeps): WriteDsn {
+  return async (message, recipient, settlement, content) => {
+    const action = dsnAction(message, recipient, settlement, deps.delayAfterMs);
+    if (action === undefined) return undefined;
+    const original = await content();
+    return { action, message: notification(deps, message, recipient, settlement, action, original ?? new Uint8Array(0)) };
+  };
+}
+
+/** Pure; costs nothing for mail that needs none. */
+export function dsnAction(
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  settlement: Settlement,
+  delayAfterMs: number,
+): DsnAction | undefined {
+  if (message.sender === '' || message.info.options.testMode) return undefined;
+  if (message.info.method !== 'SMTP' && recipient.notify === undefined) return undefined;
+  const notify = recipient.notify ?? DEFAULT_NOTIFY;
+  const { kind, detail } = settlement.event;
+  if (kind === 'failed') return notify.includes('FAILURE') ? 'failed' : undefined;
+  if (kind === 'delivered') return notify.includes('SUCCESS') && detail.attempt?.dsnHandedOn !== true ? 'relayed' : undefined;
+  if (kind === 'deferred' && notify.includes('DELAY'))
+    return passesDelay(message, recipient, settlement, delayAfterMs) ? 'delayed' : undefined;
+  return undefined;
+}
+
+/**
+ * The times at which a recipient is due follow each other without gap, so the moment lies between this attempt's and the next one's exactly once,
+ * and nothing need be remembered.
+ */
+function passesDelay(message: StoredMessage, recipient: StoredRecipient, settlement: Settlement, delayAfterMs: number): boolean {
+  const firstDueMs = Math.max(message.createdMs, message.info.options.deliverAtMs ?? 0);
+  const momentMs = firstDueMs + delayAfterMs;
+  return recipient.dueAtMs < momentMs && settlement.dueAtMs !== undefined && settlement.dueAtMs >= momentMs;
+}
+
+function notification(
+  deps: DsnDeps,
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  settlement: Settlement,
+  action: DsnAction,
+  original: Uint8Array,
+): AcceptMessage {
+  const nowMs = deps.clock.nowMs();
+  const messageId = newMessageId(deps.hostname, nowMs);
+  const content = buildDsn({
+    reportingMta: deps.hostname,
+    to: message.sender,
+    messageId,
+    dateMs: nowMs,
+    arrivalMs: message.createdMs,
+    envid: message.info.envid,
+    recipients: [recipientFacts(message, recipient, settlement.event.detail, action)],
+    original: Buffer.from(original.buffer, original.byteOffset, original.byteLength),
+    // RFC 3461 §4.3: RET concerns failures only.
+    ret: action === 'failed' ? (message.info.ret ?? 'FULL') : 'HDRS',
+  });
+  return {
+    accountId: message.accountId,
+    domainId: message.domainId,
+    domain: message.domain,
+    messageId,
+    sender: '',
+    createdMs: nowMs,
+    dueAtMs: nowMs,
+    wait: 'due',
+    expiresAtMs: nowMs + deps.lifetimeMs,
+    priority: 1,
+    info: notificationInfo(deps, message, content, action),
+    content,
+    recipients: [
+      { address: message.sender, domain: message.sender.slice(message.sender.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false },
+    ],
+  };
+}
+
+function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer, action: DsnAction): MessageInfo {
+  return {
+    from: `Mail Delivery System <mailer-daemon@${deps.hostname}>`,
+    to: message.sender,
+    subject: `Delivery status: ${action}`,
+    sizeBytes: content.length,
+    attachments: [],
+    method: 'SMTP',
+    origin: { address: '127.0.0.1', helo: deps.hostname },
+    options: NO_OPTIONS,
+    smtputf8: /[\u0080-\uffff]/.test(message.sender),
+    body: isAscii(content) ? '7BIT' : '8BITMIME',
+  };
+}
+
+function recipientFacts(message: StoredMessage, recipient: StoredRecipient, detail: EventDetail, action: DsnAction): DsnRecipient {
+  const { attempt } = detail;
+  const reply = attempt?.reply;
+  return {
+    address: recipient.address,
+    orcpt: recipient.orcpt,
+    action,
+    status: statusOf(detail, action),
+    remoteMta: reply === undefined ? undefined : attempt?.host,
+    reply: reply === undefined ? undefined : [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(' '),
+    trouble: attempt?.trouble ?? detail.text,
+    lastAttemptMs: attempt?.startedMs,
+    willRetryUntilMs: action === 'delayed' ? message.expiresAtMs : undefined,
+  };
+}
+
+/** The server's own code where its class fits what we tell; else ours (RFC 3463). */
+function statusOf(detail: EventDetail, action: DsnAction): string {
+  const said = detail.enhanced ?? '';
+  if (action === 'failed') {
+    if (detail.bounceClass === 'expired') return '5.4.7';
+    if (detail.bounceClass === 'suppressed') return '5.7.1';
+    return said.startsWith('5.') ? said : '5.0.0';
+  }
+  if (action === 'delayed') return said.startsWith('4.') ? said : '4.0.0';
+  return said.startsWith('2.') ? said : '2.0.0';
+}
