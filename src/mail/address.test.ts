@@ -188,6 +188,7 @@ test('a list with one bad or ambiguous part is refused as a whole', () => {
     '<>',
     'group: a@example.org',
     'group: inner: a@example.org;;',
+    'group: inner: a@example.org;',
     'a@example.org;',
     'a@example.org; b@example.org',
     ': a@example.org;',

@@ -2,6 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import PostalMime from 'postal-mime';
 import { downgradeHeader, toSevenBit } from './eight-bit.ts';
+import { parseMime, partText } from './mime.ts';
 import { octetFacts } from './octets.ts';
 import { headerValue, readHeader } from './header.ts';
 
@@ -78,6 +79,12 @@ nächwort
   assert.equal(inner.subject, 'größe');
   assert.match(inner.text ?? '', /^wörd word/);
   assert.doesNotMatch(mime.toString(), /8bit|binary/);
+});
+
+test('text in a charset of wide characters is kept to the octet', () => {
+  const octets = Buffer.from('zwei\nZeilen', 'utf16le');
+  const out = toSevenBit(Buffer.concat([Buffer.from('Content-Type: text/plain; charset=utf-16le\r\n\r\n'), octets]));
+  assert.equal(partText(parseMime(out), parseMime(out).parts[0]!), 'zwei\nZeilen');
 });
 
 test('long lines, bare line ends and NUL are put right, whatever the encoding they claim', async () => {

@@ -89,6 +89,20 @@ test('what careless or cut-off messages leave open ends with what is around it',
   assert.deepEqual(leaves(parseMime(message('Content-Type: multipart/mixed; boundary=a\n\n--a'))), ['']);
 });
 
+test('an inner boundary that repeats an outer one does not hide it', () => {
+  const inner = 'Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a\n\ny\n--a--\n';
+  const mime = parseMime(message(`Content-Type: multipart/mixed; boundary=a\n\n--a\n${inner}`));
+  assert.deepEqual(
+    mime.parts.map((part) => [part.parent, part.isContainer]),
+    [
+      [-1, true],
+      [0, false],
+      [0, false],
+      [0, false],
+    ],
+  );
+});
+
 test('messages inside are looked into only when asked', () => {
   const bytes = message('Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: message/rfc822\n\nSubject: in\n\nbody\n--a--\n');
   assert.deepEqual(leaves(parseMime(bytes)), ['Subject: in\r\n\r\nbody']);
@@ -114,7 +128,8 @@ test('hostile structures cost linear time', () => {
   const hostile = [
     head + '\r\n--'.repeat(big / 4),
     head + '--a\r\nX'.repeat(big / 6),
-    head + '--a\r\n'.repeat(1000) + 'x'.repeat(big),
+    head + '--a\r\n'.repeat(1000) + 'x\r\n'.repeat(big / 3),
+    head + '--a\r\n' + 'Content-Type: message/rfc822\r\n\r\n'.repeat(97) + '\n-x'.repeat(big / 3),
     nested + 'x'.repeat(big),
     'Content-Type: message/rfc822\r\n\r\n'.repeat(99) + nested + 'x'.repeat(big),
     `Content-Type: multipart/mixed; boundary="${'b'.repeat(100_000)}"\r\n\r\n--${'b'.repeat(100_000)}\r\n`,

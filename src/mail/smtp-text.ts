@@ -70,7 +70,7 @@ function nextLow(chunk: Buffer, words: Int32Array, head: number, from: number): 
     const above = ((four & 0x7f7f7f7f) + 0x72727272) | four;
     if ((above & 0x80808080) !== (0x80808080 | 0)) break;
   }
-  if (word > 0 && head + word * 4 > at) at = head + word * 4;
+  if (head + word * 4 > at) at = head + word * 4;
   for (; at < chunk.length; at++) if ((chunk[at] as number) <= CR) return at;
   return chunk.length;
 }
