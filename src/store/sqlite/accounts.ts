@@ -143,7 +143,7 @@ function domainsAndCredentials(db: Database) {
     },
     putCredential(credential: Credential): void {
       db.run(
-        'INSERT INTO credential (login, domain_id, account_id, password_hash, created_ms) VALUES (?,?,?,?,?) ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash',
+        'INSERT INTO credential (login, domain_id, account_id, password_hash, created_ms) VALUES (?,?,?,?,?) ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash WHERE domain_id = excluded.domain_id',
         credential.login,
         credential.domainId,
         credential.accountId,

@@ -8,19 +8,24 @@ import type { Answer, Call, ThreadOptions } from './thread.ts';
 
 interface Waiting {
   readonly call: Call;
+  readonly bytes: number;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
 
+/** A batch, which for the writer is a commit, holds at most so many calls, and ends with the one that fills its bytes. */
 const BATCH_MAX = 512;
-/** Calls that may wait; past it new ones are refused as busy (P9). */
+const BATCH_BYTES_MAX = 16 * 1024 * 1024;
+/** Calls that may wait, and the contents they may bring; past it new ones are refused as busy (P9). */
 const WAITING_MAX = 50_000;
+const WAITING_BYTES_MAX = 256 * 1024 * 1024;
 
 export class Channel {
   readonly #worker: Worker;
   readonly #lingerMs: number;
   readonly #onFatal: (error: Error) => void;
   #waiting: Waiting[] = [];
+  #waitingBytes = 0;
   #inFlight: Waiting[] = [];
   #isScheduled = false;
   #isClosed = false;
@@ -39,7 +44,7 @@ export class Channel {
     this.#onFatal = onFatal;
     this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options, name: `store ${options.kind}` });
     this.ready = new Promise((resolve, reject) => {
-      this.#inFlight = [{ call: ['start', []], resolve: resolve as (value: never) => void, reject }];
+      this.#inFlight = [{ call: ['start', []], bytes: 0, resolve: resolve as (value: never) => void, reject }];
     });
     this.#worker.on('message', (answers: Answer[]) => this.#onAnswers(answers));
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
@@ -51,11 +56,15 @@ export class Channel {
     return this.#inFlight.length === 0 ? 0 : performance.now() - this.#sentAtMs;
   }
 
-  call<T>(name: string, args: readonly unknown[]): Promise<T> {
+  /** `bytes`: of a content that the call brings. */
+  call<T>(name: string, args: readonly unknown[], bytes = 0): Promise<T> {
     if (this.#isClosed) return Promise.reject(new StoreError('closed', 'the store is closed'));
-    if (this.#waiting.length >= WAITING_MAX) return Promise.reject(new StoreError('busy', 'too many calls wait for the store'));
+    if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+      return Promise.reject(new StoreError('busy', 'too many calls wait for the store'));
+    }
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ call: [name, args], resolve: resolve as (value: never) => void, reject });
+      this.#waitingBytes += bytes;
+      this.#waiting.push({ call: [name, args], bytes, resolve: resolve as (value: never) => void, reject });
       this.#schedule();
     });
   }
@@ -73,8 +82,12 @@ export class Channel {
 
   #send(): void {
     if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
-    const batch = this.#waiting.length <= BATCH_MAX ? this.#waiting : this.#waiting.slice(0, BATCH_MAX);
-    this.#waiting = batch === this.#waiting ? [] : this.#waiting.slice(BATCH_MAX);
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#waiting.length && count < BATCH_MAX && bytes < BATCH_BYTES_MAX) bytes += (this.#waiting[count++] as Waiting).bytes;
+    const batch = this.#waiting;
+    this.#waiting = batch.splice(count);
+    this.#waitingBytes -= bytes;
     this.#inFlight = batch;
     this.#sentAtMs = performance.now();
     this.#worker.postMessage(batch.map((waiting) => waiting.call));
@@ -104,6 +117,7 @@ export class Channel {
     for (const { reject } of [...this.#inFlight, ...this.#waiting]) reject(new StoreError('closed', error.message));
     this.#inFlight = [];
     this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#onFatal(error);
   }
 

@@ -69,7 +69,7 @@ export function eventTables(db: Database): Synchronous<EventStore> {
       db
         .all(`${MESSAGE} WHERE (?1 IS NULL OR m.account_id = ?1) ORDER BY m.id DESC LIMIT ?2`, accountId ?? null, limit)
         .map((row) => messageView(row, 20) as MessageView),
-    queueByDomain: (nowMs, limit) => queueByDomain(db, nowMs, limit),
+    queueByDomain: (_nowMs, limit) => queueByDomain(db, limit),
     queueDepth: () => ({
       queued: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 0')?.['n']),
       leased: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 1')?.['n']),
@@ -109,28 +109,44 @@ function listEvents(
     .map(viewOf);
 }
 
-function queueByDomain(db: Database, nowMs: number, limit: number): QueueDepth[] {
-  return db
-    .all(
-      `SELECT b.domain AS domain, sum(q.queued) AS queued, sum(q.leased) AS leased, min(q.oldest) AS oldest, min(q.next_due) AS next_due, max(b.wait) AS bucket_wait,
-         max(q.wait) AS wait
-       FROM bucket b JOIN (
-         SELECT bucket, count(*) AS queued, 0 AS leased, min(m.created_ms) AS oldest, min(due_ms) AS next_due, max(wait) AS wait
-           FROM recipient r JOIN message m ON m.id = r.message WHERE r.state = 0 GROUP BY bucket
-         UNION ALL
-         SELECT bucket, 0, count(*), min(m.created_ms), min(due_ms), NULL FROM recipient r JOIN message m ON m.id = r.message WHERE r.state = 1 GROUP BY bucket
-       ) q ON q.bucket = b.id GROUP BY b.domain ORDER BY sum(q.queued) + sum(q.leased) DESC LIMIT ?`,
-      limit,
-    )
-    .map((row) => ({
-      domain: String(row['domain']),
+const WAITING_BY_DOMAIN = `SELECT b.domain AS domain, sum(q.queued) AS queued, sum(q.leased) AS leased, min(q.first) AS first, min(q.leased_due) AS leased_due
+  FROM (SELECT bucket, count(*) AS queued, 0 AS leased, min(id) AS first, NULL AS leased_due FROM recipient WHERE state = 0 GROUP BY bucket
+        UNION ALL SELECT bucket, 0, count(*), min(id), min(due_ms) FROM recipient WHERE state = 1 GROUP BY bucket) q
+  JOIN bucket b ON b.id = q.bucket GROUP BY b.domain ORDER BY sum(q.queued) + sum(q.leased) DESC, b.domain LIMIT ?`;
+
+/** Counts by the index of queued recipients alone; what only their rows tell is asked for the few domains that are shown. */
+function queueByDomain(db: Database, limit: number): QueueDepth[] {
+  return db.all(WAITING_BY_DOMAIN, limit).map((row) => {
+    const domain = String(row['domain']);
+    const next = nextOfDomain(db, domain);
+    return {
+      domain,
       queued: Number(row['queued']),
       leased: Number(row['leased']),
-      oldestMs: Number(row['oldest']),
-      nextDueAtMs: Number(row['next_due']),
-      // A parked bucket knows better than its recipients why the due ones wait.
-      wait: (Number(row['next_due']) <= nowMs && row['bucket_wait'] !== null
-        ? String(row['bucket_wait'])
-        : String(row['wait'] ?? 'due')) as WaitReason,
-    }));
+      // Recipients get their ids in the order of acceptance.
+      oldestMs: Number(
+        db.get('SELECT m.created_ms AS ms FROM recipient r JOIN message m ON m.id = r.message WHERE r.id = ?', Number(row['first']))?.[
+          'ms'
+        ],
+      ),
+      nextDueAtMs: next?.dueAtMs ?? Number(row['leased_due']),
+      wait: next?.wait ?? 'due',
+    };
+  });
+}
+
+/** When the domain is looked at next, and why not before. A parked bucket knows that better than its recipients. */
+function nextOfDomain(db: Database, domain: string): { readonly dueAtMs: number; readonly wait: WaitReason } | undefined {
+  const bucket = db.get(
+    'SELECT id, look_ms, parked_ms, wait FROM bucket WHERE domain = ? AND look_ms IS NOT NULL ORDER BY look_ms LIMIT 1',
+    domain,
+  );
+  if (bucket === undefined) return undefined;
+  const first = db.get('SELECT due_ms, wait FROM recipient WHERE bucket = ? AND state = 0 ORDER BY due_ms LIMIT 1', Number(bucket['id']));
+  if (first === undefined) return undefined;
+  const isParked = Number(bucket['parked_ms']) > Number(first['due_ms']);
+  return {
+    dueAtMs: Number(isParked ? bucket['parked_ms'] : first['due_ms']),
+    wait: String(isParked ? bucket['wait'] : first['wait']) as WaitReason,
+  };
 }

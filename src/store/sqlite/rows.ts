@@ -14,7 +14,7 @@ const KIND_NAMES = new Map<number, EventKind>(Object.entries(EVENT_KINDS).map(([
 /** Columns of `message m` joined with `domain d`, each under a name of its own so that they can stand beside a recipient's. */
 export const MESSAGE_COLUMNS =
   'm.id AS m_id, m.account_id AS m_account, m.domain_id AS m_domain, d.name AS m_domain_name, m.message_id AS m_message_id, m.sender AS m_sender, ' +
-  'm.created_ms AS m_created, m.expires_ms AS m_expires, m.priority AS m_priority, m.content_id AS m_content, m.info AS m_info';
+  'm.created_ms AS m_created, m.expires_ms AS m_expires, m.priority AS m_priority, m.has_content AS m_content, m.info AS m_info';
 
 export const RECIPIENT_COLUMNS =
   'r.id AS r_id, r.message AS r_message, r.address AS r_address, r.state AS r_state, r.ending AS r_ending, r.due_ms AS r_due, r.wait AS r_wait, ' +
@@ -34,7 +34,8 @@ export function messageOf(row: Row): StoredMessage {
     createdMs: Number(row['m_created']),
     expiresAtMs: Number(row['m_expires']),
     priority: Number(row['m_priority']) as Priority,
-    contentId: Number(row['m_content'] ?? 0),
+    // A content stands under its message's id.
+    contentId: row['m_content'] === 1 ? Number(row['m_id']) : 0,
     info: JSON.parse(String(row['m_info'])) as MessageInfo,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * The body of a store thread. Three kinds run: one `writer` (group commit), one `reader`, one `checkpointer`.
+ * The body of a store thread. Three kinds run: one `writer` (group commit), two `reader`s, one `checkpointer`.
  * A batch of calls comes in one message and goes back in one. The writer's batch is one transaction: when it cannot be committed nothing of it stands,
  * and every call of it is answered with the trouble. A call that fails by itself (a bug) is found by running the batch's calls one by one.
  * After an I/O error the connection is closed and opened anew before the next batch: what a failed sync left in the cache is not trusted.
@@ -9,9 +9,10 @@ import { accountTables } from './accounts.ts';
 import { checkpoint } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import { eventTables } from './events.ts';
+import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
 import { templateTables } from './templates.ts';
-import { dueBuckets, expire, MailWriter, nextDueAtMs } from './write-mail.ts';
+import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
 
 export interface ThreadOptions {
   readonly path: string;
@@ -32,6 +33,7 @@ const options = workerData as ThreadOptions;
 
 let db: Database | undefined;
 let mail: MailWriter | undefined;
+let retention: Retention | undefined;
 let methods: Record<string, Method> = {};
 let node = 0;
 let isLogToBeReset = false;
@@ -62,20 +64,20 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     'claimExpired',
     'parkBucket',
     'cancel',
-    'deleteContent',
+    'cancelRecipients',
     'appendEvent',
   ] as const) {
     bound[name] = writer[name].bind(writer) as Method;
   }
+  const kept = new Retention(opened);
+  retention = kept;
   return {
     ...bound,
     ...accountTables(opened),
     ...templateTables(opened),
     ...sandboxMethods(opened),
-    expire: (nowMs: number, limit: number, eventsRetentionMs: number) => {
-      writer.forget();
-      return expire(opened, nowMs, limit, eventsRetentionMs);
-    },
+    deleteContent: kept.deleteContent.bind(kept) as Method,
+    expire: kept.expire.bind(kept) as Method,
     // After the commit: a checkpoint cannot run inside a transaction.
     resetLog: () => {
       isLogToBeReset = true;
@@ -92,6 +94,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...eventTables(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),
+    queuedOfDomain: (accountId: number, domainId: number, limit: number) => queuedOfDomain(opened, accountId, domainId, limit),
     content: (id: number) => opened.get('SELECT bytes FROM content WHERE id = ?', id)?.['bytes'],
   };
 }
@@ -112,6 +115,7 @@ function invoke([name, args]: Call): unknown {
 
 function rollBack(): void {
   mail?.forget();
+  retention?.forget();
   try {
     db?.exec('ROLLBACK');
   } catch {
@@ -125,11 +129,18 @@ function transaction(calls: readonly Call[]): Answer[] {
   const answers = calls.map((call): Answer => [true, invoke(call)]);
   mail?.flushCounters();
   opened.exec('COMMIT');
-  if (isLogToBeReset) {
-    isLogToBeReset = false;
-    checkpoint(opened, options.path);
-  }
   return answers;
+}
+
+/** Between two transactions. Trouble here is not the committed calls': the checkpointer meets it too, and says so. */
+function resetLog(): void {
+  if (!isLogToBeReset || db === undefined) return;
+  isLogToBeReset = false;
+  try {
+    checkpoint(db, options.path);
+  } catch (error) {
+    if (troubleOf(error) === 'io') reopenLater();
+  }
 }
 
 function write(calls: readonly Call[]): Answer[] {
@@ -189,6 +200,7 @@ port.on('message', (calls: readonly Call[] | 'close') => {
   }
   const answers = options.kind === 'writer' ? write(calls) : read(calls);
   port.postMessage(answers, transferable(answers));
+  resetLog();
 });
 
 function start(): { node: number; recovered: number } {

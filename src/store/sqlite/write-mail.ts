@@ -1,5 +1,5 @@
 /**
- * The writes of mail: accept, settle, release, claim, cancel, expire. Each runs inside a transaction that the writer opened and that
+ * The writes of mail: accept, settle, release, claim, cancel. Each runs inside a transaction that the writer opened and that
  * holds many of them (group commit). Costs per message of 10 KB, one recipient, accept and settle together: about 0.05 ms.
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
@@ -14,7 +14,7 @@ import type {
   Suppression,
   SuppressionKind,
 } from '#store/store.ts';
-import type { Database, Row, Value } from './database.ts';
+import type { Database, Row } from './database.ts';
 import { extraJson, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
@@ -38,11 +38,10 @@ export class MailWriter {
 
   accept(message: AcceptMessage): AcceptResult {
     const db = this.#db;
-    const repeat = message.idempotency === undefined ? undefined : this.#repeatOf(message.accountId, message.idempotency);
+    const repeat = message.idempotency === undefined ? undefined : this.#repeatOf(message, message.idempotency);
     if (repeat !== undefined) return repeat;
-    const contentId = db.insert('INSERT INTO content (bytes) VALUES (?)', message.content);
     const id = db.insert(
-      'INSERT INTO message (account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, content_id, recipient_count, info) VALUES (?,?,?,?,?,?,?,?,?,?)',
+      'INSERT INTO message (account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, recipient_count, info) VALUES (?,?,?,?,?,?,?,?,?)',
       message.accountId,
       message.domainId,
       message.messageId,
@@ -50,10 +49,11 @@ export class MailWriter {
       message.createdMs,
       message.expiresAtMs,
       message.priority,
-      contentId,
       message.recipients.length,
       JSON.stringify(message.info),
     );
+    // Under the message's id, which is never given again: caches outside are keyed by it.
+    db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, message.content);
     const suppressed: [number, SuppressionKind][] = [];
     let first = 0;
     let previous: string | undefined;
@@ -96,17 +96,18 @@ export class MailWriter {
         untilMs,
       );
     }
-    return { kind: 'accepted', id, contentId, firstRecipient: first, suppressed };
+    return { kind: 'accepted', id, contentId: id, firstRecipient: first, suppressed };
   }
 
   settle(settlement: Settlement): boolean {
     const db = this.#db;
     const isDone = settlement.ending !== undefined;
     const changed = db.run(
-      'UPDATE recipient SET state = ?, ending = ?, due_ms = ?, wait = ?, attempts = ?, possible_duplicate = ?, node = NULL WHERE id = ? AND epoch = ? AND state = 1',
+      'UPDATE recipient SET state = ?, ending = ?, due_ms = ?, wait = ?, attempts = ?, possible_duplicate = max(possible_duplicate, ?), node = NULL WHERE id = ? AND epoch = ? AND state = 1',
       isDone ? STATE_DONE : STATE_QUEUED,
       settlement.ending ?? null,
-      settlement.dueAtMs ?? settlement.atMs,
+      // Of one that is done this is when it was settled: retention counts from it.
+      isDone ? settlement.atMs : (settlement.dueAtMs ?? settlement.atMs),
       settlement.wait ?? 'due',
       settlement.attempts,
       settlement.possibleDuplicate === true ? 1 : 0,
@@ -164,11 +165,11 @@ export class MailWriter {
         this.#node,
         bucket,
         nowMs,
-        room,
+        Math.max(0, room),
       );
       for (const row of rows) this.#addClaimed(claimed, row);
       this.#db.run(
-        "UPDATE bucket SET look_ms = (SELECT min(due_ms) FROM recipient WHERE state = 0 AND bucket = ?), wait = 'due' WHERE id = ?",
+        "UPDATE bucket SET look_ms = (SELECT min(due_ms) FROM recipient WHERE state = 0 AND bucket = ?), parked_ms = 0, wait = 'due' WHERE id = ?",
         bucket,
         bucket,
       );
@@ -206,32 +207,39 @@ export class MailWriter {
   }
 
   parkBucket(bucket: number, untilMs: number, wait: string): void {
-    this.#db.run('UPDATE bucket SET look_ms = ?, wait = ? WHERE id = ? AND look_ms IS NOT NULL', untilMs, wait, bucket);
+    this.#db.run('UPDATE bucket SET look_ms = ?1, parked_ms = ?1, wait = ?2 WHERE id = ?3 AND look_ms IS NOT NULL', untilMs, wait, bucket);
   }
 
-  cancel(accountId: number, domainId: number, message: number | undefined, nowMs: number): number {
-    const rows = this.#db.allOnce(
-      'UPDATE recipient SET state = 2, ending = ?, node = NULL WHERE state = 0 AND message IN (SELECT id FROM message WHERE account_id = ? AND domain_id = ?' +
-        (message === undefined ? '' : ' AND id = ?') +
-        ') RETURNING id, message',
-      'cancelled',
+  /** What is queued of one message. */
+  cancel(accountId: number, domainId: number, message: number, nowMs: number): number {
+    const rows = this.#db.all(
+      'SELECT r.id AS id FROM message m JOIN recipient r ON r.message = m.id WHERE m.id = ? AND m.account_id = ? AND m.domain_id = ? AND r.state = 0',
+      message,
       accountId,
       domainId,
-      ...(message === undefined ? [] : [message]),
     );
-    for (const row of rows) {
-      this.#insertEvent(EVENT_KINDS.cancelled, nowMs * 1000, accountId, domainId, Number(row['message']), Number(row['id']), null);
-    }
-    return rows.length;
+    return this.cancelRecipients(
+      accountId,
+      domainId,
+      rows.map((row) => Number(row['id'])),
+      nowMs,
+    );
   }
 
-  deleteContent(accountId: number, message: number): boolean {
-    const row = this.#db.get('SELECT content_id FROM message WHERE id = ? AND account_id = ?', message, accountId);
-    if (row === undefined || row['content_id'] === null) return false;
-    if (this.#db.get('SELECT 1 FROM recipient WHERE message = ? AND state <> 2 LIMIT 1', message) !== undefined) return false;
-    this.#db.run('UPDATE message SET content_id = NULL WHERE id = ?', message);
-    this.#db.run('DELETE FROM content WHERE id = ?', Number(row['content_id']));
-    return true;
+  /** Those of them that are still queued; `ids` were found as the account's and domain's own (`queuedOfDomain`). */
+  cancelRecipients(accountId: number, domainId: number, ids: readonly number[], nowMs: number): number {
+    let cancelled = 0;
+    for (const id of ids) {
+      const row = this.#db.get(
+        "UPDATE recipient SET state = 2, ending = 'cancelled', due_ms = ? WHERE id = ? AND state = 0 RETURNING message",
+        nowMs,
+        id,
+      );
+      if (row === undefined) continue;
+      cancelled++;
+      this.#insertEvent(EVENT_KINDS.cancelled, nowMs * 1000, accountId, domainId, Number(row['message']), id, null);
+    }
+    return cancelled;
   }
 
   appendEvent(event: Omit<EventRow, 'id'>): void {
@@ -289,11 +297,12 @@ export class MailWriter {
     this.#bucketIds.clear();
   }
 
-  #repeatOf(accountId: number, idempotency: NonNullable<AcceptMessage['idempotency']>): AcceptResult | undefined {
+  #repeatOf(message: AcceptMessage, idempotency: NonNullable<AcceptMessage['idempotency']>): AcceptResult | undefined {
     const row = this.#db.get(
-      'SELECT i.fingerprint AS fingerprint, m.id AS id, m.message_id AS message_id, m.recipient_count AS recipient_count FROM idempotency i JOIN message m ON m.id = i.message WHERE i.account_id = ? AND i.key = ?',
-      accountId,
+      'SELECT i.fingerprint AS fingerprint, m.id AS id, m.message_id AS message_id, m.recipient_count AS recipient_count FROM idempotency i JOIN message m ON m.id = i.message WHERE i.account_id = ? AND i.key = ? AND i.until_ms > ?',
+      message.accountId,
       idempotency.key,
+      message.createdMs,
     );
     if (row === undefined) return undefined;
     if (row['fingerprint'] !== idempotency.fingerprint) return { kind: 'conflict' };
@@ -321,7 +330,11 @@ export class MailWriter {
   }
 
   #lookAtBucket(bucket: number, dueAtMs: number): void {
-    this.#db.run('UPDATE bucket SET look_ms = ?1 WHERE id = ?2 AND (look_ms IS NULL OR look_ms > ?1)', dueAtMs, bucket);
+    this.#db.run(
+      'UPDATE bucket SET look_ms = max(?1, parked_ms) WHERE id = ?2 AND (look_ms IS NULL OR look_ms > max(?1, parked_ms))',
+      dueAtMs,
+      bucket,
+    );
   }
 
   #lookAtBucketOf(recipient: number, dueAtMs: number): void {
@@ -370,6 +383,19 @@ export function putSuppression(db: Database, domainId: number, { kind, address, 
   );
 }
 
+/** Recipients that wait for one domain of one account, at most `limit`. Goes by the account's buckets: a long history costs nothing. */
+export function queuedOfDomain(db: Database, accountId: number, domainId: number, limit: number): number[] {
+  return db
+    .all(
+      `SELECT r.id AS id FROM bucket b CROSS JOIN recipient r ON r.bucket = b.id AND r.state = 0 CROSS JOIN message m ON m.id = r.message
+       WHERE b.account_id = ? AND b.look_ms IS NOT NULL AND m.domain_id = ? LIMIT ?`,
+      accountId,
+      domainId,
+      limit,
+    )
+    .map((row) => Number(row['id']));
+}
+
 /** By priority, then by due time; reads the index of buckets that have something due and nothing else. */
 export function dueBuckets(db: Database, nowMs: number, limit: number): Bucket[] {
   const buckets: Bucket[] = [];
@@ -399,47 +425,4 @@ export function nextDueAtMs(db: Database): number | undefined {
     'SELECT min(v) AS v FROM (SELECT (SELECT min(look_ms) FROM bucket WHERE priority = p.column1 AND look_ms IS NOT NULL) AS v FROM (VALUES (0), (1), (2)) p)',
   );
   return row === undefined || row['v'] === null ? undefined : Number(row['v']);
-}
-
-/** Deletes what retention no longer keeps, oldest first, in small steps so that mail goes on between them. */
-export function expire(db: Database, nowMs: number, limit: number, eventsRetentionMs: number): number {
-  const bodies = db.all(
-    `SELECT m.id AS id, m.content_id AS content_id FROM message m JOIN domain d ON d.id = m.domain_id
-     WHERE m.content_id IS NOT NULL AND m.created_ms + d.retention_ms < ? AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.message = m.id AND r.state <> 2)
-     LIMIT ?`,
-    nowMs,
-    limit,
-  );
-  for (const row of bodies) {
-    db.run('UPDATE message SET content_id = NULL WHERE id = ?', Number(row['id']));
-    db.run('DELETE FROM content WHERE id = ?', Number(row['content_id']));
-  }
-  const keys = db.run(
-    'DELETE FROM idempotency WHERE (account_id, key) IN (SELECT account_id, key FROM idempotency WHERE until_ms < ? LIMIT ?)',
-    nowMs,
-    limit,
-  );
-  const oldMs = nowMs - eventsRetentionMs;
-  const events = db.run(
-    'DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at_us < ? AND id < (SELECT max(id) FROM event) ORDER BY id LIMIT ?)',
-    oldMs * 1000,
-    limit,
-  );
-  return bodies.length + keys + events + expireMessages(db, oldMs, limit);
-}
-
-/** The newest message stays whatever its age, so that ids are never given twice. */
-function expireMessages(db: Database, oldMs: number, limit: number): number {
-  const messages = db.all(
-    `SELECT m.id AS id FROM message m WHERE m.id IN (SELECT id FROM message WHERE created_ms < ? AND id < (SELECT max(id) FROM message) ORDER BY id LIMIT ?)
-     AND m.content_id IS NULL AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.message = m.id AND r.state <> 2) AND NOT EXISTS (SELECT 1 FROM event e WHERE e.message = m.id)`,
-    oldMs,
-    limit,
-  );
-  for (const row of messages) {
-    const id: Value = Number(row['id']);
-    db.run('DELETE FROM recipient WHERE message = ? AND id < (SELECT max(id) FROM recipient)', id);
-    db.run('DELETE FROM message WHERE id = ?', id);
-  }
-  return messages.length;
 }

@@ -95,7 +95,7 @@ CREATE TABLE template_version (
   PRIMARY KEY (template_id, tag)
 ) WITHOUT ROWID;
 
--- One content per submission, however many recipients it has.
+-- One content per submission, however many recipients it has, under the message's id: message ids are never given again.
 CREATE TABLE content (
   id INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
@@ -110,26 +110,27 @@ CREATE TABLE message (
   created_ms INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL,
   priority INTEGER NOT NULL,
-  content_id INTEGER,
+  has_content INTEGER NOT NULL DEFAULT 1,
   recipient_count INTEGER NOT NULL,
   info TEXT NOT NULL
 );
 CREATE INDEX message_by_message_id ON message (message_id);
 
--- Recipients that wait together: one receiving domain, account and priority. look_ms: when its earliest recipient is due, or later when it
--- is parked; NULL when nothing waits in it. Claims read this small table, never the backlog.
+-- Recipients that wait together: one receiving domain, account and priority. look_ms: when its earliest recipient is due, or parked_ms when
+-- that is later; NULL when nothing waits in it. wait: why it is parked. Claims read this small table, never the backlog.
 CREATE TABLE bucket (
   id INTEGER PRIMARY KEY,
   domain TEXT NOT NULL,
   account_id INTEGER NOT NULL,
   priority INTEGER NOT NULL,
   look_ms INTEGER,
+  parked_ms INTEGER NOT NULL DEFAULT 0,
   wait TEXT NOT NULL DEFAULT 'due',
   UNIQUE (domain, account_id, priority)
 );
 CREATE INDEX bucket_due ON bucket (priority, look_ms) WHERE look_ms IS NOT NULL;
 
--- state: 0 queued, 1 leased (by node, under epoch), 2 done (ending says how).
+-- state: 0 queued, 1 leased (by node, under epoch), 2 done (ending says how). due_ms: when it is to be tried; of one that is done, when it was settled.
 CREATE TABLE recipient (
   id INTEGER PRIMARY KEY,
   message INTEGER NOT NULL,

@@ -1,0 +1,23 @@
+/**
+ * What every driver of the store must do, as one suite: the tests call only `#store/store.ts`, so that a second driver passes the same ones or is not done.
+ * `open` makes a new, empty store.
+ */
+import { describe } from 'node:test';
+import { accountsConformance } from './store-accounts.ts';
+import { acceptConformance } from './store-accept.ts';
+import { eventsConformance } from './store-events.ts';
+import { lifeConformance } from './store-life.ts';
+import { queueConformance } from './store-queue.ts';
+import { retentionConformance } from './store-retention.ts';
+import type { Open } from './tenant.ts';
+
+export function storeConformance(name: string, open: Open): void {
+  describe(`store on ${name}`, () => {
+    accountsConformance(open);
+    acceptConformance(open);
+    lifeConformance(open);
+    queueConformance(open);
+    eventsConformance(open);
+    retentionConformance(open);
+  });
+}
