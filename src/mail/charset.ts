@@ -2,6 +2,8 @@
  * Octets to text under a charset name that a stranger chose. Bounded and never throws: an unknown or forbidden charset is `undefined`,
  * octets that do not fit are U+FFFD.
  */
+import { isUtf8 } from 'node:buffer';
+
 const DECODERS_MAX = 40;
 const decoders = new Map<string, TextDecoder | undefined>();
 
@@ -19,9 +21,8 @@ export function decodeCharset(bytes: Buffer, charset: string): string | undefine
 
 /** UTF-8 when the octets are UTF-8, else Windows-1252 (which has a character for every octet). */
 export function decodeGuess(bytes: Buffer): string {
-  const text = bytes.toString('utf8');
-  if (!text.includes('\ufffd')) return text;
-  return decoderFor('windows-1252')?.decode(bytes) ?? text;
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  return decoderFor('windows-1252')?.decode(bytes) ?? bytes.toString('latin1');
 }
 
 function decoderFor(name: string): TextDecoder | undefined {

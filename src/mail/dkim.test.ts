@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, hash } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
-import { dkimBodyHash, dkimRecord, dkimRecordStrings, dkimSignature, type DkimSigner } from './dkim.ts';
+import { dkimBodyHash, dkimRecord, dkimSignature, type DkimSigner } from './dkim.ts';
 import { readHeader } from './header.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -182,9 +182,6 @@ test('the record holds the key as it must be published', () => {
   const der = Buffer.from(rsaRecord.slice(rsaRecord.indexOf('p=') + 2), 'base64');
   assert.ok(createPublicKey({ key: der, type: 'spki', format: 'der' }).equals(rsa.publicKey));
   assert.match(dkimRecord(ed25519.publicKey), /^v=DKIM1; k=ed25519; p=[A-Za-z0-9+/]{43}=$/);
-  const strings = dkimRecordStrings(rsaRecord);
-  assert.equal(strings.join(''), rsaRecord);
-  assert.ok(strings.every((text) => text.length <= 255));
 });
 
 test('hashing a hostile body costs linear time', () => {

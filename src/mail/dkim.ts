@@ -210,8 +210,3 @@ export function dkimRecord(publicKey: KeyObject): string {
   if (publicKey.asymmetricKeyType === 'ed25519') return `v=DKIM1; k=ed25519; p=${der.subarray(-32).toString('base64')}`;
   return `v=DKIM1; k=rsa; p=${der.toString('base64')}`;
 }
-
-/** The record as the character strings of at most 255 octets that a zone file needs. */
-export function dkimRecordStrings(record: string): string[] {
-  return record.match(/.{1,255}/g) ?? [];
-}

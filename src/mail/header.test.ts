@@ -43,6 +43,10 @@ test('values are decoded from words, UTF-8 and, failing that, Latin-1', () => {
   assert.deepEqual(headerValues(header, 's'), ['ö', '2']);
 });
 
+test('a replacement character that was sent is no sign of another charset', () => {
+  assert.equal(headerValue(readHeader(message('S: ö\ufffd\n\n')), 's'), 'ö\ufffd');
+});
+
 test('a huge header is read up to its limits and says so', () => {
   assert.equal(readHeader(message(`X: ${'a'.repeat(1000)}\n`.repeat(600) + '\nbody')).trouble, 'header-too-large');
   assert.equal(readHeader(message('X: 1\n'.repeat(FIELDS_MAX + 1) + '\nbody')).trouble, 'too-many-fields');

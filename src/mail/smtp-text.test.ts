@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { dotStuff, dotUnstuff, endLineScan, lineTrouble, normalizeNewlines, scanNewlines, startLineScan } from './smtp-text.ts';
+import { endLineScan, lineTrouble, normalizeNewlines, scanNewlines, startLineScan } from './smtp-text.ts';
 
 /** The plain way to say what the scan says. */
 function plainTrouble(text: string, lineMax: number): string | undefined {
@@ -83,18 +83,4 @@ test('newlines are normalised, and clean text is not copied', () => {
   assert.equal(normalizeNewlines(Buffer.from('a\nb\rc\r\nd\n\re\r\r\n')).toString(), 'a\r\nb\r\nc\r\nd\r\n\r\ne\r\n\r\n');
   const clean = Buffer.from('a\r\nb\r\n');
   assert.equal(normalizeNewlines(clean), clean);
-});
-
-test('dots are stuffed at the start of lines only and come off again', () => {
-  const text = Buffer.from('.a\r\n.\r\nb.c\r\n..d\r\n');
-  assert.equal(dotStuff(text, true).toString(), '..a\r\n..\r\nb.c\r\n...d\r\n');
-  assert.equal(dotStuff(text, false).toString(), '.a\r\n..\r\nb.c\r\n...d\r\n');
-  assert.deepEqual(dotUnstuff(dotStuff(text, true)), text);
-  const plain = Buffer.from('a\r\nb\r\n');
-  assert.equal(dotStuff(plain, true), plain);
-  assert.equal(dotUnstuff(plain), plain);
-});
-
-test('a dot after a bare LF is not the start of a line', () => {
-  assert.equal(dotUnstuff(Buffer.from('a\n.\r\nb')).toString(), 'a\n.\r\nb');
 });

@@ -1,12 +1,10 @@
 /**
- * The text of a message on its way through SMTP: lines, line ends and dots (RFC 5321 §2.3.8, §4.5.2). Everything that is received passes
- * through `scanNewlines`, so it reads each octet once and allocates nothing.
+ * The lines of a message on its way through SMTP (RFC 5321 §2.3.8): whether each ends with CRLF and is short enough, and how to put that
+ * right. Everything that is received passes through `scanNewlines`, so it reads each octet once and copies nothing.
  */
 const CR = 0x0d;
 const LF = 0x0a;
-const DOT = 0x2e;
 const NO_WORDS = new Int32Array(0);
-const CRLF_DOT = Buffer.from('\r\n.');
 
 export type LineTrouble = 'bare-cr' | 'bare-lf' | 'nul' | 'line-too-long';
 
@@ -113,36 +111,4 @@ export function normalizeNewlines(bytes: Buffer): Buffer {
     result[to++] = LF;
   }
   return result;
-}
-
-/** For DATA: a dot before each line that starts with one. The same chunk when no line does. Chunks start where a line starts when `atLineStart`. */
-export function dotStuff(chunk: Buffer, atLineStart: boolean): Buffer {
-  let found = chunk.indexOf(CRLF_DOT);
-  const first = atLineStart && chunk[0] === DOT;
-  if (found === -1 && !first) return chunk;
-  const pieces: Buffer[] = first ? [chunk.subarray(0, 1)] : [];
-  let from = 0;
-  while (found !== -1) {
-    pieces.push(chunk.subarray(from, found + 3));
-    from = found + 2;
-    found = chunk.indexOf(CRLF_DOT, from);
-  }
-  pieces.push(chunk.subarray(from));
-  return Buffer.concat(pieces);
-}
-
-/** The other way: a complete text as DATA carried it, without the final ".": one leading dot of each line goes. */
-export function dotUnstuff(bytes: Buffer): Buffer {
-  let found = bytes.indexOf(CRLF_DOT);
-  const first = bytes[0] === DOT;
-  if (found === -1 && !first) return bytes;
-  const pieces: Buffer[] = [];
-  let from = first ? 1 : 0;
-  while (found !== -1) {
-    pieces.push(bytes.subarray(from, found + 2));
-    from = found + 3;
-    found = bytes.indexOf(CRLF_DOT, from);
-  }
-  pieces.push(bytes.subarray(from));
-  return Buffer.concat(pieces);
 }
