@@ -51,7 +51,8 @@ export function prepareParts(given: Parts, context: PartsContext): Prepared {
     authors: parseAuthors(from),
     from: bounded(from, ADDRESSES_MAX),
     to: bounded(parts.to.join(', '), ADDRESSES_MAX),
-    subject: bounded(lastHeader(parts, 'subject') ?? parts.subject ?? '', SUBJECT_MAX),
+    // As the sender wrote it, not as it is protected from late rendering.
+    subject: bounded(lastHeader(given, 'subject') ?? given.subject ?? parts.subject ?? '', SUBJECT_MAX),
     attachments: parts.attachments.map(({ filename, contentType, bytes }) => ({
       filename,
       'content-type': contentType,

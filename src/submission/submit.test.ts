@@ -498,6 +498,8 @@ test('a template whose values differ by recipient is kept as source', async () =
   assert.match(text(message), /Subject: Welcome \{\{name\}\}\r\n/);
   assert.ok(text(message).includes('Literal {{{"{{"}}}name}}'), 'what is no template is protected from being rendered');
   assert.equal(message.info.options.variables['name'], '%recipient.name%');
+  const own = await kept(byApi({ subject: 'Own {{x}}', text: undefined }, batch));
+  assert.equal(own.info.subject, 'Own {{x}}');
 });
 
 test('a template that does not exist or cannot be rendered is refused at once', async () => {
