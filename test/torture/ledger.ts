@@ -14,7 +14,7 @@ export class Ledger {
   readonly entries = new Map<string, Entry>();
   /** Temporary refusals: allowed at any time. */
   putOff = 0;
-  /** Connections that ended or were refused under a message: what SIGKILL does. */
+  /** Connections that were refused or ended: what SIGKILL does. */
   cut = 0;
   /** Permanent refusals of good mail: never allowed (P5). The first few, in words. */
   readonly wrongs: string[] = [];

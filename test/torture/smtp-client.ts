@@ -76,7 +76,9 @@ function command(socket: Socket, lines: AsyncIterator<string>, line: string): Pr
 /** The last line of the next reply. */
 async function reply(lines: AsyncIterator<string>): Promise<string> {
   for (;;) {
-    const next = await lines.next();
+    const next = await lines.next().catch((error: unknown) => {
+      throw new Gone('the connection failed', { cause: error });
+    });
     if (next.done === true) throw new Gone('the connection ended');
     if (next.value[3] !== '-') return next.value;
   }
