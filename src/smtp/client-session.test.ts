@@ -11,7 +11,7 @@ import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
 import { openClient } from './client-session.ts';
 import type { ClientTimeouts, OpenFailure, OpenOptions, SmtpClient } from './client-session.ts';
 
-const TIMEOUTS: ClientTimeouts = { connectMs: 2000, greetingMs: 400, commandMs: 400, dataMs: 400, dotMs: 400 };
+const TIMEOUTS: ClientTimeouts = { connectMs: 2000, greetingMs: 250, commandMs: 250, dataMs: 250, dotMs: 250 };
 const CONTEXT = createSecureContext();
 const TRUSTING = createSecureContext({ ca: TEST_CERTIFICATE });
 const BODY = 'Subject: hello\r\n\r\nbody\r\n';

@@ -308,7 +308,11 @@ class Transaction {
     }
     this.#heard++;
     const isEarly = !wire.isFlushed;
-    if (isPositive(got.code) && !isEarly && !isOutOfStep(got)) {
+    if (isOutOfStep(got)) {
+      this.#giveUp('dot', got, 'the end of the message');
+      return;
+    }
+    if (isPositive(got.code) && !isEarly) {
       this.#settle({ kind: 'reply', stage: 'dot', reply: got });
       return;
     }
@@ -346,13 +350,18 @@ class Transaction {
     return false;
   }
 
-  /** A reply that does not belong here: nothing after it can be trusted to belong to its command. */
+  /**
+   * A reply that does not belong here: nothing after it can be trusted to belong to its command. When commands went out ahead,
+   * the replies before it may have been one off already, so that no recipient's refusal can be relied on either.
+   */
   #giveUp(stage: TransactionStage, reply: Reply, command: string): false {
     const trouble = `the server answered ${reply.code} to ${command}: ${reply.text.slice(0, 200)}`;
     const isUnclear = this.#isComplete && this.#peer.wire.isFlushed;
     this.#peer.wire.lose(trouble);
     for (const index of this.#batch) {
-      this.#results[index] ??= { kind: 'lost', stage, trouble, isUnclear: isUnclear && !this.again.includes(index) };
+      const lost: RecipientResult = { kind: 'lost', stage, trouble, isUnclear };
+      if (this.#isPipelined) this.#results[index] = lost;
+      else this.#results[index] ??= { ...lost, isUnclear: isUnclear && !this.again.includes(index) };
     }
     this.again.length = 0;
     return false;
@@ -393,8 +402,9 @@ class Transaction {
 }
 
 /**
- * The greeting's and QUIT's codes cannot be the answer to a message, nor can an enhanced code that speaks of an address (2.1.x):
- * then the server is a reply behind, and its real answer is still to come.
+ * A reply to the end of the message that cannot be one: the greeting's and QUIT's codes, and success with an enhanced code that speaks of
+ * an address (2.1.x).
+ * The server is a reply behind then, and its real answer is still to come.
  */
 function isOutOfStep(reply: Reply): boolean {
   return reply.code === 220 || reply.code === 221 || reply.enhanced?.startsWith('2.1.') === true;

@@ -11,6 +11,7 @@ import type { SinkState, SinkTransaction } from './sink.ts';
 
 const LINE_OCTETS_MAX = 1000; // RFC 5321 §4.5.3.1.6, with CRLF
 /** Behaviours that give the proper reply, in an odd way. */
+const REFUSING = /^[1345]\d\d|^(malformed|mixed|eight-bit|long|odd-code|close-421)/;
 const NOT_REFUSING = /^(double|split|late|bare-lf|early)$/;
 
 interface Recipient {
@@ -21,9 +22,13 @@ interface Recipient {
 export class SinkConnection {
   readonly #sink: SinkState;
   readonly #number: number;
+  /** The TCP socket, under TLS if there is any. */
+  readonly #raw: Socket;
   #socket: Socket;
   #state: 'command' | 'data' | 'chunk' | 'deaf' | 'closed' = 'command';
   #pending: Buffer = Buffer.alloc(0);
+  /** A reply is on its slow way; commands wait for it. */
+  #isHeld = false;
   #isTls = false;
   #greeted = false;
   #login: string | undefined;
@@ -37,6 +42,7 @@ export class SinkConnection {
 
   constructor(sink: SinkState, socket: Socket, number: number) {
     this.#sink = sink;
+    this.#raw = socket;
     this.#socket = socket;
     this.#number = number;
   }
@@ -77,7 +83,7 @@ export class SinkConnection {
   }
 
   #work(): void {
-    while (this.#pending.length > 0) {
+    while (this.#pending.length > 0 && !this.#isHeld) {
       if (this.#state === 'data') {
         if (!this.#takeData()) return;
       } else if (this.#state === 'chunk') {
@@ -248,7 +254,7 @@ export class SinkConnection {
     this.#checkParameters(match[2] as string);
     const address = match[1] as string;
     const behaviour = this.#behaviour(address, 'mail') ?? options.at?.mail;
-    if (behaviour === undefined || !/^[45]\d\d/.test(behaviour)) this.#sender = { address, parameters: (match[2] as string).trim() };
+    if (behaviour === undefined || !REFUSING.test(behaviour)) this.#sender = { address, parameters: (match[2] as string).trim() };
     this.#act('mail', behaviour, '250 2.1.0 Sender ok');
   }
 
@@ -276,8 +282,7 @@ export class SinkConnection {
     const plan = planOf(localOf(address));
     const behaviour = this.#behaviour(address, 'rcpt') ?? this.#tooMany() ?? this.#sink.options.at?.rcpt;
     const isAfter = plan?.after !== undefined && this.#recipients.length < plan.after;
-    const isRefused =
-      behaviour !== undefined && !isAfter && /^[1345]\d\d|^(malformed|mixed|eight-bit|long|odd-code|close-421)/.test(behaviour);
+    const isRefused = behaviour !== undefined && !isAfter && REFUSING.test(behaviour);
     if (!isRefused) this.#recipients.push({ address, parameters: (match[2] as string).trim() });
     this.#act('rcpt', isAfter ? undefined : behaviour, '250 2.1.5 Recipient ok');
   }
@@ -390,7 +395,7 @@ export class SinkConnection {
     this.#transactions++;
     transaction.isAcknowledged = behaviour === undefined || /^2\d\d/.test(behaviour) || NOT_REFUSING.test(behaviour);
     this.#act('dot', behaviour, '250 2.0.0 Ok: queued as SINK');
-    if (this.#transactions === this.#sink.options.transactionsMax) {
+    if (this.#transactions === this.#sink.options.transactionsMax && behaviour === undefined) {
       this.#reply('421 4.3.2 Enough for one connection');
       this.#close();
     }
@@ -433,10 +438,21 @@ export class SinkConnection {
     }
     misbehave(behaviour, stage, proper, {
       socket: this.#socket,
+      reset: () => {
+        this.#state = 'closed';
+        this.#raw.resetAndDestroy();
+      },
       deafen: () => {
         this.#state = 'deaf';
       },
       close: () => this.#close(),
+      hold: () => {
+        this.#isHeld = true;
+        return () => {
+          this.#isHeld = false;
+          this.#work();
+        };
+      },
     });
   }
 

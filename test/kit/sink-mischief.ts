@@ -11,7 +11,10 @@ const HOSTILE_REPLY = Buffer.from('550 5.7.1 caf\xe9 \x1b[31mred\x1b[0m\x00 \xe2
 interface Hands {
   readonly socket: Socket;
   deafen(): void;
+  reset(): void;
   close(): void;
+  /** Obeys no command until the returned function is called. */
+  hold(): () => void;
 }
 
 /** `proper` is the reply that a well-behaved server would give, without its last CRLF. */
@@ -23,10 +26,7 @@ export function misbehave(behaviour: Behaviour, stage: Stage, proper: string, ha
   const actions: Readonly<Record<Action, () => void>> = {
     hang: hands.deafen,
     drop: hands.close,
-    reset() {
-      hands.deafen();
-      socket.resetAndDestroy();
-    },
+    reset: hands.reset,
     half() {
       write(proper.slice(0, 2));
       hands.close();
@@ -45,8 +45,14 @@ export function misbehave(behaviour: Behaviour, stage: Stage, proper: string, ha
     'eight-bit': () => write(HOSTILE_REPLY),
     double: () => write(`${proper}\r\n${proper}\r\n`),
     early: () => write(`${proper}\r\n250 2.0.0 Ok: before it was asked\r\n`),
-    split: () => trickle(socket, `${proper}\r\n`),
-    late: () => void setTimeout(() => write(`${proper}\r\n`), LATE_MS),
+    split: () => trickle(socket, `${proper}\r\n`, hands.hold()),
+    late() {
+      const release = hands.hold();
+      setTimeout(() => {
+        write(`${proper}\r\n`);
+        release();
+      }, LATE_MS);
+    },
     'bare-lf': () => write(`${proper.replaceAll('\r\n', '\n')}\n`),
     long: () => write(`${'550-5.7.1 One of very many lines of explanation\r\n'.repeat(149)}550 5.7.1 That was all\r\n`),
     'close-421'() {
@@ -60,10 +66,13 @@ export function misbehave(behaviour: Behaviour, stage: Stage, proper: string, ha
   action();
 }
 
-function trickle(socket: Socket, text: string): void {
+function trickle(socket: Socket, text: string, done: () => void): void {
   let at = 0;
   const next = (): void => {
-    if (at === text.length || !socket.writable) return;
+    if (at === text.length || !socket.writable) {
+      done();
+      return;
+    }
     socket.write(text[at++] as string);
     setImmediate(next);
   };
