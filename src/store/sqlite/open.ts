@@ -6,9 +6,10 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { StoreError, type Store } from '#store/store.ts';
+import { type AcceptMessage, type Settlement, StoreError, type Store } from '#store/store.ts';
 import { Channel } from './channel.ts';
 import { CHECKPOINT_AT_BYTES, walBytes } from './checkpoint.ts';
+import { packMessage, packSettlement } from './packed.ts';
 import { lockStore } from './lock.ts';
 import type { ThreadOptions } from './thread.ts';
 
@@ -146,12 +147,11 @@ function joinFamilies(
     }
   }
   const mail = families['mail'] as Record<string, (...args: unknown[]) => Promise<unknown>>;
-  // A view on a larger buffer would be copied to the thread with all that surrounds it.
-  mail['accept'] = (message: unknown) => {
-    const { content } = message as { content: Uint8Array };
-    const isWhole = content.buffer.byteLength === content.byteLength;
-    return writer.call('accept', [isWhole ? message : { ...(message as object), content: new Uint8Array(content) }], content.byteLength);
+  mail['accept'] = (given: unknown) => {
+    const message = given as AcceptMessage;
+    return writer.call('accept', [packMessage(message)], message.content.byteLength);
   };
+  mail['settle'] = (settlement: unknown) => writer.call('settle', [packSettlement(settlement as Settlement)]);
   mail['cancel'] = async (accountId, domainId, message, nowMs) =>
     message === undefined
       ? cancelDomain(writer, browser, [accountId, domainId], nowMs)

@@ -3,19 +3,10 @@
  * holds many of them (group commit). Costs per message of 10 KB, one recipient, accept and settle together: about 0.05 ms.
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
-import type {
-  AcceptMessage,
-  AcceptResult,
-  Bucket,
-  Claimed,
-  CounterKey,
-  Release,
-  Settlement,
-  Suppression,
-  SuppressionKind,
-} from '#store/store.ts';
+import type { AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
-import { extraJson, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
+import type { PackedCounter, PackedMessage, PackedSettlement } from './packed.ts';
+import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
 /** A last attempt that is due when the time ends is left to its lane this long. */
@@ -29,14 +20,14 @@ export class MailWriter {
   readonly #db: Database;
   readonly #node: number;
   readonly #bucketIds = new Map<string, number>();
-  readonly #counters = new Map<string, { key: CounterKey; hour: number; count: number }>();
+  readonly #counters = new Map<string, { counter: PackedCounter; hour: number; count: number }>();
 
   constructor(db: Database, node: number) {
     this.#db = db;
     this.#node = node;
   }
 
-  accept(message: AcceptMessage): AcceptResult {
+  accept(message: PackedMessage): AcceptResult {
     const db = this.#db;
     const repeat = message.idempotency === undefined ? undefined : this.#repeatOf(message, message.idempotency);
     if (repeat !== undefined) return repeat;
@@ -50,7 +41,7 @@ export class MailWriter {
       message.expiresAtMs,
       message.priority,
       message.recipients.length,
-      JSON.stringify(message.info),
+      message.info,
     );
     // Under the message's id, which is never given again: caches outside are keyed by it.
     db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, message.content);
@@ -59,32 +50,32 @@ export class MailWriter {
     let previous: string | undefined;
     let bucket = 0;
     const queuedBuckets = new Set<number>();
-    for (const [position, recipient] of message.recipients.entries()) {
-      if (recipient.domain !== previous) {
-        bucket = this.#bucketId(recipient.domain, message.accountId, message.priority);
-        previous = recipient.domain;
+    for (const [position, [address, domain, isLeased, extra]] of message.recipients.entries()) {
+      if (domain !== previous) {
+        bucket = this.#bucketId(domain, message.accountId, message.priority);
+        previous = domain;
       }
       const recipientId = db.insert(
         'INSERT INTO recipient (message, bucket, address, state, due_ms, expires_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?,?)',
         id,
         bucket,
-        recipient.address,
-        recipient.isLeased ? STATE_LEASED : STATE_QUEUED,
+        address,
+        isLeased ? STATE_LEASED : STATE_QUEUED,
         message.dueAtMs,
         message.expiresAtMs,
         message.wait,
-        recipient.isLeased ? 1 : 0,
-        recipient.isLeased ? this.#node : null,
-        extraJson(recipient),
+        isLeased ? 1 : 0,
+        isLeased ? this.#node : null,
+        extra,
       );
       if (position === 0) first = recipientId;
-      if (!recipient.isLeased) queuedBuckets.add(bucket);
+      if (!isLeased) queuedBuckets.add(bucket);
       this.#insertEvent(EVENT_KINDS.accepted, message.createdMs * 1000, message.accountId, message.domainId, id, recipientId, null);
-      const kind = db.get(SUPPRESSED_KIND, message.domainId, recipient.address)?.['kind'];
+      const kind = db.get(SUPPRESSED_KIND, message.domainId, address)?.['kind'];
       if (kind !== undefined) suppressed.push([position, kind as SuppressionKind]);
     }
     for (const queued of queuedBuckets) this.#lookAtBucket(queued, message.dueAtMs);
-    for (const counter of message.counters ?? []) this.#count(counter, message.createdMs, counter.count);
+    for (const counter of message.counters) this.#count(counter, message.createdMs);
     if (message.idempotency !== undefined) {
       const { key, fingerprint, untilMs } = message.idempotency;
       db.run(
@@ -99,7 +90,7 @@ export class MailWriter {
     return { kind: 'accepted', id, contentId: id, firstRecipient: first, suppressed };
   }
 
-  settle(settlement: Settlement): boolean {
+  settle(settlement: PackedSettlement): boolean {
     const db = this.#db;
     const isDone = settlement.ending !== undefined;
     const changed = db.run(
@@ -117,21 +108,21 @@ export class MailWriter {
     if (changed === 0) return false;
     if (!isDone) this.#lookAtBucketOf(settlement.recipient, settlement.dueAtMs ?? settlement.atMs);
     this.#insertEvent(
-      EVENT_KINDS[settlement.event.kind],
+      EVENT_KINDS[settlement.kind],
       Math.round(settlement.atMs * 1000),
       settlement.accountId,
       settlement.domainId,
       settlement.message,
       settlement.recipient,
-      JSON.stringify(settlement.event.detail),
+      settlement.detail,
     );
     if (settlement.suppression !== undefined) putSuppression(db, settlement.domainId, settlement.suppression);
-    for (const counter of settlement.counters) this.#count(counter, settlement.atMs, 1);
+    for (const counter of settlement.counters) this.#count(counter, settlement.atMs);
     if (settlement.notification !== undefined) this.#notify(settlement, settlement.notification);
     return true;
   }
 
-  #notify(settlement: Settlement, { action, message }: NonNullable<Settlement['notification']>): void {
+  #notify(settlement: PackedSettlement, { action, message }: NonNullable<PackedSettlement['notification']>): void {
     const accepted = this.accept(message);
     if (accepted.kind !== 'accepted') return;
     this.#insertEvent(
@@ -276,15 +267,16 @@ export class MailWriter {
 
   /** Writes what the transaction counted; call before each commit. */
   flushCounters(): void {
-    for (const { key, hour, count } of this.#counters.values()) {
+    for (const { counter, hour, count } of this.#counters.values()) {
+      const [accountId, domainId, kind, provider, tag] = counter;
       this.#db.run(
         'INSERT INTO counter (domain_id, hour, kind, provider, tag, account_id, n) VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n',
-        key.domainId,
+        domainId,
         hour,
-        EVENT_KINDS[key.kind],
-        key.provider,
-        key.tag,
-        key.accountId,
+        EVENT_KINDS[kind],
+        provider,
+        tag,
+        accountId,
         count,
       );
     }
@@ -297,7 +289,7 @@ export class MailWriter {
     this.#bucketIds.clear();
   }
 
-  #repeatOf(message: AcceptMessage, idempotency: NonNullable<AcceptMessage['idempotency']>): AcceptResult | undefined {
+  #repeatOf(message: PackedMessage, idempotency: NonNullable<PackedMessage['idempotency']>): AcceptResult | undefined {
     const row = this.#db.get(
       'SELECT i.fingerprint AS fingerprint, m.id AS id, m.message_id AS message_id, m.recipient_count AS recipient_count FROM idempotency i JOIN message m ON m.id = i.message WHERE i.account_id = ? AND i.key = ? AND i.until_ms > ?',
       message.accountId,
@@ -362,11 +354,12 @@ export class MailWriter {
     );
   }
 
-  #count(key: CounterKey, atMs: number, count: number): void {
+  #count(counter: PackedCounter, atMs: number): void {
+    const [, domainId, kind, provider, tag, count] = counter;
     const hour = Math.floor(atMs / HOUR_MS);
-    const name = `${key.domainId} ${hour} ${key.kind} ${key.provider} ${key.tag}`;
+    const name = `${domainId} ${hour} ${kind} ${provider} ${tag}`;
     const entry = this.#counters.get(name);
-    if (entry === undefined) this.#counters.set(name, { key, hour, count });
+    if (entry === undefined) this.#counters.set(name, { counter, hour, count });
     else entry.count += count;
   }
 }
