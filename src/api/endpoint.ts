@@ -2,6 +2,7 @@
  * One endpoint as data: its method, path, right, shapes and handler. `mount` puts the conventions around every handler in the
  * same order: authenticate, check the right, read the body, run, answer. A handler sees parsed things and returns data.
  */
+import { Buffer } from 'node:buffer';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { Principal } from '#model/principal.ts';
 import type { z } from 'zod';
@@ -64,15 +65,13 @@ export interface ApiCounters {
 }
 
 export function mount(app: FastifyInstance, door: Door, endpoint: Endpoint): void {
-  app.route({
-    method: endpoint.method as HTTPMethods,
-    url: endpoint.url,
-    handler: async (request, reply) => {
-      const answer = await answerTo(door, endpoint, request, reply);
-      door.counters.answered(endpoint.method, answer.status);
-      return send(reply, answer);
-    },
-  });
+  const answerIt = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const answer = await answerTo(door, endpoint, request, reply);
+    door.counters.answered(endpoint.method, answer.status);
+    return send(reply, answer);
+  };
+  // Answered in the first hook: what fastify does after it (types of bodies, parsers, validation) is done here, after the key was checked.
+  app.route({ method: endpoint.method as HTTPMethods, url: endpoint.url, onRequest: answerIt, handler: answerIt });
 }
 
 async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
@@ -101,9 +100,16 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
   };
 }
 
+/** Straight to the wire: header and body leave in one write. */
 export function send(reply: FastifyReply, answer: Answer): FastifyReply {
-  if (answer.headers !== undefined) reply.headers(answer.headers);
-  return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
+  reply.hijack();
+  reply.raw.writeHead(answer.status, {
+    'content-type': answer.contentType,
+    'content-length': typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length,
+    ...answer.headers,
+  });
+  reply.raw.end(answer.body);
+  return reply;
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

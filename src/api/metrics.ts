@@ -15,25 +15,46 @@ const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
 
 export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts'>): Metrics {
   const registry = new Registry();
-  const answers = new Counter({
-    name: 'postrider_api_answers_total',
-    help: 'Answers of the HTTP API',
-    labelNames: ['method', 'status'],
-    registers: [registry],
-  });
-  const accepted = new Counter({
-    name: 'postrider_api_recipients_accepted_total',
-    help: 'Recipients accepted by the HTTP API',
-    registers: [registry],
-  });
+  const answers = new Map<string, Map<number, number>>();
+  let accepted = 0;
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_api_answers_total',
+      help: 'Answers of the HTTP API',
+      labelNames: ['method', 'status'],
+      collect() {
+        this.reset();
+        for (const [method, byStatus] of answers)
+          for (const [status, count] of byStatus) this.inc({ method, status: String(status) }, count);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_api_recipients_accepted_total',
+      help: 'Recipients accepted by the HTTP API',
+      collect() {
+        this.reset();
+        this.inc(accepted);
+      },
+    }),
+  );
   deliveryMetrics(registry, deps);
   storeMetrics(registry, deps);
   processMetrics(registry);
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    accepted: (recipients) => accepted.inc(recipients),
-    answered: (method, status) => answers.inc({ method, status: String(status) }),
+    accepted(recipients) {
+      accepted += recipients;
+    },
+    answered(method, status) {
+      let byStatus = answers.get(method);
+      if (byStatus === undefined) answers.set(method, (byStatus = new Map()));
+      byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
+    },
   };
 }
 

@@ -10,7 +10,7 @@ function talk(rig: ApiRig, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(rig.api.port, '127.0.0.1', () => socket.write(bytes));
     const chunks: Buffer[] = [];
-    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('close', () => resolve(Buffer.concat(chunks).toString()));
     socket.on('error', reject);
   });
@@ -143,9 +143,10 @@ test('bodies', async (t) => {
     });
     assert.equal((await rig.fetch('/v3/example.org/messages', { method: 'POST', body })).status, 200);
     assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
-    const { options, envelope } = rig.submissions.at(-1) ?? {};
-    assert.equal((options?.variables as Record<string, unknown>)['polluted'], undefined);
-    assert.equal(envelope?.recipients[0]?.variables?.['constructor'], undefined);
+    const submission = rig.submissions.at(-1);
+    assert.ok(submission !== undefined);
+    assert.equal(submission.options.variables['polluted'], undefined);
+    assert.equal(submission.envelope.recipients[0]?.variables?.['constructor'], undefined);
   });
   await t.test('JSON deeper than anybody needs is no JSON', async () => {
     const body = `{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;

@@ -88,7 +88,10 @@ test('mailgun.js works by changing only its URL', async (t) => {
       (list.items as unknown as { address: string; code: number; error: string }[]).map((item) => [item.address, item.code, item.error]),
       [['gone@example.net', 550, 'no such user']],
     );
-    assert.equal((await client.suppressions.get('example.org', 'bounces', 'gone@example.net')).address, 'gone@example.net');
+    assert.deepEqual(
+      { ...(await client.suppressions.get('example.org', 'bounces', 'gone@example.net')) }['address' as never],
+      'gone@example.net',
+    );
     assert.equal(
       (await client.suppressions.destroy('example.org', 'bounces', 'gone@example.net')).message,
       'Bounced address has been removed',

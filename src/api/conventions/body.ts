@@ -95,7 +95,8 @@ function collect(request: IncomingMessage, maxBytes: number, take: (bytes: numbe
     });
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
     request.once('error', () => reject(new ClientGone()));
-    request.once('close', () => reject(new ClientGone()));
+    // 'close' comes after a whole body too; an Error is too dear to make for nothing.
+    request.once('close', () => (request.complete ? undefined : reject(new ClientGone())));
   });
 }
 

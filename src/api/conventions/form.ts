@@ -1,7 +1,7 @@
 /**
- * The fields and files of one request: a form (multipart or urlencoded) or a query string. Names are kept in a Map, so no name
- * (`__proto__`, `constructor`) means anything special. `to[]`, `to[0]` and repeated `to` are all the list `to`.
- * An empty value is "not given" to `get` (SDKs send `limit=`), but `has` sees it.
+ * The fields and files of one request: a form (multipart or urlencoded) or a query string. They are kept as a list, so no name
+ * (`__proto__`, `constructor`) means anything special; the list is short and bounded, and looking through it costs less than an index.
+ * `to[]`, `to[0]` and repeated `to` are all the list `to`. An empty value is "not given" (SDKs send `limit=`).
  */
 import type { Buffer } from 'node:buffer';
 
@@ -16,37 +16,28 @@ export interface FilePart {
 const LIST_SUFFIX = /\[\d{0,6}\]$/;
 
 export class Form {
-  readonly #values = new Map<string, string[]>();
+  readonly #pairs: (readonly [name: string, value: string])[] = [];
   readonly files: FilePart[] = [];
 
   add(rawName: string, value: string): void {
-    const name = rawName.endsWith(']') ? rawName.replace(LIST_SUFFIX, '') : rawName;
-    const existing = this.#values.get(name);
-    if (existing === undefined) this.#values.set(name, [value]);
-    else existing.push(value);
+    this.#pairs.push([plainName(rawName), value]);
   }
 
   addFile(file: FilePart): void {
-    this.files.push(file.name.endsWith(']') ? { ...file, name: file.name.replace(LIST_SUFFIX, '') } : file);
-  }
-
-  has(name: string): boolean {
-    return this.#values.has(name);
+    this.files.push({ ...file, name: plainName(file.name) });
   }
 
   /** The first value that is not empty. */
   get(name: string): string | undefined {
-    const values = this.#values.get(name);
-    if (values === undefined) return undefined;
-    for (const value of values) if (value !== '') return value;
+    for (const pair of this.#pairs) if (pair[0] === name && pair[1] !== '') return pair[1];
     return undefined;
   }
 
   /** Every value that is not empty. */
   all(name: string): readonly string[] {
-    const values = this.#values.get(name);
-    if (values === undefined) return [];
-    return values.includes('') ? values.filter((value) => value !== '') : values;
+    const values: string[] = [];
+    for (const pair of this.#pairs) if (pair[0] === name && pair[1] !== '') values.push(pair[1]);
+    return values;
   }
 
   filesNamed(name: string): readonly FilePart[] {
@@ -61,18 +52,12 @@ export class Form {
     return undefined;
   }
 
-  /** Name and value pairs in order of first appearance of each name. */
-  *pairs(): Generator<readonly [name: string, value: string]> {
-    for (const [name, values] of this.#values) for (const value of values) yield [name, value];
+  /** Everything, in the order it came. */
+  get pairs(): readonly (readonly [name: string, value: string])[] {
+    return this.#pairs;
   }
+}
 
-  /** For zod: each name once, a list where it was repeated. Without a prototype, so that no name is special. */
-  toObject(): Record<string, string | string[]> {
-    const result = Object.create(null) as Record<string, string | string[]>;
-    for (const [name, values] of this.#values) {
-      const given = values.filter((value) => value !== '');
-      if (given.length > 0) result[name] = given.length === 1 ? (given[0] as string) : given;
-    }
-    return result;
-  }
+function plainName(name: string): string {
+  return name.endsWith(']') ? name.replace(LIST_SUFFIX, '') : name;
 }

@@ -35,8 +35,8 @@ export function headerLine(field: string, text: string): string {
 /** The h: parameters, without those that are the composer's. */
 export function readHeaders(form: Form): [name: string, value: string][] {
   const headers: [string, string][] = [];
-  for (const [parameter, value] of form.pairs()) {
-    if (!/^h:/i.test(parameter)) continue;
+  for (const [parameter, value] of form.pairs) {
+    if (parameter[1] !== ':' || (parameter[0] !== 'h' && parameter[0] !== 'H')) continue;
     const name = parameter.slice(2);
     if (name === '' || name.length > NAME_MAX || !/^[!-9;-~]+$/.test(name)) {
       throw new AppError('bad-parameter', { reason: `Header name must be pure ASCII: ${printable(name)}` });

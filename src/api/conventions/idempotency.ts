@@ -20,7 +20,7 @@ export function readIdempotency(key: string | undefined, domain: string, form: F
     hash.update(text);
   };
   add(domain);
-  for (const [name, value] of form.pairs()) {
+  for (const [name, value] of form.pairs) {
     add(name);
     add(value);
   }

@@ -49,11 +49,20 @@ export function parseMultipart(body: Buffer, boundary: string, limits: Multipart
     if (headerEnd - at > limits.partHeaderBytes) throw malformed();
     const start = headerEnd + HEADER_END.length;
     // A part may be empty: then its delimiter begins with the CRLF that ends the header.
-    const end = body.indexOf(delimiter, start - 2);
+    const end = nextDelimiter(body, delimiter, start - 2);
     if (end === -1) throw truncated();
     addPart(form, body.toString('utf8', at + 2, headerEnd), body.subarray(start, Math.max(start, end)));
     at = end + delimiter.length;
   }
+}
+
+/** A line that only begins like the delimiter is content. */
+function nextDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
+  for (let at = body.indexOf(delimiter, from); at !== -1; at = body.indexOf(delimiter, at + 1)) {
+    const next = body[at + delimiter.length];
+    if (next === undefined || next === CR || next === DASH || next === 0x20 || next === 0x09) return at;
+  }
+  return -1;
 }
 
 /** Behind the first delimiter, which may open the body or follow a preamble. */
@@ -65,7 +74,15 @@ function firstDelimiter(body: Buffer, delimiter: Buffer): number {
   return found + delimiter.length;
 }
 
+/** What nearly every field looks like; anything else takes the longer way. */
+const PLAIN_FIELD = /^content-disposition: form-data; name="([^"\\%\r\n]*)"$/i;
+
 function addPart(form: Form, header: string, bytes: Buffer): void {
+  const plain = PLAIN_FIELD.exec(header);
+  if (plain !== null) {
+    form.add(plain[1] as string, bytes.toString('utf8'));
+    return;
+  }
   let disposition = '';
   let type: string | undefined;
   let encoding = '';

@@ -20,8 +20,6 @@ import { depthOf, nullPrototype } from './json.ts';
 /** Values of each recipient, by address in lower case. */
 export type RecipientVariables = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
-const OPTION = /^(?:[ovth]:|template$)/i;
-
 export function readOptions(door: Door, pairs: Iterable<readonly [string, string]>): SubmissionOptions {
   return parseOptions(pairs, {
     nowMs: door.deps.clock.nowMs(),
@@ -30,8 +28,8 @@ export function readOptions(door: Door, pairs: Iterable<readonly [string, string
   });
 }
 
-export function* optionPairs(form: Form): Generator<readonly [string, string]> {
-  for (const pair of form.pairs()) if (pair[1] !== '' && OPTION.test(pair[0])) yield pair;
+export function optionPairs(form: Form): (readonly [string, string])[] {
+  return form.pairs.filter(([name, value]) => value !== '' && (name[1] === ':' || name === 'template'));
 }
 
 /** Present (even `{}`): batch mode. */

@@ -30,8 +30,11 @@ export function parseUrlencoded(body: Buffer, fieldsMax: number): Form {
   return form;
 }
 
+/** Shared: nobody adds to a query. */
+const NO_QUERY = new Form();
+
 export function parseQuery(query: string, fieldsMax: number): Form {
-  return query === '' ? new Form() : parseUrlencoded(Buffer.from(query, 'utf8'), fieldsMax);
+  return query === '' ? NO_QUERY : parseUrlencoded(Buffer.from(query, 'utf8'), fieldsMax);
 }
 
 function decode(body: Buffer, start: number, end: number): string {
