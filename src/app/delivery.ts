@@ -16,12 +16,15 @@ import type { EgressSource, Route } from '#model/egress.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
 import type { Store } from '#store/store.ts';
+import { createDsnWriter } from '#submission/dsn.ts';
 import type { Render } from '#templates/render.ts';
 import type { Config } from './config.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Services } from './services.ts';
 
 const MINUTE_MS = 60_000;
+/** A submitter who asked for NOTIFY=DELAY is told after this time. */
+const DELAY_TOLD_AFTER_MS = 4 * 60 * MINUTE_MS;
 const LANE_DRAIN_MS = 15_000;
 const RETRY_SPREAD = 0.1;
 const HINT_MIN_MS = 1000;
@@ -64,6 +67,12 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     },
     render: parts.render,
   });
+  const writeDsn = createDsnWriter({
+    clock,
+    hostname: config.smtp.hostname,
+    delayAfterMs: DELAY_TOLD_AFTER_MS,
+    lifetimeMs: config.delivery.expireAfterMs,
+  });
   const pipeline = createPipeline({
     store,
     clock,
@@ -76,7 +85,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     laneLimits: (route, domain) => laneLimits(config, route, domain),
     sourceFor: (item) => sourceFor(sources, item),
     job: (items, content) => deliveryJob(composer, items, content),
-    follow: async () => undefined,
+    follow: ({ message, recipient }, settlement) => writeDsn(message, recipient, settlement, () => store.mail.content(message.contentId)),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
   return pipeline;

@@ -119,7 +119,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function settle(item: WorkItem, settlement: Settlement): void {
-    if (settlement.event.kind === 'delivered' && item.message.info.method === 'HTTP') return leave(() => settler.settle(settlement));
+    if (settlement.event.kind === 'delivered' && item.recipient.notify === undefined) return leave(() => settler.settle(settlement));
     options.follow(item, settlement).then(
       (follow) => leave(() => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
       (error: unknown) => {
