@@ -2,7 +2,7 @@
  * The store and the accounts for the operator's commands, whether the server runs or not: both open the same store, and what a
  * command changes is seen by the server within two seconds.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
@@ -18,6 +18,7 @@ export interface Administration {
 
 /** Opens, does, closes. */
 export async function withAccounts<T>(config: Config, work: (administration: Administration) => Promise<T>): Promise<T> {
+  mkdirSync(config.data, { recursive: true, mode: 0o700 });
   const store = await openSqliteStore({ path: storePath(config) });
   try {
     const secret = await openInstanceSecret(config.data, store.accounts);

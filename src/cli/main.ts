@@ -3,7 +3,7 @@
  * (0 done, 1 it could not be done, 2 it was asked wrongly). bin/postrider starts this file.
  */
 import { readFileSync } from 'node:fs';
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { ConfigError, loadConfig } from '#app/config.ts';
 import type { Config } from '#app/config.ts';
 import { accountAdd, accountList } from './account.ts';
@@ -80,13 +80,7 @@ async function dispatch(argv: readonly string[], env: Environment, terminal: Ter
   const family = COMMANDS.filter((command) => command.name.startsWith(`${first} `));
   const command = COMMANDS.find(({ name }) => name === first || name === `${first} ${second}`);
   if (command === undefined) {
-    if (family.length === 0)
-      throw new UsageError(
-        `there is no command ${first}; the nearest is ${closest(
-          first,
-          COMMANDS.map((c) => c.name.split(' ')[0] ?? ''),
-        )}`,
-      );
+    if (family.length === 0) throw new UsageError(`there is no command ${first}; ${nearestCommand(first)}`);
     if (second === '--help' || second === '-h') {
       terminal.out(family.map(helpOf).join('\n\n'));
       return 0;
@@ -99,6 +93,14 @@ async function dispatch(argv: readonly string[], env: Environment, terminal: Ter
     return 0;
   }
   return command.run(callOf(values, positionals, env, terminal));
+}
+
+function nearestCommand(given: string): string {
+  const nearest = closest(
+    given,
+    COMMANDS.map((command) => command.name.split(' ')[0] ?? ''),
+  );
+  return distance(given, nearest) < nearest.length ? `the nearest is ${nearest}` : '"postrider --help" lists them';
 }
 
 function callOf(

@@ -3,14 +3,20 @@
  * loses nothing: what is accepted is on disk). One line that starts with "postrider ready" goes to standard output when every listener is open.
  */
 import { mkdirSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { unknownEnvironment } from '#app/config.ts';
 import { welcome } from '#app/first-start.ts';
 import { createLogging } from '#app/logging.ts';
 import type { OpenAddress, Running } from '#app/running.ts';
 import type { Log } from '#base/log.ts';
+import { StoreError } from '#store/store.ts';
 import type { Command, Terminal } from './command.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** Ctrl-C reaches a program from the terminal and again from whatever started it: within this time they are one. */
+const ONE_SIGNAL_MS = 500;
+const FORMER_PROCESS_MS = 2000;
+const LOOK_AGAIN_MS = 100;
 
 export const start: Command = {
   name: 'start',
@@ -24,40 +30,74 @@ export const start: Command = {
   printsData: false,
   async run({ config, flag, terminal }) {
     const settings = config({ dev: flag('dev') });
-    mkdirSync(settings.data, { recursive: true });
+    // Mail is in it: for its owner only.
+    mkdirSync(settings.data, { recursive: true, mode: 0o700 });
     const { log, flush } = createLogging(settings.log);
     // Handed to app/config, which alone reads it.
     for (const warning of unknownEnvironment(process.env)) log.warn({}, warning);
     guardProcess(log, flush);
     const { startPostrider } = await import('#app/wire.ts');
     try {
-      return await serve(startPostrider(settings, log), log, terminal);
+      return await serve(() => startPostrider(settings, log), log, terminal);
     } finally {
       flush();
     }
   },
 };
 
-async function serve(running: Running, log: Log, terminal: Terminal): Promise<number> {
-  const stopAsked = Promise.withResolvers<'stop'>();
-  let signals = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    signals++;
-    if (signals > 1) process.exit(1);
-    log.info({ signal }, 'stopping: no new mail is taken, what is being sent is finished');
-    stopAsked.resolve('stop');
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
+type Start = () => Running;
+
+async function serve(begin: Start, log: Log, terminal: Terminal): Promise<number> {
+  const signals = watchSignals(log);
   try {
-    const first = await Promise.race([running.ready.then(() => 'ready' as const), stopAsked.promise]);
-    if (first === 'ready') terminal.out(greeting(running));
-    const end = await Promise.race([stopAsked.promise, running.fatal]);
+    const running = await Promise.race([started(begin), signals.asked]);
+    // Stopped while it was starting: nothing was promised to anybody yet.
+    if (running === 'stop') return 0;
+    terminal.out(greeting(running));
+    const end = await Promise.race([signals.asked, running.fatal]);
     if (end instanceof Error) log.error({ err: end }, 'the program cannot go on and ends; nothing that was accepted is lost');
     await running.stop();
     return end instanceof Error ? 1 : 0;
   } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
+    signals.close();
   }
+}
+
+/** A former process on the same data directory may be at its very end (a restart, or a kill whose news has not spread): worth a short wait. */
+async function started(begin: Start): Promise<Running> {
+  const deadlineMs = performance.now() + FORMER_PROCESS_MS;
+  for (;;) {
+    const running = begin();
+    try {
+      await running.ready;
+      return running;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.kind !== 'busy' || performance.now() > deadlineMs) throw error;
+    }
+    await pause(LOOK_AGAIN_MS);
+  }
+}
+
+function watchSignals(log: Log): { readonly asked: Promise<'stop'>; close(): void } {
+  const asked = Promise.withResolvers<'stop'>();
+  let firstMs: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const nowMs = performance.now();
+    if (firstMs === undefined) {
+      firstMs = nowMs;
+      log.info({ signal }, 'stopping: no new mail is taken, what is being sent is finished');
+      asked.resolve('stop');
+    } else if (nowMs - firstMs > ONE_SIGNAL_MS) {
+      process.exit(1);
+    }
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  return {
+    asked: asked.promise,
+    close() {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+    },
+  };
 }
 
 function greeting(running: Running): string {
