@@ -40,7 +40,12 @@ const BATCH = 5;
 const BATCH_SHARE = 0.1;
 /** The sink puts some recipients off, so that retries and their settling are hit too. */
 const DEFER_SHARE = 0.03;
-const DRAINED_WITHIN_MS = 180_000;
+const DRAINED_WITHIN_MS = 300_000;
+/** Looks at the sink without news after which nothing more is expected: longer than the retry of what it put off last. */
+const LOOK_EVERY_MS = 500;
+const QUIET_LOOKS = 4;
+/** … while something is still missing. */
+const QUIET_LOOKS_MAX = 60;
 /** How many lost, unknown or unmarked ones are named. */
 const NAMED_MAX = 10;
 
@@ -120,10 +125,9 @@ async function drained(sink: Child, ledger: Ledger): Promise<Delivery[]> {
     const count = deliveries.reduce((sum, { times }) => sum + times, 0);
     quiet = count === before ? quiet + 1 : 0;
     before = count;
-    // Two quiet seconds: longer than the retry of what the sink put off last.
-    const isDone = quiet >= 4 && judge(ledger, deliveries).lost.length === 0;
-    if (isDone || performance.now() > deadline) return deliveries;
-    await sleep(500);
+    const isDone = quiet >= QUIET_LOOKS && judge(ledger, deliveries).lost.length === 0;
+    if (isDone || quiet >= QUIET_LOOKS_MAX || performance.now() > deadline) return deliveries;
+    await sleep(LOOK_EVERY_MS);
   }
 }
 

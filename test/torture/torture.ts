@@ -37,7 +37,9 @@ const report = await torture({
 });
 const { verdict, ledger } = report;
 say(`accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients`);
-say(`connections refused or cut: ${ledger.cut}; put off: ${ledger.putOff}; delivered without the client having been told: ${verdict.untold}`);
+say(
+  `connections refused or cut: ${ledger.cut}; put off: ${ledger.putOff}; delivered without the client having been told: ${verdict.untold}`,
+);
 say(`delivered more than once: ${verdict.repeated.length}, of which without a mark: ${report.unmarked.length}`);
 for (const fault of report.faults) say(`FAULT ${fault}`);
 if (report.faults.length === 0 && !values.keep) rmSync(directory, { recursive: true, force: true });
