@@ -23,7 +23,9 @@ export class Child {
   #next = 1;
 
   constructor(script: string) {
-    this.#process = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    // Its own options: what this process was started with (see bin/pinned-node.js) is not meant for it.
+    const execArgv = ['--disable-warning=ExperimentalWarning'];
+    this.#process = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv });
     this.#process.on('message', (message) => this.#answered(message as Answer));
     this.#process.on('exit', (code, signal) => {
       for (const { reject } of this.#waiting.values()) reject(new Error(`${script} ended (${code ?? signal})`));
