@@ -11,7 +11,7 @@ export interface Queued {
   readonly groupKey: number;
 }
 
-/** After this many takes in a row from more urgent mail, one less urgent item has its turn. */
+/** After this many takes in a row from a class, while less urgent mail waits, that mail has one turn. */
 const URGENT_RUN_MAX = 16;
 
 /** Items of one account: a first-in-first-out array whose head moves. */
@@ -73,7 +73,8 @@ class PriorityClass<T extends Queued> {
 
 export class LaneQueue<T extends Queued> {
   readonly #classes: readonly PriorityClass<T>[] = [new PriorityClass<T>(), new PriorityClass<T>(), new PriorityClass<T>()];
-  #urgentRun = 0;
+  /** Takes in a row from each class that less urgent mail waited for. */
+  readonly #runs = [0, 0, 0];
 
   get size(): number {
     let size = 0;
@@ -93,14 +94,16 @@ export class LaneQueue<T extends Queued> {
 
   /** The items of the next transaction; empty when nothing waits. */
   take(groupMax: number): T[] {
-    const waiting = this.#classes.filter((priorityClass) => priorityClass.size > 0);
-    const [first, second] = waiting;
-    if (first === undefined) return [];
-    if (second !== undefined && ++this.#urgentRun > URGENT_RUN_MAX) {
-      this.#urgentRun = 0;
-      return second.take(groupMax);
+    let waiting = this.size;
+    for (const [position, priorityClass] of this.#classes.entries()) {
+      if (priorityClass.size === 0) continue;
+      waiting -= priorityClass.size;
+      if (waiting === 0) return priorityClass.take(groupMax);
+      const run = (this.#runs[position] as number) + 1;
+      this.#runs[position] = run > URGENT_RUN_MAX ? 0 : run;
+      if (run <= URGENT_RUN_MAX) return priorityClass.take(groupMax);
     }
-    return first.take(groupMax);
+    return [];
   }
 
   /** Everything, leaving it empty. */

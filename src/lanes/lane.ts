@@ -2,7 +2,8 @@
  * A lane: one egress source and one receiving site, with the connections and the pace that the site accepts. It has one owner at a time (P11): this object.
  *
  * States, and how each is entered and left:
- *   starting   at creation and after a suspension; few connections are allowed, one more for each transaction that succeeds → running when the limit is reached
+ *   starting   at creation and after a suspension; few connections are allowed, one more for each transaction that succeeds → running when the limit is
+ *              reached (a limit of one is reached at once)
  *   running    all connections are allowed → starting when a connection is refused while others work
  *   suspended  after `suspendAfter` connection failures in a row; nothing is tried and what waits is returned → starting when the time is over
  *   draining   the node stops: what waits is returned, running transactions end → (gone)
@@ -25,7 +26,7 @@ export interface LaneItem extends Queued {
 export interface LaneLimits {
   readonly connectionsMax: number;
   readonly messagesPerConnection: number;
-  /** Messages per minute; absent: no limit. */
+  /** Messages per minute, a transaction of several recipients being one; absent: no limit. */
   readonly ratePerMinute?: number;
   readonly recipientsPerTransaction: number;
   /** Items that may wait in memory for each connection of the lane. */
@@ -71,6 +72,8 @@ export interface LaneReport {
 }
 
 const MINUTE_MS = 60_000;
+/** What running transactions are given to end after they were cut. */
+const CUT_MS = 3000;
 /** Growth pauses this long after a connection was refused while others worked. */
 const GROWTH_PAUSE_MS = 30_000;
 
@@ -82,11 +85,17 @@ export class Lane<T extends LaneItem> {
   readonly #deps: LaneDeps<T>;
   readonly #queue = new LaneQueue<T>();
   readonly #idle: { session: DeliverySession; timer: NodeJS.Timeout }[] = [];
+  /** In use by a worker. */
+  readonly #active = new Set<DeliverySession>();
   readonly #stop = new AbortController();
   readonly #bucket: TokenBucket | undefined;
   #state: LaneState = 'starting';
+  /** Each has one connection, or is making it. */
   #workers = 0;
+  /** Connections that are being closed: the receiving server counts them until they are gone, and so do we (P11). */
+  #closing = 0;
   #allowed = 1;
+  #onQuiet: (() => void) | undefined;
   #growAfterMs = 0;
   #failuresInRow = 0;
   #suspensions = 0;
@@ -104,6 +113,7 @@ export class Lane<T extends LaneItem> {
     this.#limits = limits;
     this.#deps = deps;
     this.lastUsedMs = deps.clock.monotonicMs();
+    this.#startSlowly();
     if (limits.ratePerMinute !== undefined) {
       const burst = Math.max(1, Math.ceil(limits.ratePerMinute / 60));
       this.#bucket = new TokenBucket(limits.ratePerMinute, MINUTE_MS, burst, this.lastUsedMs);
@@ -120,14 +130,18 @@ export class Lane<T extends LaneItem> {
   get isSuspended(): boolean {
     if (this.#state !== 'suspended') return false;
     if (this.#deps.clock.nowMs() < this.#suspendedUntilMs) return true;
-    this.#state = 'starting';
-    this.#allowed = 1;
+    this.#startSlowly();
     return false;
+  }
+
+  #startSlowly(): void {
+    this.#allowed = 1;
+    this.#state = this.#limits.connectionsMax <= 1 ? 'running' : 'starting';
   }
 
   /** Nothing waits, runs or is kept open. */
   get isUnused(): boolean {
-    return this.#workers === 0 && this.#queue.size === 0 && this.#idle.length === 0 && !this.isSuspended;
+    return this.#workers === 0 && this.#closing === 0 && this.#queue.size === 0 && this.#idle.length === 0 && !this.isSuspended;
   }
 
   /** Why an item would wait here, and when to look again (epoch ms). */
@@ -158,7 +172,7 @@ export class Lane<T extends LaneItem> {
       site: this.route.site,
       source: this.source,
       state: this.#state,
-      connections: this.#workers + this.#idle.length,
+      connections: this.#workers + this.#idle.length + this.#closing,
       connectionsAllowed: this.#allowed,
       connectionsMax: this.#limits.connectionsMax,
       waitingInMemory: this.#queue.size,
@@ -175,47 +189,83 @@ export class Lane<T extends LaneItem> {
     this.#state = 'draining';
     clearTimeout(this.#rateTimer);
     this.#return('draining', this.#deps.clock.nowMs());
-    await Promise.all(this.#idle.splice(0).map(({ session, timer }) => this.#close(session, timer)));
-    const endMs = this.#deps.clock.monotonicMs() + deadlineMs;
-    while (this.#workers > 0 && this.#deps.clock.monotonicMs() < endMs) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await Promise.all([this.closeIdle(), this.#quiet(deadlineMs)]);
     this.#stop.abort();
+    await Promise.all([...this.#active].map((session) => session.close()));
+    await this.#quiet(CUT_MS);
+  }
+
+  /** Resolves when no worker is left, or when the time is over. */
+  async #quiet(withinMs: number): Promise<void> {
+    if (this.#workers === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      this.#onQuiet = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Closes connections that stand idle. */
   async closeIdle(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map(({ session, timer }) => this.#close(session, timer)));
+    await Promise.all(
+      this.#idle.splice(0).map(({ session, timer }) => {
+        clearTimeout(timer);
+        return this.#close(session);
+      }),
+    );
   }
 
-  async #close(session: DeliverySession, timer: NodeJS.Timeout): Promise<void> {
-    clearTimeout(timer);
-    await session.close();
+  /** Never rejects. */
+  async #close(session: DeliverySession): Promise<void> {
+    this.#closing++;
+    try {
+      await session.close();
+    } catch (error) {
+      this.#troubledBy(error);
+    } finally {
+      this.#closing--;
+      this.#pump();
+    }
+  }
+
+  #troubledBy(error: unknown): void {
+    this.#lastTrouble = error instanceof Error ? error.message : String(error);
   }
 
   /** Starts workers while something waits and connections are allowed. */
   #pump(): void {
-    while (this.#queue.size > 0 && this.#workers < this.#allowed && this.#state !== 'draining') {
+    while (this.#queue.size > 0 && this.#workers < this.#allowed && this.#state !== 'draining' && !this.isSuspended) {
+      if (this.#idle.length === 0 && this.#workers + this.#closing >= this.#allowed) return;
       const items = this.#take();
       if (items === undefined) return;
       this.#workers++;
-      const idle = this.#idle.pop();
-      if (idle !== undefined) clearTimeout(idle.timer);
-      this.#work(items, idle?.session)
+      this.#work(items, this.#takeIdle((items[0] as T).tls))
         .catch((error: unknown) => {
           // A bug of ours must not stop the lane: the worker's items are returned by #work itself.
-          this.#lastTrouble = error instanceof Error ? error.message : String(error);
+          this.#troubledBy(error);
         })
         .finally(() => {
-          this.#workers--;
+          if (--this.#workers === 0) this.#onQuiet?.();
           this.#pump();
           if (this.room > 0) this.#deps.hasRoom();
         });
     }
   }
 
+  /** A connection that stands idle, if there is any: one that serves the demand, else one that gives way to one that does. */
+  #takeIdle(demand: TlsDemand): DeliverySession | undefined {
+    const position = this.#idle.findLastIndex(({ session }) => this.#mayReuse(session, demand));
+    const [idle] = this.#idle.splice(position, 1);
+    clearTimeout(idle?.timer);
+    return idle?.session;
+  }
+
   /** The next transaction's items, if the rate allows it now. */
   #take(): T[] | undefined {
+    // Before the rate is asked: a token is for a message, not for a look.
+    if (this.#queue.size === 0) return undefined;
     if (this.#bucket !== undefined) {
       const nowMs = this.#deps.clock.monotonicMs();
       if (!this.#bucket.take(1, nowMs)) {
@@ -229,8 +279,7 @@ export class Lane<T extends LaneItem> {
         return undefined;
       }
     }
-    const items = this.#queue.take(this.#limits.recipientsPerTransaction);
-    return items.length === 0 ? undefined : items;
+    return this.#queue.take(this.#limits.recipientsPerTransaction);
   }
 
   /** One connection's life: transactions as long as there are any and it may be used. */
@@ -254,7 +303,7 @@ export class Lane<T extends LaneItem> {
           }
           session = result.session;
         }
-        const outcomes = await session.deliver(this.#deps.job(items));
+        const outcomes = await this.#deliver(session, items);
         if (outcomes.every((outcome) => outcome.stale === true)) {
           // The server had closed the kept connection; nothing was tried. The next one is new.
           await session.close();
@@ -269,11 +318,21 @@ export class Lane<T extends LaneItem> {
       }
     } catch (error) {
       if (items !== undefined) this.#deps.returned(items, 'our-fault', this.#deps.clock.nowMs() + MINUTE_MS);
-      await session?.close();
+      const broken = session;
       session = undefined;
+      await broken?.close();
       throw error;
     } finally {
       if (session !== undefined) this.#keep(session);
+    }
+  }
+
+  async #deliver(session: DeliverySession, items: readonly T[]): Promise<readonly Outcome[]> {
+    this.#active.add(session);
+    try {
+      return await session.deliver(this.#deps.job(items));
+    } finally {
+      this.#active.delete(session);
     }
   }
 
@@ -288,13 +347,13 @@ export class Lane<T extends LaneItem> {
       this.#state === 'draining' ||
       this.#stop.signal.aborted
     ) {
-      void session.close();
+      void this.#close(session);
       return;
     }
     const timer = setTimeout(() => {
       const position = this.#idle.findIndex((idle) => idle.session === session);
       if (position >= 0) this.#idle.splice(position, 1);
-      void session.close();
+      void this.#close(session);
     }, this.#limits.idleMs);
     this.#idle.push({ session, timer });
   }
@@ -322,6 +381,12 @@ export class Lane<T extends LaneItem> {
   #connectFailed(items: readonly T[], failure: ConnectFailure): void {
     const { outcome } = failure;
     this.#lastTrouble = `${outcome.code} ${outcome.text}`.slice(0, 200);
+    if (outcome.disposition === 'deferred' && (this.#state === 'draining' || this.isSuspended)) {
+      // It was cut, or what others met meanwhile goes for it too: nothing was tried.
+      const { reason, untilMs } = this.wait;
+      this.#deps.returned(items, reason, untilMs);
+      return;
+    }
     const othersWork = this.#workers > 1;
     if (outcome.disposition === 'deferred' && othersWork && !failure.isSiteDown) {
       // "Too many connections" and the like: the mail is not at fault. Be content with what works.
@@ -336,7 +401,7 @@ export class Lane<T extends LaneItem> {
       items,
       items.map(() => outcome),
     );
-    if (outcome.disposition !== 'deferred' || this.#state === 'draining') return;
+    if (outcome.disposition !== 'deferred') return;
     this.#allowed = 1;
     if (++this.#failuresInRow >= this.#limits.suspendAfter) this.#suspend();
   }

@@ -35,7 +35,9 @@ export class Lanes<T extends LaneItem> {
 
   /** The lane that `domain` took last, if it is known. */
   ofDomain(domain: string): Lane<T> | undefined {
-    return this.#laneOfDomain.get(domain, this.#options.clock.monotonicMs());
+    const lane = this.#laneOfDomain.get(domain, this.#options.clock.monotonicMs());
+    // One that was dropped must not be used beside the one that took its place (P11).
+    return lane !== undefined && this.#lanes.get(lane.key) === lane ? lane : undefined;
   }
 
   /** The lane of a route and source; made when it is new. */
@@ -43,7 +45,7 @@ export class Lanes<T extends LaneItem> {
     const key = `${source}>${route.site}`;
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      if (this.#lanes.size >= this.#options.lanesMax) this.#dropUnused(0);
+      if (this.#lanes.size >= this.#options.lanesMax) this.#dropLongestUnused();
       lane = new Lane(key, route, source, this.#options.limits(route, domain), this.#options.deps({ route, source }));
       this.#lanes.set(key, lane);
     }
@@ -65,13 +67,15 @@ export class Lanes<T extends LaneItem> {
   }
 
   #sweep(): void {
-    this.#dropUnused(UNUSED_MS);
-  }
-
-  #dropUnused(forMs: number): void {
     const nowMs = this.#options.clock.monotonicMs();
     for (const [key, lane] of this.#lanes) {
-      if (lane.isUnused && nowMs - lane.lastUsedMs >= forMs) this.#lanes.delete(key);
+      if (lane.isUnused && nowMs - lane.lastUsedMs >= UNUSED_MS) this.#lanes.delete(key);
     }
+  }
+
+  /** Several at once, so that the search is not made for each new lane. Lanes in use stay: what they hold in memory bounds their number. */
+  #dropLongestUnused(): void {
+    const unused = [...this.#lanes.values()].filter((lane) => lane.isUnused).sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+    for (const lane of unused.slice(0, Math.ceil(this.#options.lanesMax / 8))) this.#lanes.delete(lane.key);
   }
 }
