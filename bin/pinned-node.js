@@ -46,6 +46,8 @@ export function pinnedNode() {
 export function runPinned(script, args) {
   const node = pinnedNode();
   const options = ['--disable-warning=ExperimentalWarning'];
+  // What was compiled is kept beside the packages, which halves the time of a start; where nothing can be written there, Node goes on without.
+  process.env.NODE_COMPILE_CACHE ??= join(dirname(dirname(fileURLToPath(import.meta.url))), 'node_modules', '.cache', 'compiled');
   if (typeof process.execve === 'function' && process.platform !== 'win32') {
     process.execve(node, [node, ...options, script, ...args], process.env);
   }

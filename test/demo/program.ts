@@ -40,8 +40,13 @@ export async function postrider(args: readonly string[], env: NodeJS.ProcessEnv)
 }
 
 /** Starts the server and waits for its ready line; rejects with what it said when it ends before. */
-export async function startProgram(args: readonly string[], env: NodeJS.ProcessEnv, timeoutMs: number): Promise<Program> {
-  const child = spawn(process.execPath, [BIN, 'start', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function startProgram(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  timeoutMs: number,
+  nodeOptions: readonly string[] = [],
+): Promise<Program> {
+  const child = spawn(process.execPath, [...nodeOptions, BIN, 'start', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = collect(child);
   const ended = finish(child, said);
   const ready = new Promise<string>((resolve, reject) => {

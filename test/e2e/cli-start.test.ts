@@ -132,6 +132,28 @@ test('a second server on one data directory refuses to start, and the first goes
   }
 });
 
+test('killing what was started kills all of it, also where an older Node started it, and the next start goes on', async () => {
+  const env = environment(freshData());
+  // Before version 22.15, Node could not replace itself by another program.
+  const older = ['--import', 'data:text/javascript,delete process.execve'];
+  for (const options of [[], older]) {
+    const program = await startProgram(['--dev'], env, START_MS, options);
+    const address = url(program);
+    await program.stop('SIGKILL');
+    await becomes(
+      () =>
+        fetch(`${address}/healthz`).then(
+          () => false,
+          () => true,
+        ),
+      1000,
+      'nobody answers any more',
+    );
+  }
+  const again = await startProgram(['--dev'], env, START_MS);
+  assert.equal((await again.stop()).status, 0);
+});
+
 test('a port that is taken ends the start with a sentence, unless its address has a question mark', async () => {
   const blocker = createServer();
   await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
