@@ -22,6 +22,13 @@ export interface DeliveryCounts {
   readonly failed: number;
 }
 
+export interface OpenPage {
+  readonly accountId: number;
+  /** A whole command, ready to paste. */
+  readonly curl: string;
+  readonly smtp?: { readonly host: string; readonly port: number; readonly login: string; readonly password: string };
+}
+
 export interface ApiConfig {
   /** At least one; port 0: any free port. */
   readonly listen: readonly { readonly host: string; readonly port: number }[];
@@ -32,7 +39,7 @@ export interface ApiConfig {
   /** Networks (CIDR) that may read /metrics without a key. */
   readonly metricsNetworks: readonly string[];
   /** Development mode on a loopback listener: the page at / needs no key and shows the account `pageAccountId`. */
-  readonly openPage?: { readonly accountId: number; readonly curl: string };
+  readonly openPage?: OpenPage;
   /** sandbox.capture is on: the page shows what was captured. */
   readonly isCapturing: boolean;
   readonly limits?: Partial<ApiLimits>;

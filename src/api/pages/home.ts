@@ -1,5 +1,7 @@
 /** The first page: how to send, what came in, what the sandbox captured, and the lanes. */
+import type { OpenPage } from '#api/deps.ts';
 import type { LaneReport } from '#lanes/lane.ts';
+import type { StoredRecipient } from '#model/message.ts';
 import { WAIT_REASONS } from '#model/wait-reason.ts';
 import type { CapturedMail, MessageView } from '#store/store.ts';
 import { html } from './html.ts';
@@ -9,7 +11,7 @@ import { layout, pill, size, time } from './layout.ts';
 export interface HomeFacts {
   readonly nowMs: number;
   /** Ready to paste; development mode only. */
-  readonly curl: string | undefined;
+  readonly tryIt: Pick<OpenPage, 'curl' | 'smtp'> | undefined;
   readonly messages: readonly MessageView[];
   /** undefined: this installation does not capture. */
   readonly captured: readonly CapturedMail[] | undefined;
@@ -17,13 +19,14 @@ export interface HomeFacts {
   readonly depth: { readonly queued: number; readonly leased: number };
 }
 
+const ADDRESSEES_MAX = 3;
 /** Recipients of one message whose states stand in its row. */
 const STATES_MAX = 3;
 
 export function homePage(facts: HomeFacts): string {
   return layout(
     'Postrider',
-    html`${facts.curl !== undefined && tryIt(facts.curl)}
+    html`${facts.tryIt !== undefined && tryIt(facts.tryIt)}
       <section>
         <h2>What came in <span class="count">${facts.depth.queued} queued, ${facts.depth.leased} on the way</span></h2>
         ${messagesTable(facts)}
@@ -46,7 +49,7 @@ export function homePage(facts: HomeFacts): string {
   );
 }
 
-function tryIt(curl: string): Html {
+function tryIt({ curl, smtp }: Pick<OpenPage, 'curl' | 'smtp'>): Html {
   return html`<section class="try">
     <h1>Send something.</h1>
     <p>It is accepted, signed, delivered over real SMTP to the sandbox, and shown below. Nothing leaves this machine.</p>
@@ -54,6 +57,13 @@ function tryIt(curl: string): Html {
       <pre id="curl">${curl}</pre>
       <button type="button" data-copy="curl">Copy</button>
     </div>
+    ${
+      smtp !== undefined &&
+      html`<p class="hint">
+        By SMTP: host <code>${smtp.host}</code>, port <code>${smtp.port}</code>, login <code>${smtp.login}</code>, password
+        <code>${smtp.password}</code>
+      </p>`
+    }
     <p class="hint">
       To see failures: <code>bounce@</code>, <code>defer-2@</code>, <code>slow@</code> or <code>complain@</code> any domain.
     </p>
@@ -66,9 +76,7 @@ function messagesTable({ messages, nowMs }: HomeFacts): Html {
     <table>
       <thead>
         <tr>
-          <th>Subject</th>
-          <th>From</th>
-          <th>To</th>
+          <th>Message</th>
           <th>State</th>
           <th class="num">Came</th>
         </tr>
@@ -83,14 +91,22 @@ function messagesTable({ messages, nowMs }: HomeFacts): Html {
 function messageRow({ message, recipients }: MessageView, nowMs: number): Html {
   const waiting = recipients.find((recipient) => recipient.state === 'queued');
   return html`<tr>
-    <td class="main"><a href="/-/messages/${message.id}">${message.info.subject || '(no subject)'}</a></td>
-    <td>${message.info.from}</td>
-    <td>${message.info.to}</td>
-    <td>
-      ${states(recipients.map((recipient) => recipient.ending ?? recipient.state))}${waiting !== undefined && html`<small>${WAIT_REASONS[waiting.wait]}</small>`}
+    <td class="main">
+      <a href="/-/messages/${message.id}">${message.info.subject || '(no subject)'}</a>
+      <small>${message.info.from} → ${addressees(recipients)}</small>
+    </td>
+    <td class="state">
+      ${states(recipients.map((recipient) => recipient.ending ?? recipient.state))}
+      ${waiting !== undefined && html`<small>${WAIT_REASONS[waiting.wait]}, ${time(waiting.dueAtMs, nowMs)}</small>`}
     </td>
     <td class="num">${time(message.createdMs, nowMs)}</td>
   </tr> `;
+}
+
+/** Who gets it, as the envelope says: the header of a batch names nobody. */
+function addressees(recipients: readonly StoredRecipient[]): string {
+  const shown = recipients.slice(0, ADDRESSEES_MAX).map((recipient) => recipient.address);
+  return recipients.length > shown.length ? `${shown.join(', ')} and more` : shown.join(', ');
 }
 
 function states(all: readonly string[]): Html[] {

@@ -68,12 +68,7 @@ function words(entry: TimelineEntry): Html {
 }
 
 function attempt(entry: AttemptEntry): Html {
-  const where = [
-    entry.host ?? entry.site,
-    entry.address !== undefined && `[${entry.address}${entry.port === undefined ? '' : `]:${entry.port}`}`,
-  ]
-    .filter(Boolean)
-    .join(' ');
+  const where = placeOf(entry);
   const tls = entry.tls === undefined ? 'no TLS' : `${entry.tls.version}, certificate ${entry.tls.verified ? 'verified' : 'not verified'}`;
   return html`<p>
       ${pill(entry.result)} Attempt
@@ -88,6 +83,13 @@ function attempt(entry: AttemptEntry): Html {
         <pre>${entry.dialogue.join('\n')}</pre>
       </details>`
     }`;
+}
+
+/** "mx.example.net [192.0.2.1]:25"; an address that is its own name stands once. */
+function placeOf({ host, site, address, port }: AttemptEntry): string {
+  const name = host === address ? undefined : (host ?? site);
+  const at = address === undefined ? undefined : `[${address}]${port === undefined ? '' : `:${port}`}`;
+  return [name, at].filter((part) => part !== undefined).join(' ');
 }
 
 function seconds(ms: number): string {

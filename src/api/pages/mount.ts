@@ -111,9 +111,9 @@ async function home(door: Door, viewer: Viewer): Promise<Answer> {
     config.isCapturing ? listCaptured(store, viewer.accountId, LATEST, undefined) : undefined,
     store.events.queueDepth(),
   ]);
-  const curl = config.openPage?.accountId === viewer.accountId ? config.openPage.curl : undefined;
+  const tryIt = config.openPage?.accountId === viewer.accountId ? config.openPage : undefined;
   const lanes = viewer.mayOperate ? laneReport() : undefined;
-  return htmlAnswer(homePage({ nowMs: clock.nowMs(), curl, messages, captured: captures, lanes, depth }));
+  return htmlAnswer(homePage({ nowMs: clock.nowMs(), tryIt, messages, captured: captures, lanes, depth }));
 }
 
 async function message(door: Door, viewer: Viewer, id: string): Promise<Answer> {
