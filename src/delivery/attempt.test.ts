@@ -109,7 +109,7 @@ test('hosts of equal preference share the load', async (t) => {
 test('when nobody answers the outcome names every host, and the site is down', async (t) => {
   const sink = await sinkFor(t, { address: '127.0.0.2' });
   await sink.close();
-  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.2'] }, 'b.test': { A: ['127.0.0.3'] } });
+  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.2', '127.0.0.2'] }, 'b.test': { A: ['127.0.0.3'] } });
   const { outcome, isSiteDown } = await fail(connect, route(sink.port, [10, 'a.test'], [20, 'b.test'], [30, 'gone.test']));
   assert.deepEqual([outcome.disposition, outcome.code, outcome.enhanced, outcome.bounceClass], ['deferred', 499, '4.4.1', 'no-answer']);
   assert.match(
@@ -129,6 +129,15 @@ test('a refusal in the greeting is temporary, classified, with its dialogue', as
   assert.deepEqual(outcome.attempt.dialogue?.[0], 'S: 554 5.7.1 Client host blocked using zen.spamhaus.org');
 });
 
+test('a site that connects and says nothing is not down', async (t) => {
+  for (const greeting of ['drop', 'hang'] as const) {
+    const sink = await sinkFor(t, { at: { greeting } });
+    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });
+    const { outcome, isSiteDown } = await fail(connect, route(sink.port, [10, 'a.test']));
+    assert.deepEqual([outcome.disposition, outcome.bounceClass, isSiteDown], ['deferred', 'connection', false], greeting);
+  }
+});
+
 test('hundreds of hosts and addresses are not all tried', async (t) => {
   const many = Array.from({ length: 30 }, (_, i) => `127.0.1.${i + 1}`);
   const names = Array.from({ length: 30 }, (_, i) => `h${i}.test`);
@@ -138,6 +147,9 @@ test('hundreds of hosts and addresses are not all tried', async (t) => {
   const { outcome } = await fail(connect, route(sink.port, ...names.map((name, i) => [i, name] as const)));
   assert.equal(outcome.text.split('refused').length - 1, ADDRESSES_TRIED_MAX);
   assert.ok(new Set(dns.queries.map(({ name }) => name)).size <= HOSTS_TRIED_MAX);
+  const singles = await setUp(t, Object.fromEntries(names.map((name, i) => [name, { A: [`127.0.1.${i + 1}`] }])));
+  const failure = await fail(singles.connect, route(sink.port, ...names.map((name, i) => [i, name] as const)));
+  assert.equal(failure.outcome.text.split('refused').length - 1, HOSTS_TRIED_MAX);
 });
 
 test('addresses that are not public are never connected to, and a site that has no others is refused for good', async (t) => {
@@ -154,14 +166,15 @@ test('addresses that are not public are never connected to, and a site that has 
 });
 
 test('a smart host may be anywhere', async (t) => {
-  const sink = await sinkFor(t, { auth: { username: 'u', password: 'p' }, tls: 'starttls', hostname: 'mx.test' });
-  const { connect } = await setUp(t, {}, { allow: [] });
-  const to = { ...route(sink.port, [0, '127.0.0.1']), smartHost: { tls: 'required', username: 'u', password: 'p' } } as const;
+  const sink = await sinkFor(t, { address: '0.0.0.0', auth: { username: 'u', password: 'p' }, tls: 'starttls' });
+  const { connect } = await setUp(t, { 'smart.test': { A: ['127.0.0.1', '127.0.0.2', '127.0.0.3'] } }, { allow: [] });
+  const to = { ...route(sink.port, [0, 'smart.test']), smartHost: { tls: 'required', username: 'u', password: 'p' } } as const;
   const session = await open(t, connect, to);
   assert.equal(session.satisfies('require'), true);
   const wrong = { ...to, smartHost: { ...to.smartHost, password: 'wrong' } };
   const { outcome } = await fail(connect, wrong);
   assert.deepEqual([outcome.disposition, outcome.code], ['deferred', 535]);
+  assert.equal(sink.connectionCount(), 2, 'a wrong password is not tried at every address');
 });
 
 test('a smart host without TLS does not serve a message that demands it', async (t) => {
@@ -243,7 +256,7 @@ test('a source with an address uses it, and leaves the other family alone', asyn
 
 test('an abort ends the walk', async (t) => {
   const sink = await sinkFor(t, { at: { greeting: 'hang' } });
-  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1', '127.0.0.1'] } });
+  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1', '127.0.0.2'] } });
   const control = new AbortController();
   const walking = connect(route(sink.port, [10, 'a.test']), SOURCE, 'opportunistic', control.signal);
   setImmediate(() => control.abort());

@@ -263,8 +263,9 @@ function inOrder(hosts: readonly RouteHost[]): RouteHost[] {
 
 /** One of each family in turn, so that a family that does not get through costs little. */
 function inTurn(addresses: readonly string[]): string[] {
-  const four = addresses.filter((address) => !address.includes(':'));
-  const six = addresses.filter((address) => address.includes(':'));
+  const distinct = [...new Set(addresses)];
+  const four = distinct.filter((address) => !address.includes(':'));
+  const six = distinct.filter((address) => address.includes(':'));
   const mixed: string[] = [];
   for (let i = 0; i < Math.max(four.length, six.length); i++) {
     if (four[i] !== undefined) mixed.push(four[i] as string);

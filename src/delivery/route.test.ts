@@ -182,7 +182,7 @@ test('address literals are routes when they are allowed', async (t) => {
 
 test('a route is kept for a while, trouble is not', async (t) => {
   const { find, dns, clock } = await setUp(t, { 'a.test': { MX: [[10, 'mx.test']] }, 'sick.test': { refusal: 'SERVFAIL' } });
-  for (let i = 0; i < 50; i++) await find('a.test', signal);
+  assert.equal(await find('a.test', signal), await find('A.test', signal), 'the very same');
   assert.equal(dns.queries.filter(({ name }) => name === 'a.test').length, 1);
   assert.equal((await find('sick.test', signal)).kind, 'failed');
   dns.zone['sick.test'] = { MX: [[10, 'mx.test']] };

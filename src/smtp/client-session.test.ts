@@ -1,5 +1,7 @@
 /** The client session against the sink, over real sockets: opening, the flights it sends, and what each end of a transaction gives. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -22,7 +24,7 @@ async function sinkFor(t: TestContext, options: SinkOptions = {}): Promise<Sink>
   return sink;
 }
 
-function optionsFor(sink: Sink, over: Partial<OpenOptions> = {}): OpenOptions {
+function optionsFor(sink: Pick<Sink, 'address' | 'port'>, over: Partial<OpenOptions> = {}): OpenOptions {
   return {
     address: sink.address,
     port: sink.port,
@@ -37,7 +39,32 @@ function optionsFor(sink: Sink, over: Partial<OpenOptions> = {}): OpenOptions {
   };
 }
 
-async function open(t: TestContext, sink: Sink, over: Partial<OpenOptions> = {}): Promise<SmtpClient> {
+/** A server that answers each line as `answer` says. */
+async function scriptedServer(
+  t: TestContext,
+  answer: (line: string, say: (reply: string) => void, socket: Socket) => void,
+): Promise<{ address: string; port: number }> {
+  const server = createServer((socket) => {
+    const say = (reply: string): void => void socket.write(`${reply}\r\n`);
+    let isDone = false;
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (octets: Buffer) => {
+      for (const line of isDone ? [] : octets.toString('latin1').split('\r\n').filter(Boolean)) {
+        isDone ||= socket.isPaused();
+        if (!isDone) answer(line, say, socket);
+      }
+    });
+    say('220 scripted');
+    t.after(() => socket.destroy());
+  });
+  t.after(() => server.close());
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const bound = server.address();
+  assert.ok(bound !== null && typeof bound === 'object');
+  return { address: '127.0.0.1', port: bound.port };
+}
+
+async function open(t: TestContext, sink: Pick<Sink, 'address' | 'port'>, over: Partial<OpenOptions> = {}): Promise<SmtpClient> {
   const opened = await openClient(optionsFor(sink, over));
   if (opened.kind === 'failed') assert.fail(`${opened.step}: ${opened.trouble}`);
   t.after(() => opened.client.close());
@@ -260,17 +287,59 @@ test('an acknowledgement that comes before the message is not believed', async (
   assert.equal(sink.transactions.length, 0);
 });
 
-test('a reply given twice is not taken for the acknowledgement', async (t) => {
-  for (const chunking of [false, true]) {
-    for (const stage of ['mail', 'rcpt', 'data']) {
-      const sink = await sinkFor(t, { chunking });
-      const client = await open(t, sink);
-      const double = stage === 'mail' ? { ...job('a@x.test'), sender: 'double-at-mail@y.test' } : job(`double-at-${stage}@x.test`);
-      const { results } = await client.transact(double, composed());
-      const isDelivered = results[0]?.kind === 'reply' && results[0].reply.code === 250;
-      if (isDelivered) assert.equal(sink.transactions[0]?.isAcknowledged, true, `${stage}, chunking ${chunking}`);
+test('an acknowledgement that comes while the message is still on its way is not believed', async (t) => {
+  const server = await scriptedServer(t, (line, say, socket) => {
+    if (line === 'DATA') {
+      say('354 Go ahead');
+      socket.once('data', () => {
+        socket.pause();
+        say('250 2.0.0 Ok: although most of it has not come');
+      });
+    } else {
+      say('250 Ok');
     }
+  });
+  const client = await open(t, server, { timeouts: { ...TIMEOUTS, dataMs: 5000 } });
+  const { results } = await client.transact(job('a@x.test'), composed('0123456789\r\n'.repeat(3_000_000)));
+  assert.deepEqual([results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], ['lost', false]);
+});
+
+test('a reply given twice is not taken for the acknowledgement', async (t) => {
+  for (const [stage, chunking] of [
+    ['mail', true],
+    ['rcpt', true],
+    ['mail', false],
+    ['rcpt', false],
+    ['data', false],
+  ] as const) {
+    const sink = await sinkFor(t, { chunking });
+    const client = await open(t, sink);
+    const double = stage === 'mail' ? { ...job('a@x.test'), sender: 'double-at-mail@y.test' } : job(`double-at-${stage}@x.test`);
+    const { results } = await client.transact(double, composed());
+    assert.deepEqual([stage, chunking, results[0]?.kind, client.isUsable], [stage, chunking, 'lost', false]);
   }
+});
+
+test('a reply that nobody asked for ends the session before it can be taken for another', async (t) => {
+  const sink = await sinkFor(t);
+  const client = await open(t, sink);
+  const { results } = await client.transact(job('double-at-dot@x.test'), composed());
+  assert.equal(results[0]?.kind === 'reply' && results[0].reply.code, 250);
+  assert.equal(client.isUsable, false);
+});
+
+test('a server that wants data without any recipient is given none', async (t) => {
+  const lines: string[] = [];
+  const server = await scriptedServer(t, (line, say) => {
+    lines.push(line);
+    if (line.startsWith('RCPT')) say('550 5.1.1 No');
+    else say(line === 'DATA' ? '354 Go ahead' : line.startsWith('EHLO') ? '250-x\r\n250 PIPELINING' : '250 Ok');
+  });
+  const client = await open(t, server);
+  const { results } = await client.transact(job('a@x.test'), composed());
+  assert.equal(results[0]?.kind === 'reply' && results[0].reply.code, 550);
+  assert.equal(client.isUsable, true);
+  assert.deepEqual(lines.slice(-2), ['DATA', '.']);
 });
 
 test('421 in the middle ends the session and decides about everybody who is left', async (t) => {
@@ -295,7 +364,7 @@ test('a connection that the server closed between messages is noticed before the
   await closed.promise;
   const { results, isStale } = await client.transact(job('b@x.test'), composed());
   assert.equal(isStale, true);
-  assert.equal(results[0]?.kind === 'lost' && results[0].isUnclear, false);
+  assert.deepEqual([results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], ['lost', false]);
 });
 
 test('the dialogue shows what was said, without the body', async (t) => {
