@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ConfigError, loadConfig, unknownEnvironment } from './config.ts';
+import { ConfigError, loadConfig, environmentWarnings } from './config.ts';
 import type { Config } from './config.ts';
 import { ALL_SETTINGS } from './settings.ts';
 
@@ -194,18 +194,25 @@ test('settings that contradict each other are told', () => {
 });
 
 test('the first API key must be one that Basic authentication can carry', () => {
-  assert.equal(loadConfig({ env: { POSTRIDER_API_KEY: 'key-0123456789abcdef' } }).firstApiKey, 'key-0123456789abcdef');
-  for (const key of ['short', 'has a space in its middle', 'has:a:colon:and:more', 'ä'.repeat(20)]) {
+  for (const key of ['key-0123456789abcdef', 'secret']) {
+    assert.equal(loadConfig({ env: { POSTRIDER_API_KEY: key } }).firstApiKey, key);
+  }
+  for (const key of ['has a space in its middle', 'has:a:colon:and:more', 'ä'.repeat(20)]) {
     assert.match(problemsOf(() => loadConfig({ env: { POSTRIDER_API_KEY: key } }))[0] ?? '', /^POSTRIDER_API_KEY: expected/, key);
   }
 });
 
 test('a variable that is almost a setting is warned about, not refused', () => {
   const env = { POSTRIDER_HTTP_LISTN: 'x', POSTRIDER_API_KEY: 'key-0123456789abcdef', HOME: '/' };
-  assert.deepEqual(unknownEnvironment(env), [
+  assert.deepEqual(environmentWarnings(env), [
     'environment variable POSTRIDER_HTTP_LISTN is not a setting; the nearest is POSTRIDER_HTTP_LISTEN',
   ]);
   assert.ok(loadConfig({ env }));
+});
+
+test('a key that can be guessed is warned about', () => {
+  assert.match(environmentWarnings({ POSTRIDER_API_KEY: 'secret' }).join(), /easy to guess/);
+  assert.deepEqual(environmentWarnings({ POSTRIDER_API_KEY: 'key-0123456789abcdef' }), []);
 });
 
 test('every setting has a sentence and a name of its own in the environment', () => {

@@ -16,6 +16,8 @@ import type { ConfigOf, Group, NamedSetting } from './settings.ts';
 
 type Settings = ConfigOf<(typeof SETTINGS)['keys']>;
 
+const GOOD_KEY_LENGTH = 16;
+
 /** Complete: what is absent in the table of settings is derived here. */
 export interface Config extends Settings {
   readonly isDev: boolean;
@@ -57,19 +59,24 @@ export function loadConfig(sources: ConfigSources): Config {
   for (const setting of ALL_SETTINGS) put(tree, setting, valueOf(setting, sources, given, problems));
   if (problems.length === 0) problems.push(...contradictions(tree as unknown as Settings));
   const firstApiKey = sources.env['POSTRIDER_API_KEY']?.trim();
-  if (firstApiKey !== undefined && firstApiKey !== '' && !/^[\x21-\x39\x3b-\x7e]{16,200}$/.test(firstApiKey)) {
-    problems.push('POSTRIDER_API_KEY: expected 16 to 200 printable ASCII characters without space or colon');
+  if (firstApiKey !== undefined && firstApiKey !== '' && !/^[\x21-\x39\x3b-\x7e]{1,200}$/.test(firstApiKey)) {
+    problems.push('POSTRIDER_API_KEY: expected 1 to 200 printable ASCII characters without space or colon');
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return complete(tree as unknown as Settings, sources.dev === true, firstApiKey === '' ? undefined : firstApiKey);
 }
 
-/** Environment variables that look like settings and are none: warned about, because others may own them (Kubernetes sets such names). */
-export function unknownEnvironment(env: ConfigSources['env']): string[] {
+/** What is worth a word but no refusal: variables that look like settings and are none (Kubernetes sets such names), and a key that can be guessed. */
+export function environmentWarnings(env: ConfigSources['env']): string[] {
   const known = [...ALL_SETTINGS.map((s) => s.environment), 'POSTRIDER_API_KEY', 'POSTRIDER_CONFIG'];
-  return Object.keys(env)
+  const warnings = Object.keys(env)
     .filter((name) => name.startsWith('POSTRIDER_') && !known.includes(name))
     .map((name) => `environment variable ${name} is not a setting; the nearest is ${closest(name, known)}`);
+  const key = env['POSTRIDER_API_KEY']?.trim() ?? '';
+  // A test or a laptop may do with "secret"; its owner decides, and is told.
+  if (key !== '' && key.length < GOOD_KEY_LENGTH)
+    warnings.push(`POSTRIDER_API_KEY has fewer than ${GOOD_KEY_LENGTH} characters: easy to guess where others reach the API`);
+  return warnings;
 }
 
 interface GivenFile {

@@ -1,5 +1,5 @@
 /** postrider settings and check-config: what can be set, and whether what is set is right. */
-import { ConfigError, unknownEnvironment } from '#app/config.ts';
+import { ConfigError, environmentWarnings } from '#app/config.ts';
 import { openTls, tlsFiles } from '#app/tls.ts';
 import { ALL_SETTINGS, SETTINGS } from '#app/settings.ts';
 import type { Group, NamedSetting } from '#app/settings.ts';
@@ -60,7 +60,7 @@ export const checkConfig: Command = {
       else throw error;
     }
     // Handed to app/config, which alone reads it.
-    warnings.push(...unknownEnvironment(process.env));
+    warnings.push(...environmentWarnings(process.env));
     if (asJson) terminal.out(json({ isRight: problems.length === 0, problems, warnings }));
     else {
       for (const problem of problems) terminal.error(`${problem}\n`);

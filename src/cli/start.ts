@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { unknownEnvironment } from '#app/config.ts';
+import { environmentWarnings } from '#app/config.ts';
 import { welcome } from '#app/first-start.ts';
 import { createLogging } from '#app/logging.ts';
 import type { OpenAddress, Running } from '#app/running.ts';
@@ -34,7 +34,7 @@ export const start: Command = {
     mkdirSync(settings.data, { recursive: true, mode: 0o700 });
     const { log, flush } = createLogging(settings.log);
     // Handed to app/config, which alone reads it.
-    for (const warning of unknownEnvironment(process.env)) log.warn({}, warning);
+    for (const warning of environmentWarnings(process.env)) log.warn({}, warning);
     guardProcess(log, flush);
     const { startPostrider } = await import('#app/wire.ts');
     try {
