@@ -253,6 +253,7 @@ test('draining ends at its deadline', async (t) => {
 
 test('limits that contradict each other are a bug', () => {
   assert.deepEqual(withDefaults({ idleTimeoutMs: undefined }), DEFAULT_LIMITS);
-  assert.throws(() => withDefaults({ errorsHard: 1 }), /errorsHard/);
+  assert.equal(withDefaults({ errorsHard: 1 }).errorsSoft, 1);
+  assert.throws(() => withDefaults({ errorsSoft: 2, errorsHard: 1 }), /errorsHard/);
   assert.throws(() => withDefaults({ commandLineBytes: 10 }), /commandLineBytes/);
 });

@@ -82,10 +82,11 @@ export const DEFAULT_LIMITS: ServerLimits = {
   connectionsPerAddress: 100,
 };
 
-/** The limits with what the caller changed; values that contradict each other are a bug of the caller. */
+/** The limits with what the caller changed. A soft limit that was not given stays below its hard one; values that contradict each other are a bug of the caller. */
 export function withDefaults(changes: Partial<ServerLimits> = {}): ServerLimits {
   const limits = { ...DEFAULT_LIMITS };
   for (const [name, value] of Object.entries(changes)) if (value !== undefined) Object.assign(limits, { [name]: value });
+  if (changes.errorsSoft === undefined) Object.assign(limits, { errorsSoft: Math.min(limits.errorsSoft, limits.errorsHard) });
   assert(limits.commandLineBytes >= 512, 'commandLineBytes: RFC 5321 §4.5.3.1.4 asks for at least 512');
   assert(limits.errorsHard >= limits.errorsSoft, 'errorsHard must not be below errorsSoft');
   assert(limits.textLineBytes === 0 || limits.textLineBytes >= 998, 'textLineBytes: RFC 5321 §4.5.3.1.6 asks for at least 998');
