@@ -113,7 +113,7 @@ test('an end after the final dot is deferred and unclear; on a connection that w
   const [cut] = await session.deliver(job(['drop-after-dot@x.test']));
   assert.deepEqual([brief(cut as Outcome), cut?.unclear, cut?.stale], ['deferred 499 4.4.2 connection', true, undefined]);
   assert.match(cut?.attempt.trouble ?? '', /closed by the remote/);
-  const [gone] = await session.deliver(job(['b@x.test']));
+  const [gone] = await session.deliver(job(['b@x.test'], () => assert.fail('composed for a connection that is gone')));
   assert.deepEqual([gone?.disposition, gone?.unclear, gone?.stale], ['deferred', undefined, true]);
 });
 
@@ -122,4 +122,13 @@ test('what a server says cannot be more than text', async (t) => {
   const [outcome] = await session.deliver(job(['eight-bit-at-rcpt@x.test']));
   assert.equal(outcome?.text, 'caf\ufffd ?[31mred?[0m? ?<script>alert(1)</script>');
   assert.doesNotMatch(JSON.stringify(outcome), /\\u001b|\\u0000|\u202e/);
+});
+
+test('a message that demands TLS never leaves on a connection without it', async (t) => {
+  const { session, sink } = await setUp(t);
+  const [outcome] = await session.deliver({ ...job(['a@x.test']), tls: 'require' });
+  assert.equal(brief(outcome as Outcome), 'deferred 499 4.7.5 tls');
+  assert.equal(sink.transactions.length, 0);
+  const [next] = await session.deliver(job(['b@x.test']));
+  assert.equal(next?.disposition, 'delivered');
 });

@@ -59,6 +59,11 @@ export class SmtpDeliverySession implements DeliverySession {
   async deliver(job: DeliveryJob): Promise<readonly Outcome[]> {
     const startedMs = this.#facts.clock.nowMs();
     this.#uses++;
+    if (!this.isUsable) return this.#gone(job, startedMs);
+    if (!this.satisfies(job.tls)) {
+      const text = 'this connection has not the TLS that the message demands';
+      return this.#all(job, 'deferred', { code: CODE_NO_CONNECTION, enhanced: '4.7.5', text, bounceClass: 'tls' }, startedMs);
+    }
     try {
       const composed = await job.compose(this.#client.offers);
       if ('refused' in composed) return this.#all(job, 'failed', refusedFacts(composed.refused), startedMs);
@@ -109,6 +114,13 @@ export class SmtpDeliverySession implements DeliverySession {
       ...(result.isUnclear ? { unclear: true } : {}),
       ...(isStale ? { stale: true as const } : {}),
     };
+  }
+
+  /** The server had closed the connection before: nothing was tried, and nothing need be composed. */
+  #gone(job: DeliveryJob, startedMs: number): Outcome[] {
+    const text = this.#client.lost?.trouble ?? 'the connection is gone';
+    const facts: Facts = { code: CODE_NO_CONNECTION, enhanced: '4.4.2', text, bounceClass: 'connection' };
+    return this.#all(job, 'deferred', facts, startedMs).map((outcome) => ({ ...outcome, stale: true as const }));
   }
 
   #all(job: DeliveryJob, disposition: 'failed' | 'deferred', facts: Facts, startedMs: number): Outcome[] {

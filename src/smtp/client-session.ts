@@ -29,14 +29,6 @@ export interface ClientTimeouts {
   readonly dotMs: number;
 }
 
-export const DEFAULT_CLIENT_TIMEOUTS: ClientTimeouts = {
-  connectMs: 30_000,
-  greetingMs: 300_000,
-  commandMs: 300_000,
-  dataMs: 180_000,
-  dotMs: 600_000,
-};
-
 const QUIT_WAIT_MS = 1_000;
 
 export interface OpenOptions extends Endpoint {
