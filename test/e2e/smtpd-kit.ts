@@ -1,4 +1,7 @@
-/** The SMTP door on a real store for its tests: two accounts with a domain and a login each, and the real way in; nothing is delivered. */
+/**
+ * The SMTP door on a real store for its tests: two accounts with a domain and a login each, and the real way in; nothing is delivered.
+ * The store is opened once for a file of tests (keys and passwords take their time), a door for each test.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,25 +29,29 @@ export const PASSWORD = 'correct horse';
 export const LOGIN = 'app@ours.test';
 const DAY_MS = 86_400_000;
 
-export interface Door {
-  readonly smtpd: Smtpd;
+export interface World {
   readonly store: SqliteStore;
   readonly accounts: Accounts;
   /** "ours.test", with the login app@ours.test. */
   readonly domain: Domain;
   /** "theirs.test", of another account, with the login app@theirs.test. */
   readonly foreign: Domain;
+  close(): Promise<void>;
+}
+
+export interface Door {
+  readonly smtpd: Smtpd;
   /** What `submit` accepted, in order. */
   readonly accepted: { readonly principal: Principal; readonly submission: Submission }[];
   /** Of the first listener of that kind. */
   port(kind?: 'submission' | 'submissions'): number;
   /** Past EHLO, without TLS. */
-  greeted(): Promise<SmtpTalk>;
+  greeted(localAddress?: string): Promise<SmtpTalk>;
   /** Past AUTH. */
-  loggedIn(): Promise<SmtpTalk>;
+  loggedIn(login?: string): Promise<SmtpTalk>;
 }
 
-export async function openDoor(t: TestContext, options: Partial<SmtpdOptions> = {}, deps: Partial<SmtpdDeps> = {}): Promise<Door> {
+export async function openWorld(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-smtpd-'));
   const store = await openSqliteStore({ path: join(directory, 'store.db'), mode: 'server' });
   const accounts = createAccounts({
@@ -54,17 +61,28 @@ export async function openDoor(t: TestContext, options: Partial<SmtpdOptions> = 
     retentionMs: DAY_MS,
     sending: { hostname: 'mail.ours.test', addresses: [] },
   });
-  const domain = await makeTenant(accounts, 'ours', 'ours.test');
-  const foreign = await makeTenant(accounts, 'theirs', 'theirs.test');
-  let smtpd: Smtpd | undefined;
-  t.after(async () => {
-    await smtpd?.close();
-    await store.close();
-    await rm(directory, { recursive: true });
-  });
+  return {
+    store,
+    accounts,
+    domain: await makeTenant(accounts, 'ours', 'ours.test'),
+    foreign: await makeTenant(accounts, 'theirs', 'theirs.test'),
+    async close() {
+      await store.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+export async function openDoor(
+  t: TestContext,
+  world: World,
+  options: Partial<SmtpdOptions> = {},
+  deps: Partial<SmtpdDeps> = {},
+): Promise<Door> {
+  const { accounts } = world;
   const accepted: Door['accepted'] = [];
-  const submit = submitInto(store, accounts);
-  const opened = await startSmtpd({
+  const submit = submitInto(world.store, accounts);
+  const smtpd = await startSmtpd({
     accounts,
     submit: async (principal, submission) => {
       const result = await submit(principal, submission);
@@ -92,25 +110,21 @@ export async function openDoor(t: TestContext, options: Partial<SmtpdOptions> = 
       ...options,
     },
   });
-  smtpd = opened;
-  const port = (kind = 'submission'): number => opened.listeners.find((listener) => listener.kind === kind)?.port ?? 0;
-  const greeted = async (): Promise<SmtpTalk> => {
-    const talk = await SmtpTalk.open(port());
+  t.after(() => smtpd.close());
+  const port = (kind = 'submission'): number => smtpd.listeners.find((listener) => listener.kind === kind)?.port ?? 0;
+  const greeted = async (localAddress?: string): Promise<SmtpTalk> => {
+    const talk = await SmtpTalk.open(port(), { localAddress });
     await talk.say('EHLO client.test');
     return talk;
   };
   return {
-    smtpd: opened,
-    store,
-    accounts,
-    domain,
-    foreign,
+    smtpd,
     accepted,
     port,
     greeted,
-    async loggedIn() {
+    async loggedIn(login = LOGIN) {
       const talk = await greeted();
-      await talk.say(plainAuth(LOGIN, PASSWORD));
+      await talk.say(plainAuth(login, PASSWORD));
       return talk;
     },
   };

@@ -1,6 +1,6 @@
 /** Mail in by SMTP on the real store, by real clients: who may, from which sender, and what is kept. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { createTransport } from 'nodemailer';
 import { AppError } from '#model/errors.ts';
 import { silentLog } from '#base/log.ts';
@@ -9,10 +9,17 @@ import type { TLSSocket } from 'node:tls';
 import { TEST_CERTIFICATE, TEST_KEY } from '../kit/sink-certificate.ts';
 import { until } from '../kit/smtp-receiver.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
-import { LOGIN, openDoor, PASSWORD, plainAuth } from './smtpd-kit.ts';
+import { LOGIN, openDoor, openWorld, PASSWORD, plainAuth } from './smtpd-kit.ts';
+import type { World } from './smtpd-kit.ts';
 
 const AUTH = { user: LOGIN, pass: PASSWORD };
 const MESSAGE = 'From: app@ours.test\r\nTo: b@to.test\r\nSubject: one\r\n\r\nhello\r\n';
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+});
+after(() => world.close());
 
 function accountTransport(port: number, more: object = {}): ReturnType<typeof createTransport> {
   return createTransport({ host: '127.0.0.1', port, auth: AUTH, tls: { rejectUnauthorized: false }, ...more } as object);
@@ -25,7 +32,7 @@ async function give(talk: SmtpTalk, message: string, from = LOGIN, to = 'b@to.te
 }
 
 test('nodemailer submits with STARTTLS and a login; the message is kept before the 250', async (t) => {
-  const door = await openDoor(t, { authWithoutTls: 'never' });
+  const door = await openDoor(t, world, { authWithoutTls: 'never' });
   const transport = accountTransport(door.port(), { requireTLS: true });
   const sent = await transport.sendMail({
     from: 'Ours <app@ours.test>',
@@ -37,17 +44,17 @@ test('nodemailer submits with STARTTLS and a login; the message is kept before t
   assert.match(sent.response, /^250 2\.0\.0 Great success: queued as <[^>]+>$/);
   const { principal, submission } = door.accepted[0] ?? assert.fail();
   assert.deepEqual(principal, {
-    accountId: door.domain.accountId,
+    accountId: world.domain.accountId,
     kind: 'credential',
     role: 'sending',
-    domainId: door.domain.id,
+    domainId: world.domain.id,
     login: LOGIN,
   });
   assert.equal(submission.domain, 'ours.test');
   assert.match(submission.origin.tls ?? '', /^TLSv1\.3/);
   assert.equal(submission.origin.address, '127.0.0.1');
   const id = /queued as <([^>]+)>/.exec(sent.response)?.[1] ?? '';
-  const kept = await door.store.events.messageByMessageId(door.domain.accountId, id);
+  const kept = await world.store.events.messageByMessageId(world.domain.accountId, id);
   assert.ok(kept !== undefined, 'in the store');
   assert.deepEqual(
     submission.envelope.recipients.map(({ address }) => address),
@@ -57,7 +64,7 @@ test('nodemailer submits with STARTTLS and a login; the message is kept before t
 });
 
 test('nodemailer with TLS from the first octet sends many messages over few connections', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const transport = accountTransport(door.port('submissions'), { secure: true, pool: true, maxConnections: 2 });
   await Promise.all(
     Array.from({ length: 20 }, (_, index) =>
@@ -69,7 +76,7 @@ test('nodemailer with TLS from the first octet sends many messages over few conn
 });
 
 test('without a login there is no mail, whatever the recipient looks like', async (t) => {
-  const door = await openDoor(t, { limits: { unauthenticatedCommands: 100, errorsSoft: 100, errorsHard: 100 } });
+  const door = await openDoor(t, world, { limits: { unauthenticatedCommands: 100, errorsSoft: 100, errorsHard: 100 } });
   const talk = await door.greeted();
   for (const from of ['', 'app@ours.test', 'postmaster@ours.test', 'app@mail.ours.test']) {
     assert.match(await talk.say(`MAIL FROM:<${from}>`), /^530 5\.7\.0 /, from);
@@ -91,7 +98,7 @@ test('without a login there is no mail, whatever the recipient looks like', asyn
 });
 
 test('a recipient that could be read as another one is refused; % and ! mean nothing', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   await talk.say(`MAIL FROM:<${LOGIN}>`);
   for (const to of ['@ours.test:b@to.test', 'b@to.test@evil.test', 'b@to.test,c@to.test', 'b(c)@to.test', 'b @to.test']) {
@@ -106,7 +113,7 @@ test('a recipient that could be read as another one is refused; % and ! mean not
 });
 
 test('wrong password, unknown login and unknown domain sound the same', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const replies = new Set<string>();
   for (const [login, password] of [
     [LOGIN, 'wrong'],
@@ -114,7 +121,8 @@ test('wrong password, unknown login and unknown domain sound the same', async (t
     ['app@nowhere.test', PASSWORD],
     ['app', PASSWORD],
   ] as const) {
-    const talk = await door.greeted();
+    // Guesses are remembered by address.
+    const talk = await door.greeted('127.0.0.5');
     replies.add(await talk.say(plainAuth(login, password)));
   }
   assert.deepEqual([...replies], ['535 5.7.8 Authentication failed']);
@@ -127,7 +135,7 @@ test('the answer to a wrong password is kept back, and nobody else waits for it'
     stillStands: () => Promise.resolve(true),
     domainFor: () => Promise.resolve(undefined),
   };
-  const door = await openDoor(t, {}, { accounts });
+  const door = await openDoor(t, world, {}, { accounts });
   const guesser = await door.greeted();
   const startedMs = performance.now();
   const guess = guesser.say(plainAuth(LOGIN, 'wrong'));
@@ -145,14 +153,14 @@ test('too many guesses end the connection', async (t) => {
     stillStands: () => Promise.resolve(true),
     domainFor: () => Promise.resolve(undefined),
   };
-  const door = await openDoor(t, {}, { accounts });
+  const door = await openDoor(t, world, {}, { accounts });
   const talk = await door.greeted();
   talk.send(`${plainAuth(LOGIN, 'wrong')}\r\n`);
   assert.match(await talk.rest(), /^421 4\.7\.0 .*7 seconds\r\n$/);
 });
 
 test('a sender of another account, or of nobody, is refused at MAIL; relatives of the own domain and the null path are not', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   for (const from of ['app@theirs.test', 'a@sub.theirs.test', 'a@unknown.test', 'a@ours.test.evil.test', 'a@evilours.test']) {
     assert.match(await talk.say(`MAIL FROM:<${from}>`), /^550 5\.7\.1 /, from);
@@ -164,7 +172,7 @@ test('a sender of another account, or of nobody, is refused at MAIL; relatives o
 });
 
 test('a forged From in the header is refused at the end of the message', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   assert.match(await give(talk, MESSAGE.replace('app@ours.test', 'boss@theirs.test')), /^550 5\.7\.1 /);
   assert.match(await give(talk, MESSAGE), /^250 /);
@@ -172,10 +180,11 @@ test('a forged From in the header is refused at the end of the message', async (
 });
 
 test('a login that is taken away ends on open connections', async (t) => {
-  const door = await openDoor(t);
-  const talk = await door.loggedIn();
+  const door = await openDoor(t, world);
+  await world.accounts.putCredential(world.domain, 'leaver', PASSWORD);
+  const talk = await door.loggedIn('leaver@ours.test');
   await give(talk, MESSAGE);
-  await door.accounts.deleteCredential(door.domain, 'app');
+  await world.accounts.deleteCredential(world.domain, 'leaver');
   talk.send(`MAIL FROM:<${LOGIN}>\r\n`);
   assert.match(await talk.rest(), /^421 4\.7\.0 /);
 });
@@ -185,23 +194,23 @@ test('trusted networks submit for their domain, and only that', async (t) => {
     { cidr: '192.0.2.0/24', domain: 'theirs.test' },
     { cidr: '127.0.0.0/8', domain: 'ours.test' },
   ];
-  const door = await openDoor(t, { trusted });
+  const door = await openDoor(t, world, { trusted });
   const talk = await door.greeted();
   assert.match(await talk.say('MAIL FROM:<app@theirs.test>'), /^550 5\.7\.1 /);
   assert.match(await give(talk, MESSAGE, 'anything@ours.test'), /^250 /);
   const { principal, submission } = door.accepted[0] ?? assert.fail();
-  assert.deepEqual(principal, { accountId: door.domain.accountId, kind: 'trusted', role: 'sending', domainId: door.domain.id });
+  assert.deepEqual(principal, { accountId: world.domain.accountId, kind: 'trusted', role: 'sending', domainId: world.domain.id });
   assert.equal(submission.domain, 'ours.test');
 });
 
 test('a trusted network for a domain that does not exist is trusted with nothing', async (t) => {
-  const door = await openDoor(t, { trusted: [{ cidr: '127.0.0.1', domain: 'gone.test' }] });
+  const door = await openDoor(t, world, { trusted: [{ cidr: '127.0.0.1', domain: 'gone.test' }] });
   const talk = await door.greeted();
   assert.match(await talk.say('MAIL FROM:<a@gone.test>'), /^530 /);
 });
 
 test('behind a proxy, trust and trace follow the client', async (t) => {
-  const door = await openDoor(t, { proxyFrom: ['127.0.0.1'], trusted: [{ cidr: '192.0.2.0/24', domain: 'ours.test' }] });
+  const door = await openDoor(t, world, { proxyFrom: ['127.0.0.1'], trusted: [{ cidr: '192.0.2.0/24', domain: 'ours.test' }] });
   const talk = async (client: string): Promise<SmtpTalk> => {
     const opened = await SmtpTalk.open(door.port(), { expectGreeting: false });
     opened.send(`PROXY TCP4 ${client} 192.0.2.9 4000 587\r\n`);
@@ -215,7 +224,7 @@ test('behind a proxy, trust and trace follow the client', async (t) => {
 });
 
 test('a proxied client is not on loopback: AUTH needs TLS for it', async (t) => {
-  const door = await openDoor(t, { proxyFrom: ['127.0.0.0/8'] });
+  const door = await openDoor(t, world, { proxyFrom: ['127.0.0.0/8'] });
   const talk = await SmtpTalk.open(door.port(), { expectGreeting: false });
   talk.send('PROXY TCP4 198.51.100.1 192.0.2.9 4000 587\r\n');
   await talk.reply();
@@ -224,7 +233,7 @@ test('a proxied client is not on loopback: AUTH needs TLS for it', async (t) => 
 });
 
 test('X-Mailgun headers do what the API options do, and are removed', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   const headers = 'X-Mailgun-Tag: receipts\r\nX-Mailgun-Variables: {"order": 17}\r\nx-mailgun-drop-message: yes\r\n';
   assert.match(await give(talk, headers + MESSAGE), /^250 /);
@@ -238,7 +247,7 @@ test('X-Mailgun headers do what the API options do, and are removed', async (t) 
 });
 
 test('recipient variables make a batch: each recipient has its own', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   await talk.say(`MAIL FROM:<${LOGIN}>`);
   for (const to of ['B@to.test', 'c@to.test']) await talk.say(`RCPT TO:<${to}>`);
@@ -257,7 +266,7 @@ test('recipient variables make a batch: each recipient has its own', async (t) =
 });
 
 test('the envelope goes on with its encoding and its wishes for notification', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   talk.send(
     Buffer.from(
@@ -287,14 +296,14 @@ test('when the store cannot take it, the client is told to come again', async (t
     const code = codes[call++];
     return Promise.reject(code === undefined ? new Error('disk on fire') : new AppError(code));
   };
-  const door = await openDoor(t, {}, { submit });
+  const door = await openDoor(t, world, {}, { submit });
   const talk = await door.loggedIn();
   for (const reply of [/^451 4\.3\.0 /, /^452 4\.3\.1 /, /^451 4\.3\.2 /, /^451 4\.3\.0 Local/])
     assert.match(await give(talk, MESSAGE), reply);
 });
 
 test('messages under way share one memory; what does not fit is put off and nothing leaks', async (t) => {
-  const door = await openDoor(t, { memoryBytes: 100_000 });
+  const door = await openDoor(t, world, { memoryBytes: 100_000 });
   const talk = await door.loggedIn();
   assert.match(await give(talk, `${MESSAGE}${'x'.repeat(70)}\r\n`.repeat(1000)), /^451 4\.3\.2 /);
   assert.match(await give(talk, MESSAGE), /^250 /);
@@ -309,7 +318,7 @@ test('messages under way share one memory; what does not fit is put off and noth
 });
 
 test('IPv6, several listeners, and an address that is taken', async (t) => {
-  const first = await openDoor(t, {
+  const first = await openDoor(t, world, {
     submission: [
       { host: '127.0.0.1', port: 0 },
       { host: '::1', port: 0 },
@@ -318,11 +327,12 @@ test('IPv6, several listeners, and an address that is taken', async (t) => {
   const six = first.smtpd.listeners.find(({ address }) => address === '::1') ?? assert.fail();
   await SmtpTalk.open(six.port, { host: '::1' });
   const taken = { host: '127.0.0.1', port: first.port() };
-  await assert.rejects(openDoor(t, { submission: [{ host: '127.0.0.1', port: 0 }, taken] }), /EADDRINUSE/);
+  await assert.rejects(openDoor(t, world, { submission: [{ host: '127.0.0.1', port: 0 }, taken] }), /EADDRINUSE/);
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (_: object, sentence: string) => void warnings.push(sentence) };
   const second = await openDoor(
     t,
+    world,
     { submission: [{ ...taken, isOptional: true }], submissions: [{ host: '127.0.0.1', port: 0 }] },
     { log },
   );
@@ -333,21 +343,21 @@ test('IPv6, several listeners, and an address that is taken', async (t) => {
   assert.equal(warnings.length, 1);
 });
 
-test('a new certificate is used from the next handshake on', async (t) => {
+test('the certificate is asked for at every handshake, so that a new one is used at once', async (t) => {
   let asked = 0;
   const context = createSecureContext({ cert: TEST_CERTIFICATE, key: TEST_KEY });
   const secureContext = (): typeof context => {
     asked++;
     return context;
   };
-  const door = await openDoor(t, {}, { secureContext });
+  const door = await openDoor(t, world, {}, { secureContext });
   const talks = [await SmtpTalk.openTls(door.port('submissions')), await SmtpTalk.openTls(door.port('submissions'))];
   assert.equal(asked, 2);
   for (const talk of talks) assert.match((talk.socket as TLSSocket).getPeerCertificate().subject.CN?.toString() ?? '', /mx\.test/);
 });
 
 test('a drain lets the running message in and lets nobody else in', async (t) => {
-  const door = await openDoor(t);
+  const door = await openDoor(t, world);
   const talk = await door.loggedIn();
   talk.send(`MAIL FROM:<${LOGIN}>\r\nRCPT TO:<b@to.test>\r\nDATA\r\n`);
   await talk.codes(3);
