@@ -132,3 +132,13 @@ test('a message that demands TLS never leaves on a connection without it', async
   const [next] = await session.deliver(job(['b@x.test']));
   assert.equal(next?.disposition, 'delivered');
 });
+
+test('a server that drops a new connection at MAIL was tried: only a kept connection can be stale', async (t) => {
+  const dropping = await setUp(t, { at: { mail: 'drop' } });
+  const [fresh] = await dropping.session.deliver(job(['a@x.test']));
+  assert.deepEqual([fresh?.disposition, fresh?.stale], ['deferred', undefined]);
+  const { session } = await setUp(t);
+  await session.deliver(job(['a@x.test']));
+  const [kept] = await session.deliver({ ...job(['b@x.test']), sender: 'drop-at-mail@us.test' });
+  assert.deepEqual([kept?.disposition, kept?.stale], ['deferred', true]);
+});

@@ -86,6 +86,11 @@ export class SmtpDeliverySession implements DeliverySession {
     await this.#client.close();
   }
 
+  /** It has served before. A server that drops new connections was tried, and is not to be tried again at once. */
+  get #isKept(): boolean {
+    return this.#uses > 1;
+  }
+
   #outcomes(job: DeliveryJob, done: Transacted, startedMs: number): Outcome[] {
     const attempt = this.#attempt(startedMs, done.steps);
     let withDialogue: Attempt | undefined;
@@ -112,7 +117,7 @@ export class SmtpDeliverySession implements DeliverySession {
     return {
       ...madeOutcome('deferred', facts, attempt),
       ...(result.isUnclear ? { unclear: true } : {}),
-      ...(isStale ? { stale: true as const } : {}),
+      ...(isStale && this.#isKept ? { stale: true as const } : {}),
     };
   }
 
@@ -120,7 +125,8 @@ export class SmtpDeliverySession implements DeliverySession {
   #gone(job: DeliveryJob, startedMs: number): Outcome[] {
     const text = this.#client.lost?.trouble ?? 'the connection is gone';
     const facts: Facts = { code: CODE_NO_CONNECTION, enhanced: '4.4.2', text, bounceClass: 'connection' };
-    return this.#all(job, 'deferred', facts, startedMs).map((outcome) => ({ ...outcome, stale: true as const }));
+    const outcomes = this.#all(job, 'deferred', facts, startedMs);
+    return this.#isKept ? outcomes.map((outcome) => ({ ...outcome, stale: true as const })) : outcomes;
   }
 
   #all(job: DeliveryJob, disposition: 'failed' | 'deferred', facts: Facts, startedMs: number): Outcome[] {
