@@ -100,6 +100,9 @@ test('tells who brought the message in, from where, and how', () => {
   assert.deepEqual([subject, sizeBytes], ['Your receipt', 10_500]);
   const byKey = timeline(view([], [], { method: 'HTTP', keyId: 'f2-77', login: undefined })).accepted.by;
   assert.equal(byKey, 'API key f2-77');
+  const by = (change: Partial<MessageInfo>): string => timeline(view([], [], { login: undefined, ...change })).accepted.by;
+  assert.equal(by({}), 'trusted network');
+  assert.equal(by({ notifiesOf: 12 }), 'this server, to tell of message 12');
 });
 
 test('a delivery shows its attempt with steps in order and the reply', () => {

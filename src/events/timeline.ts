@@ -147,7 +147,7 @@ export function clean(text: string): string {
 function submitter({ info }: StoredMessage): string {
   if (info.keyId !== undefined) return `API key ${clean(info.keyId)}`;
   if (info.login !== undefined) return `login ${clean(info.login)}`;
-  return info.method === 'SMTP' ? 'trusted network' : 'this server';
+  return info.notifiesOf === undefined ? 'trusted network' : `this server, to tell of message ${info.notifiesOf}`;
 }
 
 function recipientTimeline(message: StoredMessage, recipient: StoredRecipient, events: readonly EventRow[]): RecipientTimeline {

@@ -24,6 +24,8 @@ export interface MessageInfo {
   readonly keyId?: string;
   readonly login?: string;
   readonly options: SubmissionOptions;
+  /** A notification that we wrote ourselves: the message that it tells of. */
+  readonly notifiesOf?: number;
   /** The envelope's DSN wishes and encoding. */
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;

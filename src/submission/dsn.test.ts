@@ -115,6 +115,7 @@ test('a failure is told to the SMTP submitter, with the null reverse-path', asyn
   assert.deepEqual(recipients, [{ address: 'shop@example.org', domain: 'example.org', notify: ['NEVER'], isLeased: false }]);
   assert.equal(expiresAtMs, START_MS + 1000 + 48 * HOUR_MS);
   assert.equal(content.byteLength, content.buffer.byteLength);
+  assert.deepEqual([notification.message.info.notifiesOf, notification.message.info.subject], [1, 'Your mail could not be delivered']);
   const dsn = Buffer.from(content).toString();
   assert.match(
     dsn,

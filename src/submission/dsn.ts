@@ -15,6 +15,7 @@ import { isAscii } from 'node:buffer';
 import type { Clock } from '#base/clock.ts';
 import { buildDsn } from '#mail/dsn.ts';
 import type { DsnAction, DsnRecipient } from '#mail/dsn.ts';
+import { headerValue, readHeader } from '#mail/header.ts';
 import type { EventDetail } from '#model/event.ts';
 import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { Notify } from '#model/submission.ts';
@@ -112,7 +113,7 @@ function notification(
     wait: 'due',
     expiresAtMs: nowMs + deps.lifetimeMs,
     priority: 1,
-    info: notificationInfo(deps, message, content, action),
+    info: notificationInfo(deps, message, content),
     content,
     recipients: [
       { address: message.sender, domain: message.sender.slice(message.sender.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false },
@@ -120,16 +121,18 @@ function notification(
   };
 }
 
-function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer, action: DsnAction): MessageInfo {
+function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer): MessageInfo {
+  const header = readHeader(content);
   return {
-    from: `Mail Delivery System <mailer-daemon@${deps.hostname}>`,
+    from: headerValue(header, 'from') ?? '',
     to: message.sender,
-    subject: `Delivery status: ${action}`,
+    subject: headerValue(header, 'subject') ?? '',
     sizeBytes: content.length,
     attachments: [],
     method: 'SMTP',
     origin: { address: '127.0.0.1', helo: deps.hostname },
     options: NO_OPTIONS,
+    notifiesOf: message.id,
     smtputf8: /[\u0080-\uffff]/.test(message.sender),
     body: isAscii(content) ? '7BIT' : '8BITMIME',
   };
