@@ -71,7 +71,7 @@ function recipientLines(recipient: RecipientTimeline, paint: Paint): string[] {
 function nextLines(next: NextStep, paint: Paint): string[] {
   if (next.reason === 'attempt') return [`  ${paint('yellow', 'now')}            it ${next.text}`];
   return [
-    `  ${paint('yellow', 'next')}           at ${stamp(next.atMs)}: it ${next.text} [${next.reason}]`,
+    `  ${paint('yellow', 'next')}           at ${stamp(next.atMs)}: ${next.text} [${next.reason}]`,
     `                 given up at ${stamp(next.expiresAtMs)}`,
   ];
 }
@@ -79,7 +79,7 @@ function nextLines(next: NextStep, paint: Paint): string[] {
 function entryLines(entry: TimelineEntry, paint: Paint): string[] {
   const at = `  ${paint('dim', stamp(entry.atMs))}  `;
   if (entry.kind === 'fact') return [`${at}${entry.text}${entry.code === undefined ? '' : ` (${entry.code})`}`];
-  if (entry.kind === 'wait') return [`${at}waited ${period(entry.untilMs - entry.atMs)}: it ${entry.text} [${entry.reason}]`];
+  if (entry.kind === 'wait') return [`${at}waited ${period(entry.untilMs - entry.atMs)}: ${entry.text} [${entry.reason}]`];
   return attemptLines(entry, at, paint);
 }
 

@@ -4,6 +4,8 @@ import type { EventRow } from '#model/event.ts';
 import type { MessageInfo, StoredRecipient } from '#model/message.ts';
 import type { AttemptRecord } from '#model/outcome.ts';
 import type { MessageView } from '#store/store.ts';
+import { WAIT_REASONS } from '#model/wait-reason.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
 import { timeline, timelineText } from './timeline.ts';
 import type { RecipientTimeline } from './timeline.ts';
 
@@ -138,6 +140,15 @@ test('each wait before an attempt stands before it with its reason', () => {
     told.entries.map((entry) => (entry.kind === 'wait' ? entry.reason : entry.kind)),
     ['lane-connections', 'lane-rate', 'attempt'],
   );
+});
+
+test('every reason to wait is a clause of its own, which needs no words before it', () => {
+  for (const [reason, text] of Object.entries(WAIT_REASONS)) {
+    assert.match(text, /^(it|the|its|all|other|no|enough|an?) /, reason);
+    const waits = [{ reason: reason as WaitReason, fromMs: START_MS + 1, untilMs: START_MS + 30 }];
+    const told = timelineText(timeline(view([recipient()], [event('delivered', 92, { attempt: attempt({ waits }) })])));
+    assert.ok(told.includes(`waited 29 ms: ${text} [${reason}]`), told);
+  }
 });
 
 test('the wait after a deferral lasts until its next time; what it waited for after that follows', () => {

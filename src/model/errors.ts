@@ -12,7 +12,7 @@ export interface ErrorEntry {
 
 export const ERRORS = {
   // authentication and rights
-  unauthenticated: { http: 401, smtp: [530, '5.7.0'], text: 'Forbidden' },
+  unauthenticated: { http: 401, smtp: [530, '5.7.0'], text: 'Authentication required' },
   'bad-credentials': { http: 401, smtp: [535, '5.7.8'], text: 'Authentication failed' },
   'too-many-guesses': { http: 429, smtp: [421, '4.7.0'], text: 'Too many failed logins; try again in {seconds} seconds' },
   'role-forbids': { http: 403, smtp: [550, '5.7.1'], text: 'This key may not do that; use a key with the role {role}' },

@@ -3,10 +3,10 @@
  * Stored by its short name; shown with the sentence.
  */
 export const WAIT_REASONS = {
-  due: 'is due and will be picked up by the next claim',
-  scheduled: 'is scheduled for a later time by the sender',
-  retry: 'waits for the next attempt after a temporary failure',
-  'retry-hint': 'waits as long as the receiving server asked for',
+  due: 'it is due and will be picked up by the next claim',
+  scheduled: 'it is scheduled for a later time by the sender',
+  retry: 'it waits for the next attempt after a temporary failure',
+  'retry-hint': 'it waits as long as the receiving server asked for',
   'lane-connections': 'all connections that this destination is given are busy',
   'lane-rate': 'the message rate that this destination is given is used up for the moment',
   'lane-suspended': 'the destination is suspended after repeated connection failures',
