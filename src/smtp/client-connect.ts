@@ -108,7 +108,7 @@ function handshake(plain: Socket, host: string, context: SecureContext, timeoutM
     secured.once('secureConnect', onSecure);
     secured.once('error', onError);
     secured.once('close', onClose);
-    plain.once('error', onError);
+    plain.on('error', onError); // for good: an error event without a listener would end the process
   });
 }
 
