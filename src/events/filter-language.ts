@@ -1,6 +1,6 @@
 /**
  * The little language of event filters: `delivered OR failed`, `NOT spam`, `"exact words"`, `(a OR b) c`, `>344 <379`. Terms next to
- * each other mean AND. Parsed once to a tree, bounded in length, terms and depth; evaluated with a function that matches one term.
+ * each other mean AND; comparisons are for the field `size` alone (a Message-ID may begin with <). Parsed once to a tree, bounded in length, terms and depth; evaluated with a function that matches one term.
  */
 import { AppError } from '#model/errors.ts';
 
@@ -99,7 +99,7 @@ function readOne(reader: Reader, depth: number): Expression {
   }
   if (token.text === ')') throw bad(reader.field, 'has a ) without its (');
   if (token.text.toUpperCase() === 'NOT') return { kind: 'not', inner: readOne(reader, depth + 1) };
-  return comparison(token.text);
+  return reader.field === 'size' ? comparison(token.text) : { kind: 'term', text: token.text };
 }
 
 function comparison(text: string): Expression {

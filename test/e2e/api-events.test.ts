@@ -215,6 +215,8 @@ test('events say what happened in Mailgun’s shape', async () => {
   >;
   assert.match(mime['body-mime'] as string, /^From: ann@example\.org\r\n/);
 
+  await rig.accounts.addDomain(rig.tenant.accountId, 'second.example');
+  assert.equal((await rig.fetch(`/v3/domains/second.example/messages/${key}`)).status, 404);
   const other = await rig.addTenant('other', 'other.example');
   for (const path of [
     `/v3/domains/example.org/messages/${key}`,
