@@ -13,6 +13,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Child } from './child.ts';
+import { floors } from './floors.ts';
 import { harakaVersion, startHaraka } from './haraka.ts';
 import { type LoadRequest, type Sample, arrival, measure } from './measure.ts';
 import { PostriderHome } from './postrider.ts';
@@ -55,7 +56,7 @@ const generators = {
 };
 try {
   const sinkPort = await sink.ask<number>('start', { chunking: !options['no-chunking'] });
-  process.stdout.write(`${machine()}\n`);
+  process.stdout.write(`${machine()}\n${floors()}\n`);
   if (!canMeasure) process.stdout.write('CPU and memory are read from /proc, which this system does not have: those columns are 0.\n');
   if (options.queued === undefined) await benchAll(sinkPort);
   else await inDirectory((directory) => benchQueued({ directory, sink, sinkPort, generators, size, queued: Number(options.queued) }));
