@@ -10,6 +10,7 @@ import { createConnect } from '#delivery/attempt.ts';
 import { type Composer, createComposer } from '#delivery/compose.ts';
 import { createFindRoute } from '#delivery/route.ts';
 import { createResolver } from '#dns/resolver.ts';
+import { limitConnections } from '#lanes/connection-limit.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
 import type { DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
@@ -30,6 +31,8 @@ const RETRY_SPREAD = 0.1;
 const HINT_MIN_MS = 1000;
 const HINT_MAX_MS = 24 * 60 * MINUTE_MS;
 const RECIPIENTS_PER_TRANSACTION = 100;
+/** One message that takes minutes must not hold up a whole destination while its lane is new. */
+const OPENED_FIRST = 3;
 /** Ready items for each connection: enough that a connection never waits for the store, few enough that memory stays small. */
 const READY_PER_CONNECTION = 40;
 
@@ -78,7 +81,10 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     clock,
     log,
     findRoute,
-    connect: createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log }),
+    connect: limitConnections(
+      createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log }),
+      config.delivery.connectionsTotal,
+    ),
     retry: { delaysMs: config.delivery.retry, spread: RETRY_SPREAD, hintMinMs: HINT_MIN_MS, hintMaxMs: HINT_MAX_MS },
     readyRecipients: config.delivery.readyRecipients,
     readyBytes: config.delivery.readyMemoryBytes,
@@ -174,6 +180,7 @@ function laneLimits({ delivery }: Config, route: Route, domain: string): LaneLim
   const rate = rule?.rate ?? delivery.ratePerSite;
   return {
     connectionsMax: rule?.connections ?? delivery.connectionsPerSite,
+    openedFirst: OPENED_FIRST,
     messagesPerConnection: rule?.messagesPerConnection ?? delivery.messagesPerConnection,
     ratePerMinute: rate === undefined ? undefined : (rate.count * MINUTE_MS) / rate.perMs,
     recipientsPerTransaction: RECIPIENTS_PER_TRANSACTION,

@@ -175,7 +175,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
       listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
       publicUrl: http?.port === 0 ? undefined : config.http.publicUrl,
       hostname: config.smtp.hostname,
-      metricsNetworks: ['127.0.0.0/8', '::1/128'],
+      metricsNetworks: config.http.metricsNetworks,
       isCapturing: config.sandbox.capture,
       openPage: openPage(config, state.credentials, smtp),
       limits: {
@@ -230,6 +230,8 @@ function smtpdOptions(config: Config): Parameters<typeof startSmtpd>[0]['options
       recipientsPerMessage: limits.recipientsPerMessage,
       messagesPerConnection: limits.messagesPerConnection,
       errorsHard: limits.errorsPerConnection,
+      errorsSoft: Math.min(10, limits.errorsPerConnection),
+      authFailures: limits.loginFailuresPerConnection,
       unauthenticatedCommands: limits.commandsWithoutAuth,
       connections: limits.connections,
       connectionsPerAddress: limits.connectionsPerAddress,

@@ -104,6 +104,17 @@ test('a lane starts with one connection, and each success allows one more, up to
   assert.equal(site.peak, 4);
 });
 
+test('a new lane opens its first few connections without waiting for a success, so that a slow message does not hold up the others', async (t) => {
+  const { lane, site, put } = laneFor(t, { openedFirst: 3 });
+  site.holdsTransactions = true;
+  put(...many(40));
+  await quiet();
+  assert.deepEqual([site.open, lane.report().state], [3, 'starting']);
+  site.running.shift()?.end();
+  await quiet();
+  assert.deepEqual([site.open, lane.report().state], [4, 'running']);
+});
+
 test('a lane that is given one connection is running from the start', async (t) => {
   const { lane, site, put, names } = laneFor(t, { connectionsMax: 1 });
   put(...many(30));

@@ -2,7 +2,7 @@
  * A lane: one egress source and one receiving site, with the connections and the pace that the site accepts. It has one owner at a time (P11): this object.
  *
  * States, and how each is entered and left:
- *   starting   at creation and after a suspension; few connections are allowed, one more for each transaction that succeeds → running when the limit is
+ *   starting   at creation and after a suspension; one connection is allowed, one more for each of the first few that open and for each transaction that succeeds → running when the limit is
  *              reached (a limit of one is reached at once)
  *   running    all connections are allowed → starting when a connection is refused while others work
  *   suspended  after `suspendAfter` connection failures in a row; nothing is tried and what waits is returned → starting when the time is over
@@ -25,6 +25,8 @@ export interface LaneItem extends Queued {
 
 export interface LaneLimits {
   readonly connectionsMax: number;
+  /** Connections that a new lane opens, one after another, without waiting for a transaction to succeed. Default 1. */
+  readonly openedFirst?: number;
   readonly messagesPerConnection: number;
   /** Messages per minute, a transaction of several recipients being one; absent: no limit. */
   readonly ratePerMinute?: number;
@@ -302,6 +304,7 @@ export class Lane<T extends LaneItem> {
             return;
           }
           session = result.session;
+          this.#opened();
         }
         const outcomes = await this.#deliver(session, items);
         if (outcomes.every((outcome) => outcome.stale === true)) {
@@ -368,10 +371,20 @@ export class Lane<T extends LaneItem> {
     this.#deps.settled(items, outcomes);
   }
 
+  /** So that one message which takes minutes does not hold up all others while the lane is new: the first few need no success. */
+  #opened(): void {
+    this.#failuresInRow = 0;
+    if (this.#allowed < (this.#limits.openedFirst ?? 1)) this.#grow();
+  }
+
   /** Slow start: each transaction that succeeds allows one connection more. */
   #succeeded(): void {
     this.#failuresInRow = 0;
     this.#suspensions = 0;
+    this.#grow();
+  }
+
+  #grow(): void {
     if (this.#allowed >= this.#limits.connectionsMax || this.lastUsedMs < this.#growAfterMs) return;
     this.#allowed++;
     if (this.#allowed >= this.#limits.connectionsMax) this.#state = this.#state === 'starting' ? 'running' : this.#state;
