@@ -12,7 +12,7 @@ import { createFindRoute } from '#delivery/route.ts';
 import { createResolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
-import type { DeliveryJob, FindRoute } from '#model/delivery.ts';
+import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
@@ -70,6 +70,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     },
     render: parts.render,
   });
+  const connect = createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log });
   const writeDsn = createDsnWriter({
     clock,
     hostname: config.smtp.hostname,
@@ -81,10 +82,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     clock,
     log,
     findRoute,
-    connect: limitConnections(
-      createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log }),
-      config.delivery.connectionsTotal,
-    ),
+    connect: limitConnections(config.sandbox.capture ? withoutDemands(connect) : connect, config.delivery.connectionsTotal),
     retry: { delaysMs: config.delivery.retry, spread: RETRY_SPREAD, hintMinMs: HINT_MIN_MS, hintMaxMs: HINT_MAX_MS },
     readyRecipients: config.delivery.readyRecipients,
     readyBytes: config.delivery.readyMemoryBytes,
@@ -150,6 +148,11 @@ async function captureRoutes({ config, log, clock, store, services }: DeliveryPa
     kind: 'route',
     route: { site: `sandbox:${domain}`, hosts: [{ host: '127.0.0.1', preference: 0 }], port: server.port, smartHost: { tls: 'none' } },
   });
+}
+
+/** The sandbox is inside the program: mail that demands TLS is captured too. */
+function withoutDemands(connect: Connect): Connect {
+  return (route, source, _demand, signal) => connect(route, source, 'opportunistic', signal);
 }
 
 function egressSources(config: Config): readonly EgressSource[] {

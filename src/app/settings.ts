@@ -146,6 +146,7 @@ export const SETTINGS = group('', {
       'durations',
       ['5m', '10m', '15m', '30m', '1h', '2h', '4h'],
       'Waits after the first, second, … temporary failure; the last one repeats.',
+      { dev: ['5s', '15s', '1m', '5m'] },
     ),
     expire_after: duration(['1s', '365d'], '5d', 'Mail submitted by SMTP is given up after this time.'),
     api_expire_after: duration(
