@@ -1,166 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HeldClock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
-import type { ErrorCode } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
-import type { Content, Submission } from '#model/submission.ts';
-import type { AcceptResult, Domain, TemplateVersion } from '#store/store.ts';
-import { NO_OPTIONS, parseOptions } from './options.ts';
-import { createSubmit } from './submit.ts';
-import type { Accept, SubmitDeps } from './submit.ts';
-
-const NOW_MS = Date.UTC(2026, 10, 23, 14, 5, 9);
-const HOUR_MS = 3_600_000;
-
-function domain(id: number, accountId: number, name: string, change: Partial<Domain> = {}): Domain {
-  return {
-    id,
-    accountId,
-    name,
-    type: 'custom',
-    state: 'active',
-    createdMs: 0,
-    retentionMs: 0,
-    requireTls: false,
-    skipVerification: false,
-    ...change,
-  };
-}
-
-const DOMAINS = [
-  domain(1, 1, 'example.org'),
-  domain(2, 1, 'second.example'),
-  domain(3, 2, 'other.example'),
-  domain(4, 1, 'unverified.example', { state: 'unverified' }),
-  domain(5, 1, 'disabled.example', { state: 'disabled' }),
-  domain(6, 2, 'theirs.example.org'),
-  domain(7, 1, 'strict.example', { requireTls: true }),
-];
-
-const TEMPLATE: TemplateVersion = {
-  templateId: 1,
-  name: 'welcome',
-  tag: 'initial',
-  source: '<p>Hello {{name}}</p>',
-  engine: 'handlebars',
-  comment: '',
-  headers: { Subject: 'Welcome {{name}}', 'Reply-To': 'help@example.org' },
-  isActive: true,
-  createdMs: 0,
-};
-
-/** Renders {{name}} only: the real renderer has tests of its own. */
-function render(source: string, context: Readonly<Record<string, unknown>>): string {
-  if (source.includes('{{broken')) throw new AppError('template-failed', { name: 'source', reason: 'it is broken' });
-  return source.replaceAll('{{name}}', String(context['name'] ?? ''));
-}
-
-interface House {
-  readonly kept: Parameters<Accept>[0][];
-  submit(submission: Submission, principal?: Principal): Promise<{ messageId: string; recipientCount: number; repeated: boolean }>;
-}
-
-function house(change: Partial<SubmitDeps> = {}, answer?: AcceptResult): House {
-  const kept: Parameters<Accept>[0][] = [];
-  const submit = createSubmit({
-    domainFor: async (name) => DOMAINS.find((entry) => entry.name === name),
-    accept: async (message) => {
-      kept.push(message);
-      return answer ?? { kind: 'accepted', id: kept.length, contentId: 1, firstRecipient: 1, suppressed: [] };
-    },
-    clock: new HeldClock(NOW_MS),
-    hostname: 'mx.postrider.example',
-    limits: {
-      messageBytesMax: 100_000,
-      headerBytesMax: 20_000,
-      recipientsMax: 3,
-      batchCopiesMax: 5,
-      receivedMax: 5,
-      apiLifetimeMs: 8 * HOUR_MS,
-      smtpLifetimeMs: 120 * HOUR_MS,
-      idempotencyMs: 24 * HOUR_MS,
-    },
-    requireVerification: true,
-    templates: { version: async (domainId, name) => (domainId === 1 && name === 'welcome' ? TEMPLATE : undefined) },
-    render,
-    htmlToText: (html) => html.replace(/<[^>]*>/g, ''),
-    maySendFrom: (_accountId, ip) => ip === '192.0.2.1',
-    ...change,
-  });
-  return { kept, submit: (submission, principal = LOGIN) => submit(principal, submission) };
-}
-
-const LOGIN: Principal = { accountId: 1, kind: 'credential', role: 'sending', domainId: 1, login: 'app@example.org' };
-const ACCOUNT_KEY: Principal = { accountId: 1, kind: 'account-key', role: 'admin', keyId: 'k1' };
-const DOMAIN_KEY: Principal = { accountId: 1, kind: 'domain-key', role: 'sending', domainId: 1, keyId: 'k2' };
-
-const MIME =
-  'From: Shop <shop@example.org>\r\nTo: bob@example.net\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Mon, 23 Nov 2026 14:00:00 +0000\r\nMessage-ID: <a@b>\r\n\r\nHi\r\n';
-
-function bySmtp(
-  mime: string | Buffer = MIME,
-  change: Partial<Submission> = {},
-  envelope: Partial<Submission['envelope']> = {},
-): Submission {
-  return {
-    method: 'SMTP',
-    domain: 'example.org',
-    envelope: { sender: 'shop@example.org', smtputf8: false, body: '8BITMIME', recipients: [{ address: 'bob@example.net' }], ...envelope },
-    content: { kind: 'mime', bytes: Buffer.from(mime) },
-    options: NO_OPTIONS,
-    origin: { address: '198.51.100.9', helo: 'app.example.org', tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384' },
-    batch: false,
-    ...change,
-  };
-}
-
-function byApi(
-  parts: Partial<Content & { kind: 'parts' }> = {},
-  change: Partial<Submission> = {},
-  envelope: Partial<Submission['envelope']> = {},
-): Submission {
-  const content: Content = {
-    kind: 'parts',
-    from: 'Shop <shop@example.org>',
-    to: ['bob@example.net'],
-    cc: [],
-    subject: 'Hi',
-    text: 'Hello',
-    headers: [],
-    attachments: [],
-    ...parts,
-  };
-  return bySmtp('', { method: 'HTTP', content, origin: { address: '203.0.113.5' }, ...change }, envelope);
-}
-
-function rawByApi(mime: string): Submission {
-  return bySmtp(mime, { method: 'HTTP' });
-}
-
-async function kept(submission: Submission, principal?: Principal, change?: Partial<SubmitDeps>): Promise<Parameters<Accept>[0]> {
-  const h = house(change);
-  await h.submit(submission, principal);
-  assert.equal(h.kept.length, 1);
-  return h.kept[0] as Parameters<Accept>[0];
-}
-
-async function refused(code: ErrorCode, submission: Submission, principal?: Principal, change?: Partial<SubmitDeps>): Promise<string> {
-  const h = house(change);
-  let message = '';
-  await assert.rejects(h.submit(submission, principal), (error) => {
-    assert.ok(error instanceof AppError, String(error));
-    assert.equal(error.code, code);
-    message = error.message;
-    return true;
-  });
-  assert.equal(h.kept.length, 0, 'nothing is kept of what is refused');
-  return message;
-}
-
-function text(message: { readonly content: Uint8Array }): string {
-  return Buffer.from(message.content).toString('utf8');
-}
+import type { Submission } from '#model/submission.ts';
+import { NO_OPTIONS } from './options.ts';
+import {
+  ACCOUNT_KEY,
+  byApi,
+  bySmtp,
+  DOMAIN_KEY,
+  HOUR_MS,
+  house,
+  kept,
+  LOGIN,
+  MIME,
+  NOW_MS,
+  rawByApi,
+  refused,
+  text,
+} from './submit-kit.ts';
 
 // ---- SMTP ------------------------------------------------------------------------------------------------------------
 
@@ -405,122 +263,6 @@ test('raw MIME with a NUL, or nothing in it, is refused', async () => {
 test('a line of any length is kept as it is: delivery encodes what no server would take', async () => {
   const long = `From: shop@example.org\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\n${'x'.repeat(5000)}\r\n`;
   assert.ok(text(await kept(rawByApi(long))).endsWith(long));
-});
-
-// ---- parts -----------------------------------------------------------------------------------------------------------
-
-test('parts are composed once, with an id in the service’s form', async () => {
-  const message = await kept(byApi({ headers: [['X-Own', 'yes']] }), ACCOUNT_KEY);
-  assert.match(message.messageId, /^20261123140509\.[0-9a-f]{16}@example\.org$/);
-  assert.match(text(message), /^From: Shop <shop@example\.org>\r\nTo: bob@example\.net\r\nSubject: Hi\r\n/);
-  assert.match(text(message), /X-Own: yes\r\n/);
-  assert.deepEqual([message.info.keyId, message.info.subject, message.info.sizeBytes], ['k1', 'Hi', message.content.byteLength]);
-});
-
-test('h:Message-Id is used, and refused when it is none', async () => {
-  const message = await kept(byApi({ headers: [['message-id', '<my.own@example.org>']] }));
-  assert.equal(message.messageId, 'my.own@example.org');
-  assert.equal(text(message).match(/Message-ID: <my\.own@example\.org>\r\n/gi)?.length, 1);
-  await refused('bad-parameter', byApi({ headers: [['Message-Id', 'no id']] }));
-  await refused('bad-parameter', byApi({ headers: [['Message-Id', '<a@b>\r\nX: y']] }));
-});
-
-test('headers that are ours, or for nobody’s eyes, are not taken from the caller', async () => {
-  const headers = ['Bcc', 'Return-Path', 'Received', 'Content-Type', 'MIME-Version', 'X-Mailgun-Variables', 'DKIM-Signature'].map(
-    (name): [string, string] => [name, 'injected'],
-  );
-  assert.doesNotMatch(text(await kept(byApi({ headers }))), /injected/);
-});
-
-test('line ends in a header value are refused', async () => {
-  await refused('bad-parameter', byApi({ headers: [['X-Own', 'a\r\nBcc: x@example.net']] }));
-  await refused('bad-parameter', byApi({ subject: 'a\r\nBcc: x@example.net' }));
-});
-
-test('a batch is kept once, with its placeholders and each recipient’s values', async () => {
-  const recipients = [
-    { address: 'a@example.net', name: 'Ann', variables: { id: 1 } },
-    { address: 'b@example.net', variables: { id: 2 } },
-  ];
-  const message = await kept(byApi({ to: ['%recipient%'], subject: 'For %recipient.id%' }, { batch: true }, { recipients }));
-  assert.match(text(message), /To: %recipient%\r\n/);
-  assert.deepEqual(
-    message.recipients.map(({ name, variables }) => [name, variables]),
-    [
-      ['Ann', { id: 1 }],
-      [undefined, { id: 2 }],
-    ],
-  );
-  assert.ok(message.info.batchId);
-});
-
-test('in a batch, one address may be copied for each addressee, but no oftener', async () => {
-  const copy = (addressee: string): { address: string; variables: { recipient_email: string } } => ({
-    address: 'boss@example.net',
-    variables: { recipient_email: addressee },
-  });
-  const recipients = [copy('a@example.net'), copy('b@example.net'), copy('a@example.net')];
-  assert.equal((await kept(byApi({}, { batch: true }, { recipients }))).recipients.length, 2);
-});
-
-test('From of a batch cannot depend on the recipient', async () => {
-  await refused('bad-parameter', byApi({ from: '"%recipient.name%" <shop@example.org>' }, { batch: true }));
-});
-
-// ---- templates -------------------------------------------------------------------------------------------------------
-
-function withTemplate(...pairs: [string, string][]): Partial<Submission> {
-  return { options: parseOptions([['template', 'welcome'], ...pairs], { nowMs: NOW_MS, horizonMs: 0, tagsMax: 3 }) };
-}
-
-const NO_TEXT = { text: undefined, subject: undefined };
-
-test('a template is rendered with v: and t: variables, and gives missing headers', async () => {
-  const message = await kept(byApi(NO_TEXT, withTemplate(['v:name', 'nobody'], ['t:variables', '{"name": "Ann"}'], ['t:text', 'yes'])));
-  assert.match(text(message), /Subject: Welcome Ann\r\n/);
-  assert.match(text(message), /Reply-To: help@example\.org\r\n/);
-  assert.match(text(message), /\r\n\r\n<p>Hello Ann<\/p>\r\n/);
-  assert.match(text(message), /text\/plain[^]*\r\n\r\nHello Ann\r\n/);
-  assert.equal(message.info.subject, 'Welcome Ann');
-  assert.deepEqual(message.info.options.template, { name: 'welcome', variables: {}, text: true });
-  assert.equal(message.info.renderLate, undefined);
-});
-
-test('what the message says itself wins over the template’s headers', async () => {
-  const message = await kept(byApi({ text: undefined, subject: 'Own', headers: [['reply-to', 'own@example.org']] }, withTemplate()));
-  assert.match(text(message), /Subject: Own\r\n/);
-  assert.match(text(message), /Reply-To: own@example\.org\r\n/);
-  assert.doesNotMatch(text(message), /help@/);
-});
-
-test('a template whose values differ by recipient is kept as source', async () => {
-  const batch = { batch: true, ...withTemplate(['v:name', '%recipient.name%']) };
-  const message = await kept(byApi({ ...NO_TEXT, text: 'Literal {{name}}' }, batch));
-  assert.deepEqual(message.info.renderLate, { name: 'welcome', version: 'initial' });
-  assert.match(text(message), /<p>Hello \{\{name\}\}<\/p>/);
-  assert.match(text(message), /Subject: Welcome \{\{name\}\}\r\n/);
-  assert.ok(text(message).includes('Literal {{{"{{"}}}name}}'), 'what is no template is protected from being rendered');
-  assert.equal(message.info.options.variables['name'], '%recipient.name%');
-  const own = await kept(byApi({ subject: 'Own {{x}}', text: undefined }, batch));
-  assert.equal(own.info.subject, 'Own {{x}}');
-});
-
-test('a template that does not exist or cannot be rendered is refused at once', async () => {
-  await refused('template-not-found', byApi({}, { options: { ...NO_OPTIONS, template: { name: 'none', variables: {}, text: false } } }));
-  const templates = { version: async () => ({ ...TEMPLATE, source: '{{broken' }) };
-  assert.match(
-    await refused('template-failed', byApi({}, withTemplate()), ACCOUNT_KEY, { templates }),
-    /template welcome cannot be rendered: it is broken/,
-  );
-});
-
-test('a template replaces the body of MIME and keeps its headers', async () => {
-  const message = await kept(bySmtp(MIME.replace('Subject:', 'X-Own: yes\r\nSubject:'), withTemplate(['v:name', 'Ann'])));
-  assert.match(text(message), /X-Own: yes\r\n/);
-  assert.match(text(message), /Subject: =\?utf-8\?q\?Gr/i);
-  assert.match(text(message), /<p>Hello Ann<\/p>/);
-  assert.doesNotMatch(text(message), /\r\nHi\r\n/);
-  assert.equal(message.messageId, 'a@b');
 });
 
 // ---- the answer ------------------------------------------------------------------------------------------------------
