@@ -28,7 +28,7 @@ export class SendingQuota {
   }
 
   /** Counts one call; throws 'rate-limited' when it goes beyond. Returns the headers for its answer. */
-  take(accountId: number, recipients: number): Readonly<Record<string, string>> {
+  take(accountId: number, domain: string, recipients: number): Readonly<Record<string, string>> {
     const nowMs = this.#clock.nowMs();
     const hour = Math.floor(nowMs / HOUR_MS);
     if (hour !== this.#hour) {
@@ -38,8 +38,8 @@ export class SendingQuota {
     let window = this.#windows.get(accountId, nowMs);
     if (window === undefined) this.#windows.set(accountId, (window = { requests: 0, recipients: 0 }), nowMs);
     const resetMs = (hour + 1) * HOUR_MS;
-    this.#check(window.requests + 1, this.#requestsMax, 'request', resetMs - nowMs);
-    this.#check(window.recipients + recipients, this.#recipientsMax, 'recipient', resetMs - nowMs);
+    this.#check(window.requests + 1, this.#requestsMax, `Domain ${domain} is not allowed to send: request`, resetMs - nowMs);
+    this.#check(window.recipients + recipients, this.#recipientsMax, `Domain ${domain} is not allowed to send: recipient`, resetMs - nowMs);
     window.requests++;
     window.recipients += recipients;
     return {

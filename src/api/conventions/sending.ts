@@ -81,7 +81,7 @@ export async function handIn(
   parts: { readonly envelope: Envelope; readonly content: Content; readonly options: SubmissionOptions; readonly batch: boolean },
 ): Promise<Answer> {
   const idempotency = readIdempotency(call.header('idempotency-key'), domain.name, call.body.form);
-  const quota = door.quota.take(call.principal.accountId, parts.envelope.recipients.length);
+  const quota = door.quota.take(call.principal.accountId, domain.name, parts.envelope.recipients.length);
   const submission: Submission = {
     method: 'HTTP',
     domain: domain.name,

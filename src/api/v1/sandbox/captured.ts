@@ -2,7 +2,6 @@
  * What the sandbox captured, for one account: mail is seen by the account that owns the domain of its envelope sender, its From, or one of its
  * recipients. Its DKIM signatures are verified against the keys that we hold, because sandbox domains have no public DNS.
  */
-import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { parseMailbox } from '#mail/address.ts';
 import type { CapturedMail, Store } from '#store/store.ts';
 
@@ -58,6 +57,8 @@ function domainPart(address: string): string {
 }
 
 export async function dkimResults(store: Store, bytes: Uint8Array): Promise<DkimResult[]> {
+  // Loaded when it is asked for the first time: it is large, and most servers never capture mail.
+  const { dkimVerify } = await import('mailauth/lib/dkim/verify.js');
   const { results } = await dkimVerify(Buffer.from(bytes), { resolver: (name, type) => ourKey(store, name, type) });
   return results
     .filter((result) => result.signingDomain !== undefined)
