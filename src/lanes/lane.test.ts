@@ -242,6 +242,13 @@ test('recipients of one content share a transaction', async (t) => {
   assert.deepEqual(site.begun, [['first'], ['m0', 'm1', 'm2'], ['m3', 'm4']]);
 });
 
+test('recipients of one content share a transaction although connections stand free', async (t) => {
+  const { site, lane } = laneFor(t, { recipientsPerTransaction: 100, connectionsMax: 10, openedFirst: 5 });
+  for (const name of many(5)) lane.put(item(name, { groupKey: 7 }));
+  await quiet();
+  assert.deepEqual(site.begun, [['m0', 'm1', 'm2', 'm3', 'm4']]);
+});
+
 test('the rate is kept: a burst of a second’s worth, then one at a time', async (t) => {
   const { site, put, pass, lane } = laneFor(t, { ratePerMinute: 120, connectionsMax: 1 });
   put(...many(20));

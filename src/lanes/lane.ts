@@ -103,6 +103,7 @@ export class Lane<T extends LaneItem> {
   #suspensions = 0;
   #suspendedUntilMs = 0;
   #rateTimer: NodeJS.Timeout | undefined;
+  #isPumpDue = false;
   #lastTrouble: string | undefined;
   #counts = { delivered: 0, deferred: 0, failed: 0 };
   /** Monotonic; when it last had anything to do. */
@@ -164,7 +165,18 @@ export class Lane<T extends LaneItem> {
       return;
     }
     this.#queue.push(item);
-    this.#pump();
+    if (item.groupKey === 0) this.#pump();
+    else this.#pumpTogether();
+  }
+
+  /** The recipients of one message come one after another in one turn of the event loop: they are to share a transaction, so it is begun after them. */
+  #pumpTogether(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    setImmediate(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
   }
 
   report(): LaneReport {
