@@ -91,6 +91,15 @@ export interface Doors {
   readonly smtp?: { readonly host: string; readonly port: number };
 }
 
+/** A call that sends, ready to paste. */
+export function curlCommand({ apiKey, domain }: { readonly apiKey: string; readonly domain: string }, url: string): string {
+  return [
+    `curl -s --user 'api:${apiKey}' ${url}/v3/${domain}/messages \\`,
+    `  -F from='Shop <shop@${domain}>' -F to=alice@example.com \\`,
+    "  -F subject='Your receipt' -F text='Thank you.'",
+  ].join('\n');
+}
+
 /** Ready to paste: a call that sends, and the settings of an SMTP client. */
 export function welcome(credentials: FirstCredentials, doors: Doors): string {
   const { apiKey, domain, smtpLogin, smtpPassword } = credentials;
@@ -107,9 +116,9 @@ export function welcome(credentials: FirstCredentials, doors: Doors): string {
   const lines = [
     'Send a message by the API:',
     '',
-    `  curl -s --user 'api:${apiKey}' ${doors.http}/v3/${domain}/messages \\`,
-    `    -F from='Shop <shop@${domain}>' -F to=alice@example.com \\`,
-    "    -F subject='Your receipt' -F text='Thank you.'",
+    ...curlCommand({ apiKey, domain }, doors.http)
+      .split('\n')
+      .map((line) => `  ${line}`),
     '',
   ];
   if (doors.smtp !== undefined && smtpLogin !== undefined) {

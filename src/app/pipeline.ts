@@ -49,6 +49,8 @@ export function createPipeline(options: PipelineOptions) {
     load: (contentId) => store.mail.content(contentId),
   });
   const stop = new AbortController();
+  /** Since the start, for /metrics. */
+  const counts = { accepted: 0, delivered: 0, deferred: 0, failed: 0 };
   const settler = new Settler({ mail: store.mail, log, settled: () => undefined });
   const claimer = new Claimer({
     mail: store.mail,
@@ -119,6 +121,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function settle(item: WorkItem, settlement: Settlement): void {
+    if (settlement.event.kind in counts) counts[settlement.event.kind as 'delivered' | 'deferred' | 'failed']++;
     if (settlement.event.kind === 'delivered' && item.recipient.notify === undefined) return leave(() => settler.settle(settlement));
     options.follow(item, settlement).then(
       (follow) => leave(() => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
@@ -144,7 +147,7 @@ export function createPipeline(options: PipelineOptions) {
     for (const { suppressed, ...recipient } of recipients) enter(workItem(message, recipient, suppressed, clock.nowMs()));
   }
 
-  return { memory, lanes, claimer, settler, stop, roomFor, enter, report: (): LaneReport[] => lanes.report() };
+  return { memory, lanes, claimer, settler, stop, counts, roomFor, enter, report: (): LaneReport[] => lanes.report() };
 }
 
 export type Pipeline = ReturnType<typeof createPipeline>;

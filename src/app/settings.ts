@@ -74,7 +74,7 @@ export const SETTINGS = group('', {
     ),
     request_size: size(
       ['64KB', '256MB'],
-      '64MB',
+      '52.4MB',
       'Largest request body, with its encoding overhead (`limits.message_size` bounds the message itself).',
     ),
     request_timeout: duration(SECONDS, '2m', 'Time in which a whole request must have arrived.'),

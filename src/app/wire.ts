@@ -20,7 +20,7 @@ import type { Config } from './config.ts';
 import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
 import { startDelivery } from './delivery.ts';
-import { firstStart, type FirstCredentials, welcome } from './first-start.ts';
+import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
 import { openTls, tlsFiles } from './tls.ts';
@@ -86,7 +86,11 @@ async function start(
   });
   const submit = createSubmit({
     domainFor: accounts.domainFor,
-    accept,
+    accept: async (message) => {
+      const result = await accept(message);
+      if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
+      return result;
+    },
     clock,
     hostname: config.smtp.hostname,
     limits: {
@@ -168,6 +172,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
     accounts,
     submit,
     laneReport: () => pipeline.report(),
+    deliveryCounts: () => pipeline.counts,
     clock,
     log,
     isReady: () => isReady.value && store.health().isWritable,
@@ -208,8 +213,14 @@ function openPage(config: Config, credentials: FirstCredentials | undefined, smt
   const [http] = config.http.listen;
   if (!config.isDev || credentials === undefined || http === undefined) return undefined;
   if (!config.http.listen.every(({ host }) => host === '127.0.0.1' || host === '::1' || host === 'localhost')) return undefined;
-  const doors = { http: config.http.publicUrl, smtp: smtp === undefined ? undefined : { host: smtp.address, port: smtp.port } };
-  return { accountId: credentials.accountId, curl: welcome(credentials, doors) };
+  const { smtpLogin, smtpPassword, domain } = credentials;
+  if (domain === undefined) return undefined;
+  const isKnown = smtp !== undefined && smtpLogin !== undefined && smtpPassword !== undefined;
+  return {
+    accountId: credentials.accountId,
+    curl: curlCommand({ ...credentials, domain }, config.http.publicUrl),
+    smtp: isKnown ? { host: smtp.address, port: smtp.port, login: smtpLogin, password: smtpPassword } : undefined,
+  };
 }
 
 function smtpdOptions(config: Config): Parameters<typeof startSmtpd>[0]['options'] {

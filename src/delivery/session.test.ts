@@ -58,6 +58,17 @@ test('a delivery is told with its reply, its steps and its connection, and witho
   assert.deepEqual([second?.attempt.connectionUse, session.uses], [2, 2]);
 });
 
+test('a server that takes over NOTIFY is said to, so that we do not report besides it', async (t) => {
+  const asking: DeliveryJob = { ...job([]), recipients: [{ address: 'a@x.test', notify: ['SUCCESS'] }, { address: 'b@x.test' }] };
+  const { session } = await setUp(t, { dsn: true });
+  assert.deepEqual(
+    (await session.deliver(asking)).map(({ attempt }) => attempt.dsnHandedOn),
+    [true, undefined],
+  );
+  const { session: other } = await setUp(t, { dsn: false });
+  assert.equal((await other.deliver(asking))[0]?.attempt.dsnHandedOn, undefined);
+});
+
 test('recipients of one transaction have their own outcomes, and those not delivered the dialogue', async (t) => {
   const { session } = await setUp(t);
   const outcomes = await session.deliver(job(['a@x.test', '550-b@x.test', '450-c@x.test', 'd\0@x.test']));

@@ -94,15 +94,17 @@ export class SmtpDeliverySession implements DeliverySession {
   #outcomes(job: DeliveryJob, done: Transacted, startedMs: number): Outcome[] {
     const attempt = this.#attempt(startedMs, done.steps);
     let withDialogue: Attempt | undefined;
-    return done.results.map((result) => {
+    return done.results.map((result, position) => {
       if (result.kind === 'reply' && result.stage === 'dot' && result.reply.code < 300) {
         const { code, enhanced, text } = result.reply;
+        // RFC 3461 §5.2.2: a server that took over NOTIFY reports itself.
+        const isHandedOn = this.#client.offers.dsn && job.recipients[position]?.notify !== undefined;
         return {
           disposition: 'delivered',
           code,
           ...(enhanced === undefined ? {} : { enhanced }),
           text,
-          attempt: { number: 0, ...attempt, reply: result.reply },
+          attempt: { number: 0, ...attempt, reply: result.reply, ...(isHandedOn ? { dsnHandedOn: true as const } : {}) },
         };
       }
       withDialogue ??= { ...attempt, dialogue: done.dialogue() };

@@ -2,7 +2,7 @@
 import { Buffer, isAscii } from 'node:buffer';
 import { parseAddressList } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
-import { headerValue, readHeader } from '#mail/header.ts';
+import { findField, rawValue, readHeader } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
 import { takeMailgunHeaders } from '#submission/mailgun-headers.ts';
 import { readRecipients } from '#api/conventions/addresses.ts';
@@ -53,9 +53,11 @@ function messageBytes(form: Form): Buffer {
 
 /** The first mailbox of From (RFC 5322 §3.6.2). */
 function senderOf(mime: Buffer): Mailbox {
-  const from = headerValue(readHeader(mime), 'from');
+  const header = readHeader(mime);
+  const from = findField(header, 'from');
   if (from === undefined) throw badParameter('from parameter is missing');
-  const sender = parseAddressList(from, 20)?.[0];
+  // As written: a decoded display name may hold commas and quotes that no longer stand in an encoded word.
+  const sender = parseAddressList(rawValue(header, from), 20)?.[0];
   if (sender === undefined) throw new AppError('bad-address', { field: 'from' });
   return sender;
 }
