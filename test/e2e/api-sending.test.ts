@@ -226,6 +226,11 @@ test('POST /v3/{domain}/messages.mime', async (t) => {
     assert.deepEqual(submission.options.tags, ['news', 'more']);
   });
 
+  await t.test('reads From as it is written: an encoded display name may hold a comma', async () => {
+    assert.equal((await post('From: =?utf-8?q?Ann=2C_the_first?= <ann@example.org>\r\n\r\nhi\r\n')).status, 200);
+    assert.equal(rig.submissions.at(-1)?.envelope.sender, 'ann@example.org');
+  });
+
   await t.test('takes the message as a plain field too, and says when it is missing', async () => {
     assert.equal((await post('From: ann@example.org\r\n\r\nhi\r\n')).status, 200);
     const response = await rig.fetch('/v3/example.org/messages.mime', { method: 'POST', body: form({ to: 'bob@example.net' }) });
