@@ -1,8 +1,9 @@
 /**
- * MIME that is complete, made ready to be kept (RFC 6409 §8): a Received header on top, Date and Message-ID when they are missing, Bcc and
- * Return-Path taken out, and not one other octet touched. Reads the header block once; the body is copied once and not looked at.
+ * MIME that is complete, made ready to be kept (RFC 6409 §8): a Received header on top; Date, Message-ID and From (the envelope's sender) when
+ * they are missing; Bcc and Return-Path taken out; and not one other octet touched. Text without any header, as scripts send it, gets one.
+ * Reads the header block once; the body is copied once and not looked at.
  *
- * Refuses, as AppError: a header line that is no field, no From or more than one, a From that cannot be read in exactly one way, too many
+ * Refuses, as AppError: a header line that is no field, more than one From, a From that cannot be read in exactly one way, too many
  * Received headers (a loop), and a NUL. Lines of any length are taken: delivery encodes what no server would take.
  * Cost for 10 KB from SMTP: about 10 µs.
  */
@@ -25,6 +26,8 @@ export interface MimeContext {
   readonly received: string;
   /** Received headers that a message may have when it comes. */
   readonly receivedMax: number;
+  /** Of the envelope; '' for the null reverse-path. */
+  readonly sender: string;
 }
 
 /** From headers with more mailboxes are refused. */
@@ -41,29 +44,45 @@ export function checkedLines(mime: Buffer): Buffer {
 }
 
 /** Lines must be checked already: by the SMTP session, or by `checkedLines`. */
-export function prepareMime(mime: Buffer, context: MimeContext): Prepared {
-  const header = readHeader(mime);
+export function prepareMime(given: Buffer, context: MimeContext): Prepared {
+  const header = headerOf(given);
+  const mime = header.bytes;
   if (header.trouble !== undefined) throw bad('The header of the message is too large');
   const seen = scan(header, context.receivedMax);
-  const from = authorsOf(header, seen.from);
+  const authors = seen.from === undefined ? senderAsAuthor(context.sender) : parseAuthors(rawValue(header, seen.from));
   const messageId = seen.messageId === undefined ? '' : looseMessageId(rawValue(header, seen.messageId));
   const id = messageId === '' ? newMessageId(context.domain, context.nowMs) : messageId;
   let added = context.received;
   if (seen.date === undefined) added += `Date: ${formatDate(context.nowMs)}\r\n`;
   if (messageId === '') added += `Message-ID: <${id}>\r\n`;
+  if (seen.from === undefined) added += `From: <${context.sender}>\r\n`;
   return {
     bytes: assemble(mime, added, messageId === '' && seen.messageId !== undefined ? withCut(seen.cuts, seen.messageId) : seen.cuts),
     messageId: id,
-    authors: from,
-    from: shown(header, seen.from, ADDRESSES_MAX),
+    authors,
+    from: seen.from === undefined ? context.sender : shown(header, seen.from, ADDRESSES_MAX),
     to: shown(header, seen.to, ADDRESSES_MAX),
     subject: shown(header, seen.subject, SUBJECT_MAX),
     attachments: attachmentsOf(header, seen.contentType),
   };
 }
 
+/** What begins with a line that is no field has no header at all; "From " of a mailbox file is neither, and is refused. */
+function headerOf(mime: Buffer): Header {
+  const header = readHeader(mime);
+  const isText =
+    header.fields.length === 0 ? mime.length === 0 : header.fields[0]?.name === '' && mime.toString('latin1', 0, 5) !== 'From ';
+  return isText ? readHeader(Buffer.concat([CRLF, mime])) : header;
+}
+
+/** Only ASCII: more would make the whole message one for SMTPUTF8. */
+function senderAsAuthor(sender: string): readonly Mailbox[] {
+  if (sender === '' || !/^[\x21-\x7e]+$/.test(sender)) throw bad('The message has no From header');
+  return parseAuthors(`<${sender}>`);
+}
+
 interface Seen {
-  readonly from: RawField;
+  readonly from?: RawField;
   readonly to?: RawField;
   readonly subject?: RawField;
   readonly date?: RawField;
@@ -73,6 +92,7 @@ interface Seen {
   readonly cuts: readonly RawField[];
 }
 
+const CRLF = Buffer.from('\r\n');
 const NO_CUTS: readonly RawField[] = Object.freeze([]);
 
 function scan(header: Header, receivedMax: number): Seen {
@@ -114,12 +134,7 @@ function scan(header: Header, receivedMax: number): Seen {
       default:
     }
   }
-  if (from === undefined) throw bad('The message has no From header');
   return { from, to, subject, date, messageId, contentType, cuts: cuts ?? NO_CUTS };
-}
-
-function authorsOf(header: Header, from: RawField): readonly Mailbox[] {
-  return parseAuthors(rawValue(header, from));
 }
 
 /** Mailboxes of a From header. Throws AppError 'bad-address' unless it is one to twenty, readable in exactly one way. */

@@ -99,8 +99,25 @@ test('the octets decide whether a message is 8-bit, and addresses or headers whe
   assert.equal(address.info.smtputf8, true);
 });
 
+test('a missing From is made from the envelope, as a script that sends a line of text expects', async () => {
+  for (const [mime, rest] of [
+    ['Subject: x\r\n\r\nHi\r\n', 'Subject: x\r\n\r\nHi\r\n'],
+    ['\r\nHi\r\n', '\r\nHi\r\n'],
+    ['Hi\r\nSubject: no header any more\r\n', '\r\nHi\r\nSubject: no header any more\r\n'],
+    ['', '\r\n'],
+  ] as const) {
+    const { content, info } = await kept(bySmtp(mime, {}, { sender: 'app@example.org' }));
+    const text = Buffer.from(content).toString();
+    assert.ok(text.endsWith(`\r\nFrom: <app@example.org>\r\n${rest}`), text);
+    assert.equal(info.from, 'app@example.org');
+  }
+  for (const sender of ['', 'jürgen@example.org']) {
+    assert.match(await refused('bad-content', bySmtp('Subject: x\r\n\r\nHi\r\n', {}, { sender })), /no From header/);
+  }
+  assert.match(await refused('bad-content', bySmtp('From app@example.org Mon Nov 23\r\nSubject: x\r\n\r\n')), /not a header field/);
+});
+
 test('a message without exactly one readable From is refused', async () => {
-  assert.match(await refused('bad-content', bySmtp('Subject: x\r\n\r\nHi\r\n')), /no From header/);
   assert.match(await refused('bad-content', bySmtp('From: shop@example.org\r\nfrom : ceo@other.example\r\n\r\n')), /more than one From/);
   for (const from of [
     '',

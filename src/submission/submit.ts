@@ -138,7 +138,8 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
     throw new AppError('bad-content', { reason: `The header of the message is larger than ${deps.limits.headerBytesMax} bytes` });
   }
   const received = receivedHeader(principal, submission, deps.hostname, nowMs);
-  const prepared = prepareMime(mime, { nowMs, domain: domain.name, received, receivedMax: deps.limits.receivedMax });
+  const { receivedMax } = deps.limits;
+  const prepared = prepareMime(mime, { nowMs, domain: domain.name, received, receivedMax, sender: submission.envelope.sender });
   if (options.template === undefined) return prepared;
   if (prepared.attachments.length > 0)
     throw new AppError('bad-content', { reason: 'A template cannot be used with MIME that has attachments' });
