@@ -1,9 +1,9 @@
 /**
  * MIME that is complete, made ready to be kept (RFC 6409 §8): a Received header on top; Date, Message-ID and From (the envelope's sender) when
- * they are missing; Bcc and Return-Path taken out; and not one other octet touched. Text without any header, as scripts send it, gets one.
+ * they are missing; Bcc and Return-Path taken out; and not one other octet touched, but for an empty line where text follows a header without one.
  * Reads the header block once; the body is copied once and not looked at.
  *
- * Refuses, as AppError: a header line that is no field, more than one From, a From that cannot be read in exactly one way, too many
+ * Refuses, as AppError: the first line of a mailbox file, more than one From, a From that cannot be read in exactly one way, too many
  * Received headers (a loop), and a NUL. Lines of any length are taken: delivery encodes what no server would take.
  * Cost for 10 KB from SMTP: about 10 µs.
  */
@@ -67,12 +67,13 @@ export function prepareMime(given: Buffer, context: MimeContext): Prepared {
   };
 }
 
-/** What begins with a line that is no field has no header at all; "From " of a mailbox file is neither, and is refused. */
+/** The first line that is no field begins the body, as mail servers have always read it: it gets the empty line before it that is missing. */
 function headerOf(mime: Buffer): Header {
   const header = readHeader(mime);
-  const isText =
-    header.fields.length === 0 ? mime.length === 0 : header.fields[0]?.name === '' && mime.toString('latin1', 0, 5) !== 'From ';
-  return isText ? readHeader(Buffer.concat([CRLF, mime])) : header;
+  const at = mime.length === 0 ? 0 : header.fields.find((field) => field.name === '')?.start;
+  // Of a mailbox file, and followed by fields: neither header nor body.
+  if (at === undefined || mime.toString('latin1', 0, 5) === 'From ') return header;
+  return readHeader(Buffer.concat([mime.subarray(0, at), CRLF, mime.subarray(at)]));
 }
 
 /** Only ASCII: more would make the whole message one for SMTPUTF8. */
@@ -102,7 +103,7 @@ function scan(header: Header, receivedMax: number): Seen {
   for (const field of header.fields) {
     switch (field.name) {
       case '':
-        throw bad('The header has a line that is not a header field');
+        throw bad('The message begins with a line that is not a header field');
       case 'received':
         if (++received > receivedMax) throw new AppError('mail-loop', { count: received });
         break;

@@ -99,12 +99,14 @@ test('the octets decide whether a message is 8-bit, and addresses or headers whe
   assert.equal(address.info.smtputf8, true);
 });
 
-test('a missing From is made from the envelope, as a script that sends a line of text expects', async () => {
+test('a missing From is made from the envelope, and a missing empty line before the body, as scripts that send a line of text expect', async () => {
   for (const [mime, rest] of [
     ['Subject: x\r\n\r\nHi\r\n', 'Subject: x\r\n\r\nHi\r\n'],
     ['\r\nHi\r\n', '\r\nHi\r\n'],
     ['Hi\r\nSubject: no header any more\r\n', '\r\nHi\r\nSubject: no header any more\r\n'],
     ['', '\r\n'],
+    ['Subject: x\r\nHi\r\n\r\nthere\r\n', 'Subject: x\r\n\r\nHi\r\n\r\nthere\r\n'],
+    ['Subject: x\r\n: y\r\n', 'Subject: x\r\n\r\n: y\r\n'],
   ] as const) {
     const { content, info } = await kept(bySmtp(mime, {}, { sender: 'app@example.org' }));
     const text = Buffer.from(content).toString();
@@ -131,8 +133,13 @@ test('a message without exactly one readable From is refused', async () => {
   }
 });
 
-test('a header line that is no field is refused', async () => {
-  assert.match(await refused('bad-content', bySmtp('From: shop@example.org\r\nnot a field\r\n\r\n')), /not a header field/);
+test('a From that stands behind a line that is no field is text, not a second author', async () => {
+  const { content, info } = await kept(bySmtp('From: shop@example.org\r\nnot a field\r\nFrom: ceo@other.example\r\n'));
+  assert.equal(info.from, 'shop@example.org');
+  assert.match(Buffer.from(content).toString(), /\r\n\r\nnot a field\r\nFrom: ceo@other.example\r\n$/);
+});
+
+test('the first line of a mailbox file is refused', async () => {
   await refused('bad-content', bySmtp('From shop Mon Nov 23\r\nFrom: shop@example.org\r\n\r\n'));
 });
 
