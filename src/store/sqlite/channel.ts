@@ -4,11 +4,12 @@
  */
 import { Worker } from 'node:worker_threads';
 import { StoreError } from '#store/store.ts';
-import type { Answer, Call, ThreadOptions } from './thread.ts';
+import type { Answer, Batch, Call, LogReport, ThreadOptions } from './thread.ts';
 
 interface Waiting {
-  readonly call: Call;
-  readonly bytes: number;
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly content: Uint8Array | undefined;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
@@ -39,14 +40,20 @@ export class Channel {
   /** A call was answered with trouble of the disk's or the file's. */
   onTrouble: ((trouble: string, message: string) => void) | undefined;
 
+  /** The rest of the log was copied, or could not be. */
+  onLog: ((trouble: string | undefined) => void) | undefined;
+
   constructor(options: ThreadOptions, lingerMs: number, onFatal: (error: Error) => void) {
     this.#lingerMs = lingerMs;
     this.#onFatal = onFatal;
     this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options, name: `store ${options.kind}` });
     this.ready = new Promise((resolve, reject) => {
-      this.#inFlight = [{ call: ['start', []], bytes: 0, resolve: resolve as (value: never) => void, reject }];
+      this.#inFlight = [{ name: 'start', args: [], content: undefined, resolve: resolve as (value: never) => void, reject }];
     });
-    this.#worker.on('message', (answers: Answer[]) => this.#onAnswers(answers));
+    this.#worker.on('message', (message: Answer[] | LogReport) => {
+      if (Array.isArray(message)) this.#onAnswers(message);
+      else this.onLog?.(message.logTrouble);
+    });
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on('exit', () => this.#fail(new Error('the store thread ended')));
   }
@@ -56,15 +63,16 @@ export class Channel {
     return this.#inFlight.length === 0 ? 0 : performance.now() - this.#sentAtMs;
   }
 
-  /** `bytes`: of a content that the call brings. */
-  call<T>(name: string, args: readonly unknown[], bytes = 0): Promise<T> {
+  /** `content` becomes the last argument; it is copied when the batch leaves. */
+  call<T>(name: string, args: readonly unknown[], content?: Uint8Array): Promise<T> {
+    const bytes = content?.byteLength ?? 0;
     if (this.#isClosed) return Promise.reject(new StoreError('closed', 'the store is closed'));
     if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
       return Promise.reject(new StoreError('busy', 'too many calls wait for the store'));
     }
     return new Promise<T>((resolve, reject) => {
       this.#waitingBytes += bytes;
-      this.#waiting.push({ call: [name, args], bytes, resolve: resolve as (value: never) => void, reject });
+      this.#waiting.push({ name, args, content, resolve: resolve as (value: never) => void, reject });
       this.#schedule();
     });
   }
@@ -84,13 +92,29 @@ export class Channel {
     if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
     let count = 0;
     let bytes = 0;
-    while (count < this.#waiting.length && count < BATCH_MAX && bytes < BATCH_BYTES_MAX) bytes += (this.#waiting[count++] as Waiting).bytes;
+    while (count < this.#waiting.length && count < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
+      bytes += this.#waiting[count++]?.content?.byteLength ?? 0;
+    }
     const batch = this.#waiting;
     this.#waiting = batch.splice(count);
     this.#waitingBytes -= bytes;
     this.#inFlight = batch;
     this.#sentAtMs = performance.now();
-    this.#worker.postMessage(batch.map((waiting) => waiting.call));
+    this.#post(batch, bytes);
+  }
+
+  /** All contents of a batch go in one buffer, which is handed over instead of being copied again on the way. */
+  #post(batch: readonly Waiting[], bytes: number): void {
+    const contents = Buffer.allocUnsafeSlow(bytes);
+    let end = 0;
+    const calls = batch.map(({ name, args, content }): Call => {
+      if (content === undefined) return [name, args];
+      const start = end;
+      contents.set(content, start);
+      end += content.byteLength;
+      return [name, args, start, end];
+    });
+    this.#worker.postMessage({ calls, contents: contents.buffer } satisfies Batch, [contents.buffer]);
   }
 
   #onAnswers(answers: readonly Answer[]): void {
@@ -100,9 +124,9 @@ export class Channel {
     this.onBatch?.(performance.now() - this.#sentAtMs, done.length);
     if (this.#waiting.length > 0) this.#schedule();
     for (const [position, answer] of answers.entries()) {
-      const { resolve, reject, call } = done[position] as Waiting;
+      const { resolve, reject, name } = done[position] as Waiting;
       if (answer[0]) resolve(answer[1] as never);
-      else if (answer[1] === undefined) reject(new Error(`store ${call[0]}: ${answer[2]}`));
+      else if (answer[1] === undefined) reject(new Error(`store ${name}: ${answer[2]}`));
       else {
         this.onTrouble?.(answer[1], answer[2]);
         reject(new StoreError(answer[1] as StoreError['kind'], answer[2]));

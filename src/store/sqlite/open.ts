@@ -113,7 +113,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     await Promise.all(channels.map((channel) => channel.ready));
     const commits = watchCommits(writer, checkpointer, options.path);
     return {
-      ...joinFamilies(writer, reader, browser),
+      ...joinFamilies(writer, reader, browser, commits),
       recovered,
       health: () => commits.health(),
       async close() {
@@ -131,6 +131,7 @@ function joinFamilies(
   writer: Channel,
   reader: Channel,
   browser: Channel,
+  commits: { readonly isFull: boolean },
 ): Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'> {
   const families: Record<string, Record<string, (...args: unknown[]) => Promise<unknown>>> = {};
   for (const [table, channel] of [
@@ -147,11 +148,12 @@ function joinFamilies(
     }
   }
   const mail = families['mail'] as Record<string, (...args: unknown[]) => Promise<unknown>>;
-  mail['accept'] = (given: unknown) => {
+  mail['accept'] = async (given: unknown) => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
     const message = given as AcceptMessage;
-    return writer.call('accept', [packMessage(message)], message.content.byteLength);
+    return writer.call('accept', packMessage(message), message.content);
   };
-  mail['settle'] = (settlement: unknown) => writer.call('settle', [packSettlement(settlement as Settlement)]);
+  mail['settle'] = async (settlement: unknown) => writer.call('settle', packSettlement(settlement as Settlement));
   mail['cancel'] = async (accountId, domainId, message, nowMs) =>
     message === undefined
       ? cancelDomain(writer, browser, [accountId, domainId], nowMs)
@@ -184,11 +186,16 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
   let commits = 0;
   let isCheckpointing = false;
   let trouble: string | undefined;
+  /** Why the log cannot be copied: it grows, but mail is taken as long as there is space. */
+  let logTrouble: string | undefined;
   writer.onBatch = (ms) => {
     samples[commits++ % SAMPLES] = ms;
   };
   writer.onTrouble = (kind, message) => {
     trouble = `${kind}: ${message}`;
+  };
+  writer.onLog = (failure) => {
+    logTrouble = failure;
   };
   let isFull = false;
   const measureSpace = async (): Promise<void> => {
@@ -215,7 +222,7 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
   };
   const checkpointTimer = setInterval(() => {
     copyLog().catch((error: unknown) => {
-      trouble = error instanceof Error ? error.message : String(error);
+      logTrouble = error instanceof Error ? error.message : String(error);
     });
   }, 250);
   const probeTimer = setInterval(() => {
@@ -225,12 +232,15 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
     });
   }, PROBE_MS);
   return {
+    get isFull() {
+      return isFull;
+    },
     health() {
       const isStuck = writer.busyMs > STUCK_MS;
       return {
         isWritable: trouble === undefined && !isStuck && !isFull,
         isFull,
-        trouble: isStuck ? 'a commit has taken more than 10 seconds' : trouble,
+        trouble: isStuck ? 'a commit has taken more than 10 seconds' : (trouble ?? logTrouble),
         commits,
         // Asked for each message accepted; the sorting is only done for who reads the figure.
         get commitMsP99() {

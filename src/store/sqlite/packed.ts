@@ -1,6 +1,6 @@
 /**
- * What crosses to the writer's thread for each message, made light: nested facts as the JSON text that the tables keep anyway. Copying an object of forty
- * properties between threads costs more than writing its row.
+ * What crosses to the writer's thread for each message, made light: facts as JSON text (much of it the text that the tables keep), the content as octets apart.
+ * Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
 import type { AcceptMessage, CounterKey, Settlement } from '#store/store.ts';
@@ -9,45 +9,47 @@ import { extraJson } from './rows.ts';
 export type PackedRecipient = readonly [address: string, domain: string, isLeased: boolean, extra: string | null];
 export type PackedCounter = readonly [accountId: number, domainId: number, kind: EventKind, provider: string, tag: string, count: number];
 
-export interface PackedMessage extends Omit<AcceptMessage, 'info' | 'recipients' | 'counters'> {
-  readonly info: string;
+export interface MessageFacts extends Omit<AcceptMessage, 'info' | 'recipients' | 'counters' | 'content'> {
   readonly recipients: readonly PackedRecipient[];
   readonly counters: readonly PackedCounter[];
 }
 
-export interface PackedSettlement extends Omit<Settlement, 'event' | 'counters' | 'notification'> {
+/** JSON of `MessageFacts`, and of the message's info. */
+export type PackedMessage = readonly [facts: string, info: string];
+
+export interface SettlementFacts extends Omit<Settlement, 'event' | 'counters' | 'notification'> {
   readonly kind: EventKind;
-  readonly detail: string;
   readonly counters: readonly PackedCounter[];
-  readonly notification?: {
-    readonly action: NonNullable<Settlement['notification']>['action'];
-    readonly message: PackedMessage;
-  };
 }
 
-export function packMessage(message: AcceptMessage): PackedMessage {
-  const { content } = message;
-  return {
+export interface PackedNotification {
+  readonly action: NonNullable<Settlement['notification']>['action'];
+  readonly message: PackedMessage;
+  readonly content: Uint8Array;
+}
+
+/** JSON of `SettlementFacts`, and of the event's detail. */
+export type PackedSettlement = readonly [facts: string, detail: string, notification: PackedNotification | undefined];
+
+export function packMessage({ info, content: _, ...message }: AcceptMessage): PackedMessage {
+  const facts: MessageFacts = {
     ...message,
-    info: JSON.stringify(message.info),
     recipients: message.recipients.map(
       (recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const,
     ),
     counters: (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
-    // A view on a larger buffer would be copied with all that surrounds it.
-    content: content.buffer.byteLength === content.byteLength ? content : new Uint8Array(content),
   };
+  return [JSON.stringify(facts), JSON.stringify(info)];
 }
 
-export function packSettlement(settlement: Settlement): PackedSettlement {
-  const { event, counters, notification, ...rest } = settlement;
-  return {
-    ...rest,
-    kind: event.kind,
-    detail: JSON.stringify(event.detail),
-    counters: counters.map((counter) => packCounter(counter, 1)),
-    notification: notification === undefined ? undefined : { action: notification.action, message: packMessage(notification.message) },
-  };
+export function packSettlement({ event, counters, notification, ...settlement }: Settlement): PackedSettlement {
+  const facts: SettlementFacts = { ...settlement, kind: event.kind, counters: counters.map((counter) => packCounter(counter, 1)) };
+  return [JSON.stringify(facts), JSON.stringify(event.detail), notification === undefined ? undefined : packNotification(notification)];
+}
+
+function packNotification({ action, message }: NonNullable<Settlement['notification']>): PackedNotification {
+  // A view on a larger buffer would be copied with all that surrounds it.
+  return { action, message: packMessage(message), content: new Uint8Array(message.content) };
 }
 
 function packCounter(key: CounterKey, count: number): PackedCounter {

@@ -22,8 +22,18 @@ export interface ThreadOptions {
   readonly nowMs: number;
 }
 
-export type Call = readonly [name: string, args: readonly unknown[]];
+/** `start` and `end`: where the call's content stands in the batch's; it becomes the last argument. */
+export type Call = readonly [name: string, args: readonly unknown[], start?: number, end?: number];
+export interface Batch {
+  readonly calls: readonly Call[];
+  readonly contents: ArrayBuffer;
+}
 export type Answer = readonly [ok: true, value: unknown] | readonly [ok: false, trouble: string | undefined, message: string];
+
+/** What came of copying the rest of the log, beside the answers. */
+export interface LogReport {
+  readonly logTrouble: string | undefined;
+}
 
 type Method = (...args: never[]) => unknown;
 
@@ -36,6 +46,9 @@ let mail: MailWriter | undefined;
 let retention: Retention | undefined;
 let methods: Record<string, Method> = {};
 let node = 0;
+const NO_CONTENTS = new ArrayBuffer(0);
+/** Of the batch in work. */
+let contents = NO_CONTENTS;
 let isLogToBeReset = false;
 
 function open(): Database {
@@ -107,10 +120,11 @@ function sandboxMethods(opened: Database): Record<string, Method> {
 
 const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];
 
-function invoke([name, args]: Call): unknown {
+function invoke([name, args, start, end]: Call): unknown {
   const method = methods[name];
   if (method === undefined) throw new Error(`the ${options.kind} has no ${name}`);
-  return method(...(args as never[]));
+  if (start === undefined || end === undefined) return method(...(args as never[]));
+  return method(...(args as never[]), new Uint8Array(contents, start, end - start) as never);
 }
 
 function rollBack(): void {
@@ -132,14 +146,16 @@ function transaction(calls: readonly Call[]): Answer[] {
   return answers;
 }
 
-/** Between two transactions. Trouble here is not the committed calls': the checkpointer meets it too, and says so. */
-function resetLog(): void {
-  if (!isLogToBeReset || db === undefined) return;
+/** Between two transactions, after the answers went out. Trouble here is not the committed calls': it is told apart from them. */
+function resetLog(): LogReport | undefined {
+  if (!isLogToBeReset || db === undefined) return undefined;
   isLogToBeReset = false;
   try {
     checkpoint(db, options.path);
+    return { logTrouble: undefined };
   } catch (error) {
     if (troubleOf(error) === 'io') reopenLater();
+    return { logTrouble: error instanceof Error ? error.message : String(error) };
   }
 }
 
@@ -189,8 +205,8 @@ function transferable(answers: readonly Answer[]): ArrayBuffer[] {
   return buffers;
 }
 
-port.on('message', (calls: readonly Call[] | 'close') => {
-  if (calls === 'close') {
+port.on('message', (batch: Batch | 'close') => {
+  if (batch === 'close') {
     try {
       db?.close();
     } finally {
@@ -198,9 +214,12 @@ port.on('message', (calls: readonly Call[] | 'close') => {
     }
     return;
   }
-  const answers = options.kind === 'writer' ? write(calls) : read(calls);
+  contents = batch.contents;
+  const answers = options.kind === 'writer' ? write(batch.calls) : read(batch.calls);
+  contents = NO_CONTENTS;
   port.postMessage(answers, transferable(answers));
-  resetLog();
+  const report = resetLog();
+  if (report !== undefined) port.postMessage(report);
 });
 
 function start(): { node: number; recovered: number } {

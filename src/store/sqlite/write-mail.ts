@@ -5,7 +5,7 @@
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
 import type { AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
-import type { PackedCounter, PackedMessage, PackedSettlement } from './packed.ts';
+import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
@@ -27,8 +27,9 @@ export class MailWriter {
     this.#node = node;
   }
 
-  accept(message: PackedMessage): AcceptResult {
+  accept(facts: string, info: string, content: Uint8Array): AcceptResult {
     const db = this.#db;
+    const message = JSON.parse(facts) as MessageFacts;
     const repeat = message.idempotency === undefined ? undefined : this.#repeatOf(message, message.idempotency);
     if (repeat !== undefined) return repeat;
     const id = db.insert(
@@ -41,10 +42,10 @@ export class MailWriter {
       message.expiresAtMs,
       message.priority,
       message.recipients.length,
-      message.info,
+      info,
     );
     // Under the message's id, which is never given again: caches outside are keyed by it.
-    db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, message.content);
+    db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, content);
     const suppressed: [number, SuppressionKind][] = [];
     let first = 0;
     let previous: string | undefined;
@@ -90,8 +91,9 @@ export class MailWriter {
     return { kind: 'accepted', id, contentId: id, firstRecipient: first, suppressed };
   }
 
-  settle(settlement: PackedSettlement): boolean {
+  settle(facts: string, detail: string, notification?: PackedNotification): boolean {
     const db = this.#db;
+    const settlement = JSON.parse(facts) as SettlementFacts;
     const isDone = settlement.ending !== undefined;
     const changed = db.run(
       'UPDATE recipient SET state = ?, ending = ?, due_ms = ?, wait = ?, attempts = ?, possible_duplicate = max(possible_duplicate, ?), node = NULL WHERE id = ? AND epoch = ? AND state = 1',
@@ -114,16 +116,16 @@ export class MailWriter {
       settlement.domainId,
       settlement.message,
       settlement.recipient,
-      settlement.detail,
+      detail,
     );
     if (settlement.suppression !== undefined) putSuppression(db, settlement.domainId, settlement.suppression);
     for (const counter of settlement.counters) this.#count(counter, settlement.atMs);
-    if (settlement.notification !== undefined) this.#notify(settlement, settlement.notification);
+    if (notification !== undefined) this.#notify(settlement, notification);
     return true;
   }
 
-  #notify(settlement: PackedSettlement, { action, message }: NonNullable<PackedSettlement['notification']>): void {
-    const accepted = this.accept(message);
+  #notify(settlement: SettlementFacts, { action, message, content }: PackedNotification): void {
+    const accepted = this.accept(...message, content);
     if (accepted.kind !== 'accepted') return;
     this.#insertEvent(
       EVENT_KINDS.notified,
@@ -289,7 +291,7 @@ export class MailWriter {
     this.#bucketIds.clear();
   }
 
-  #repeatOf(message: PackedMessage, idempotency: NonNullable<PackedMessage['idempotency']>): AcceptResult | undefined {
+  #repeatOf(message: MessageFacts, idempotency: NonNullable<MessageFacts['idempotency']>): AcceptResult | undefined {
     const row = this.#db.get(
       'SELECT i.fingerprint AS fingerprint, m.id AS id, m.message_id AS message_id, m.recipient_count AS recipient_count FROM idempotency i JOIN message m ON m.id = i.message WHERE i.account_id = ? AND i.key = ? AND i.until_ms > ?',
       message.accountId,
