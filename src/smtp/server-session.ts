@@ -136,6 +136,7 @@ export class ServerSession {
 
   /** A refusal. `isMisuse`: the client broke the protocol (or tries what it may not); counted, slowed down, and at last the end. */
   refuse(reply: ServerReply, isMisuse = true): void {
+    if (this.#stage === 'over') return;
     if (reply.code === 421) return this.close(reply);
     if (!isMisuse || reply.code < 500) return this.send(reply.code, reply.enhanced, reply.text);
     this.#errors++;
