@@ -38,6 +38,7 @@ export class SinkConnection {
   #chunkLeft = 0;
   #chunkIsLast = false;
   #transactions = 0;
+  #beganMs = 0;
   #authStep: ((line: string) => void) | undefined;
 
   constructor(sink: SinkState, socket: Socket, number: number) {
@@ -252,6 +253,7 @@ export class SinkConnection {
       return;
     }
     this.#checkParameters(match[2] as string);
+    this.#beganMs = performance.now();
     const address = match[1] as string;
     const behaviour = this.#behaviour(address, 'mail') ?? options.at?.mail;
     if (behaviour === undefined || !REFUSING.test(behaviour)) this.#sender = { address, parameters: (match[2] as string).trim() };
@@ -386,6 +388,7 @@ export class SinkConnection {
       ...(this.#login === undefined ? {} : { login: this.#login }),
       via,
       connection: this.#number,
+      beganMs: this.#beganMs,
       isAcknowledged: false,
     };
     this.#sink.transactions.push(transaction);
@@ -393,8 +396,9 @@ export class SinkConnection {
     const behaviour = odd ?? this.#behaviourOfRecipients('dot') ?? this.#sink.options.at?.dot;
     this.#reset();
     this.#transactions++;
-    transaction.isAcknowledged = behaviour === undefined || /^2\d\d/.test(behaviour) || NOT_REFUSING.test(behaviour);
-    this.#act('dot', behaviour, '250 2.0.0 Ok: queued as SINK');
+    this.#act('dot', behaviour, '250 2.0.0 Ok: queued as SINK', () => {
+      transaction.isAcknowledged = behaviour === undefined || /^2\d\d/.test(behaviour) || NOT_REFUSING.test(behaviour);
+    });
     if (this.#transactions === this.#sink.options.transactionsMax && behaviour === undefined) {
       this.#reply('421 4.3.2 Enough for one connection');
       this.#close();
@@ -426,7 +430,24 @@ export class SinkConnection {
     return undefined;
   }
 
-  #act(stage: Stage, behaviour: Behaviour | undefined, proper: string): void {
+  /** `said` is called when the reply goes out. */
+  #act(stage: Stage, behaviour: Behaviour | undefined, proper: string, said: () => void = () => undefined): void {
+    const gate = this.#sink.options.gates?.[stage];
+    if (gate === undefined) {
+      said();
+      this.#answer(stage, behaviour, proper);
+      return;
+    }
+    this.#isHeld = true;
+    void gate.then(() => {
+      said();
+      this.#isHeld = false;
+      this.#answer(stage, behaviour, proper);
+      this.#work();
+    });
+  }
+
+  #answer(stage: Stage, behaviour: Behaviour | undefined, proper: string): void {
     if (behaviour === undefined) {
       this.#reply(proper);
       return;

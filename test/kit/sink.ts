@@ -43,6 +43,8 @@ export interface SinkOptions {
   readonly heloOnly?: boolean;
   /** Closes with 421 after so many transactions. */
   readonly transactionsMax?: number;
+  /** The reply of a stage waits until this resolves. */
+  readonly gates?: Readonly<Partial<Record<Stage, Promise<unknown>>>>;
 }
 
 export interface SinkTransaction {
@@ -55,6 +57,8 @@ export interface SinkTransaction {
   readonly via: 'DATA' | 'BDAT';
   /** From 1, in order of arrival. */
   readonly connection: number;
+  /** When its MAIL came (monotonic). */
+  readonly beganMs: number;
   /** A 2xx went out for it. */
   isAcknowledged: boolean;
 }
@@ -71,6 +75,8 @@ export interface Sink {
   readonly flights: { count: number };
   connectionCount(): number;
   openConnections(): number;
+  /** The most that were open at once. */
+  peakConnections(): number;
   /** Replaces the options for connections to come. */
   configure(options: SinkOptions): void;
   /** Closes every open connection, as a server that restarts does. */
@@ -101,8 +107,10 @@ export async function startSink(initial: SinkOptions = {}): Promise<Sink> {
     misdeeds: new Map<string, number>(),
   };
   let connections = 0;
+  let peak = 0;
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
+    peak = Math.max(peak, sockets.size);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     connections++;
@@ -116,6 +124,7 @@ export async function startSink(initial: SinkOptions = {}): Promise<Sink> {
     ...shared,
     connectionCount: () => connections,
     openConnections: () => sockets.size,
+    peakConnections: () => peak,
     configure(next) {
       options = next;
     },
