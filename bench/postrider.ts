@@ -58,7 +58,7 @@ export class PostriderHome {
     mkdirSync(options.directory, { recursive: true });
     const home = new PostriderHome(options, await freePort(), await freePort());
     home.configure();
-    const first = await home.start();
+    const first = await home.start({ isProfiled: false });
     try {
       await home.command('domain', 'add', SENDER_DOMAIN);
     } finally {
@@ -106,9 +106,9 @@ tls = "none"
   }
 
   /** Resolves when it has said that it is ready. */
-  async start(): Promise<Postrider> {
+  async start(how: { readonly isProfiled: boolean } = { isProfiled: true }): Promise<Postrider> {
     const startedAtMs = performance.now();
-    const launched = this.launch();
+    const launched = this.launch(how);
     const { child, gone } = launched;
     await this.#ready(child, gone);
     return {
@@ -123,9 +123,9 @@ tls = "none"
   }
 
   /** Starts it and does not wait until it is ready. */
-  launch(): Launched {
+  launch({ isProfiled } = { isProfiled: false }): Launched {
     const log = openSync(this.logFile, 'a');
-    const profile = this.#options.profileInto;
+    const profile = isProfiled ? this.#options.profileInto : undefined;
     // The pinned Node itself, not bin/postrider, which would only wait for it: a SIGKILL must hit the program.
     const child = spawn(
       process.execPath,
