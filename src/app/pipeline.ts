@@ -144,7 +144,9 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function takeClaimed({ message, recipients }: Claimed): void {
-    for (const { suppressed, ...recipient } of recipients) enter(workItem(message, recipient, suppressed, clock.nowMs()));
+    for (const { suppressed, parkedFor, ...recipient } of recipients) {
+      enter(workItem(message, recipient, suppressed, clock.nowMs(), parkedFor));
+    }
   }
 
   return { memory, lanes, claimer, settler, stop, counts, roomFor, enter, report: (): LaneReport[] => lanes.report() };

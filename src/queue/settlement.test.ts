@@ -138,3 +138,15 @@ test('an attempt tells what the recipient waited for before it', () => {
   const settlement = settledAttempt(waited, outcome('delivered', { attempt: { number: 0, startedMs: 5000, steps: {} } }), PLAN, 5100);
   assert.deepEqual(settlement.event.detail.attempt?.waits, [{ reason: 'lane-connections', fromMs: 1000, untilMs: 5000 }]);
 });
+
+test('what was due but left on disk tells why', () => {
+  const claimed = item({ recipient: { dueAtMs: 1000, wait: 'retry', attempts: 1 } });
+  for (const [parkedFor, reason] of [
+    ['lane-suspended', 'lane-suspended'],
+    [undefined, 'due'],
+  ] as const) {
+    const late = { ...claimed, parkedFor, sinceMs: 31_000 };
+    const settlement = settledAttempt(late, outcome('delivered', { attempt: { number: 0, startedMs: 31_000, steps: {} } }), PLAN, 31_000);
+    assert.deepEqual(settlement.event.detail.attempt?.waits, [{ reason, fromMs: 1000, untilMs: 31_000 }]);
+  }
+});

@@ -15,6 +15,8 @@ export interface WorkItem {
   /** Since when it is in memory (epoch ms), and why it is not being tried yet. */
   readonly sinceMs: number;
   wait: WaitReason;
+  /** Why it was left on disk when it was due. */
+  readonly parkedFor: WaitReason | undefined;
 }
 
 export function workItem(
@@ -22,6 +24,7 @@ export function workItem(
   recipient: StoredRecipient,
   suppressed: SuppressionKind | undefined,
   nowMs: number,
+  parkedFor?: WaitReason,
 ): WorkItem {
   const { options } = message.info;
   return {
@@ -35,6 +38,7 @@ export function workItem(
     tls: options.requireTls === true ? (options.skipVerification === true ? 'require' : 'require-verified') : 'opportunistic',
     sinceMs: nowMs,
     wait: 'due',
+    parkedFor,
   };
 }
 
@@ -48,7 +52,7 @@ export function waitsOf(item: WorkItem, nowMs: number): readonly Wait[] | undefi
   }
   if (item.sinceMs - dueMs > TOLD_MS) {
     waits.push({
-      reason: recipient.wait === 'scheduled' || recipient.wait === 'retry' ? 'due' : recipient.wait,
+      reason: item.parkedFor ?? (recipient.wait === 'scheduled' || recipient.wait === 'retry' ? 'due' : recipient.wait),
       fromMs: dueMs,
       untilMs: item.sinceMs,
     });

@@ -214,7 +214,8 @@ export interface Bucket {
 
 export interface Claimed {
   readonly message: StoredMessage;
-  readonly recipients: readonly (StoredRecipient & { readonly suppressed?: SuppressionKind })[];
+  /** `parkedFor`: why they were not claimed before, though they were due. */
+  readonly recipients: readonly (StoredRecipient & { readonly suppressed?: SuppressionKind; readonly parkedFor?: WaitReason })[];
 }
 
 /** Counters are rolled up by hour. */

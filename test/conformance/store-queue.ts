@@ -172,7 +172,11 @@ function buckets(store: () => Store): void {
     const view = await store().events.messageById(from.accountId, accepted.id);
     assert.partialDeepStrictEqual(view?.recipients[0], { wait: 'lane-suspended', dueAtMs: T0 + 60_000 });
     assert.equal((await bucketsOf(store(), to, T0 + 60_000)).length, 1);
-    assert.deepEqual(addresses(await claim(store(), to, T0 + 60_000)), [`a@${to}`]);
+    const claimed = await claim(store(), to, T0 + 60_000);
+    assert.deepEqual(addresses(claimed), [`a@${to}`]);
+    assert.equal(claimed[0]?.recipients[0]?.parkedFor, 'lane-suspended', 'what it waited for is told with it');
+    await accept(store(), mail(from, { to: [`b@${to}`] }));
+    assert.equal((await claim(store(), to, T0 + 60_000))[0]?.recipients[0]?.parkedFor, undefined);
   });
 
   it('stays parked though more comes in for it', async () => {

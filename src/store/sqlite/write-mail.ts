@@ -3,6 +3,7 @@
  * holds many of them (group commit). Costs per message of 10 KB, one recipient, accept and settle together: about 0.05 ms.
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
 import type { AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
 import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
@@ -153,6 +154,7 @@ export class MailWriter {
   claim(requests: readonly { readonly bucket: number; readonly room: number }[], nowMs: number): Claimed[] {
     const claimed = new Map<number, { message: Claimed['message']; recipients: Claimed['recipients'][number][] }>();
     for (const { bucket, room } of requests) {
+      const parkedFor = this.#db.get("SELECT wait FROM bucket WHERE id = ? AND wait <> 'due'", bucket)?.['wait'];
       const rows = this.#db.all(
         `UPDATE recipient AS r SET state = 1, node = ?, epoch = epoch + 1 WHERE id IN (SELECT id FROM recipient WHERE state = 0 AND bucket = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?) RETURNING ${RECIPIENT_COLUMNS.replaceAll('r.', '')}`,
         this.#node,
@@ -160,7 +162,7 @@ export class MailWriter {
         nowMs,
         Math.max(0, room),
       );
-      for (const row of rows) this.#addClaimed(claimed, row);
+      for (const row of rows) this.#addClaimed(claimed, row, parkedFor);
       this.#db.run(
         "UPDATE bucket SET look_ms = (SELECT min(due_ms) FROM recipient WHERE state = 0 AND bucket = ?), parked_ms = 0, wait = 'due' WHERE id = ?",
         bucket,
@@ -183,7 +185,11 @@ export class MailWriter {
     return [...claimed.values()];
   }
 
-  #addClaimed(claimed: Map<number, { message: Claimed['message']; recipients: Claimed['recipients'][number][] }>, row: Row): void {
+  #addClaimed(
+    claimed: Map<number, { message: Claimed['message']; recipients: Claimed['recipients'][number][] }>,
+    row: Row,
+    parkedFor?: Row[string],
+  ): void {
     const recipient = recipientOf(row);
     let entry = claimed.get(recipient.message);
     if (entry === undefined) {
@@ -196,7 +202,11 @@ export class MailWriter {
       claimed.set(recipient.message, entry);
     }
     const kind = this.#db.get(SUPPRESSED_KIND, entry.message.domainId, recipient.address)?.['kind'];
-    entry.recipients.push(kind === undefined ? recipient : { ...recipient, suppressed: kind as SuppressionKind });
+    entry.recipients.push({
+      ...recipient,
+      ...(kind !== undefined && { suppressed: kind as SuppressionKind }),
+      ...(parkedFor !== undefined && { parkedFor: String(parkedFor) as WaitReason }),
+    });
   }
 
   parkBucket(bucket: number, untilMs: number, wait: string): void {
