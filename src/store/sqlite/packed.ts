@@ -31,15 +31,18 @@ export interface PackedNotification {
 /** JSON of `SettlementFacts`, and of the event's detail. */
 export type PackedSettlement = readonly [facts: string, detail: string, notification: PackedNotification | undefined];
 
-export function packMessage({ info, content: _, ...message }: AcceptMessage): PackedMessage {
-  const facts: MessageFacts = {
+export function packMessage(message: AcceptMessage): PackedMessage {
+  const facts: MessageFacts & { readonly content: undefined; readonly info: undefined } = {
     ...message,
+    // Left out of the text: they cross apart.
+    content: undefined,
+    info: undefined,
     recipients: message.recipients.map(
       (recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const,
     ),
     counters: (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
   };
-  return [JSON.stringify(facts), JSON.stringify(info)];
+  return [JSON.stringify(facts), JSON.stringify(message.info)];
 }
 
 export function packSettlement({ event, counters, notification, ...settlement }: Settlement): PackedSettlement {
