@@ -13,7 +13,7 @@ import { octetFacts, type OctetFacts } from '#mail/octets.ts';
 import type { Composed, DeliveryJob, PeerCapabilities } from '#model/delivery.ts';
 import { AppError } from '#model/errors.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
-import { recipientValues, renderContext } from './recipient-values.ts';
+import { recipientValues, renderContext } from '#model/recipient-values.ts';
 import { serviceHeaders } from './service-headers.ts';
 import { createSign, type Sign, type SigningDeps } from './sign.ts';
 

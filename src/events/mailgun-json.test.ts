@@ -131,3 +131,10 @@ test('content that is gone has no storage', () => {
   assert.ok(gone.message !== undefined);
   assert.equal('storage' in mailgunEvent({ ...gone, message: { ...gone.message, contentId: 0 } }, URLS), false);
 });
+
+test('headers of a batch are shown as this recipient got them', () => {
+  const batch = { to: '%recipient%', subject: 'Hi %recipient.id%, %recipient.unknown%' };
+  const headers = (info: Partial<MessageInfo>): unknown => (shown('delivered', {}, info)['message'] as Record<string, unknown>)['headers'];
+  assert.partialDeepStrictEqual(headers({ ...batch, batchId: 'b' }), { to: 'bob@example.net', subject: 'Hi B7, %recipient.unknown%' });
+  assert.partialDeepStrictEqual(headers(batch), batch, 'elsewhere they are text');
+});

@@ -4,8 +4,10 @@
  * no such form: Mailgun's Go SDK fails on a name it does not know, so `mailgunName` says undefined and nobody shows them there.
  */
 import { hash } from 'node:crypto';
+import { fillText } from '#mail/placeholders.ts';
 import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import { recipientValues } from '#model/recipient-values.ts';
 import type { EventView } from '#store/store.ts';
 import { providerOf } from './provider.ts';
 import { storageKey } from './storage-key.ts';
@@ -83,7 +85,7 @@ function body(
         ...origin(message),
         ...envelope(message, recipient, undefined),
         ...flags(message, true),
-        ...messageOf(message, [recipient]),
+        ...messageOf(message, recipient, true),
         ...storage(message, urls),
         ...about,
       };
@@ -92,7 +94,7 @@ function body(
         ...envelope(message, recipient, detail),
         ...flags(message, true),
         'delivery-status': deliveryStatus(detail, recipient),
-        ...messageOf(message),
+        ...messageOf(message, recipient),
         ...storage(message, urls),
         ...about,
       };
@@ -102,7 +104,7 @@ function body(
         severity: severityOf(event.kind),
         reason: reasonOf(event),
         ...failure(event, message, recipient),
-        ...messageOf(message),
+        ...messageOf(message, recipient),
         ...storage(message, urls),
         ...about,
       };
@@ -111,15 +113,15 @@ function body(
       return {
         flags: { 'is-test-mode': isTest(message) },
         reject: { reason: detail.text ?? '', description: '' },
-        ...messageOf(message),
+        ...messageOf(message, recipient),
         ...without(about),
       };
     case 'complained':
-      return { flags: { 'is-test-mode': isTest(message) }, ...messageOf(message), ...about };
+      return { flags: { 'is-test-mode': isTest(message) }, ...messageOf(message, recipient), ...about };
     case 'stored':
       return {
         flags: { 'is-test-mode': isTest(message) },
-        ...messageOf(message, [recipient]),
+        ...messageOf(message, recipient, true),
         ...storage(message, urls),
         ...without(about),
       };
@@ -219,21 +221,31 @@ function deliveryStatus(detail: EventDetail, recipient: StoredRecipient | undefi
   };
 }
 
-function messageOf(message: StoredMessage | undefined, recipients?: readonly (StoredRecipient | undefined)[]): Record<string, unknown> {
+function messageOf(
+  message: StoredMessage | undefined,
+  recipient: StoredRecipient | undefined,
+  isIncoming = false,
+): Record<string, unknown> {
   if (message === undefined) return { message: { headers: { 'message-id': '' }, attachments: [], size: 0 } };
   const { info } = message;
-  const deliverAtMs = recipients === undefined ? undefined : info.options.deliverAtMs;
+  const deliverAtMs = isIncoming ? info.options.deliverAtMs : undefined;
   return {
     message: {
-      headers: { to: info.to, 'message-id': message.messageId, from: info.from, subject: info.subject },
+      headers: shownHeaders(message, recipient),
       attachments: info.attachments,
-      ...(recipients !== undefined && {
-        recipients: recipients.flatMap((recipient) => (recipient === undefined ? [] : [recipient.address])),
-      }),
+      ...(isIncoming && { recipients: recipient === undefined ? [] : [recipient.address] }),
       size: info.sizeBytes,
       ...(deliverAtMs !== undefined && deliverAtMs > message.createdMs && { 'scheduled-for': deliverAtMs / 1000 }),
     },
   };
+}
+
+/** In a batch, as this recipient got them. */
+function shownHeaders(message: StoredMessage, recipient: StoredRecipient | undefined): Record<string, string> {
+  const { batchId, from, to, subject } = message.info;
+  const values = batchId === undefined || recipient === undefined ? undefined : recipientValues(recipient);
+  const shown = (text: string): string => (values === undefined ? text : fillText(text, values));
+  return { to: shown(to), 'message-id': message.messageId, from: shown(from), subject: shown(subject) };
 }
 
 function storage(message: StoredMessage | undefined, urls: EventUrls): Record<string, unknown> {
@@ -273,24 +285,14 @@ function shownVariables(variables: Readonly<Record<string, unknown>>, recipient:
   if (names.length === 0) return {};
   const json = JSON.stringify(variables);
   if (json.length > VARIABLES_MAX) return VARIABLES_LOST;
-  const own = recipient?.variables;
-  if (own === undefined || !json.includes('%recipient.')) return variables;
+  if (recipient?.variables === undefined || !json.includes('%recipient')) return variables;
+  const own = recipientValues(recipient);
   return Object.fromEntries(
     names.map((name) => {
       const value = variables[name];
-      return [
-        name,
-        typeof value === 'string'
-          ? value.replace(/%recipient\.([^%\s]{1,128})%/g, (whole, key: string) => scalar(own, key) ?? whole)
-          : value,
-      ];
+      return [name, typeof value === 'string' ? fillText(value, own) : value];
     }),
   );
-}
-
-function scalar(values: Readonly<Record<string, unknown>>, key: string): string | undefined {
-  const value = Object.hasOwn(values, key) ? values[key] : undefined;
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
 }
 
 /** Without what names the recipient. */

@@ -1,7 +1,7 @@
 /** What the placeholders of batch mail stand for, for one recipient; and the context in which a late template is rendered for them. */
 import { displayMailbox } from '#mail/address.ts';
 import { fillText, type Values } from '#mail/placeholders.ts';
-import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { StoredMessage, StoredRecipient } from './message.ts';
 
 const CONTEXT_DEPTH_MAX = 32;
 
