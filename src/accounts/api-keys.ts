@@ -3,7 +3,7 @@
  * found by one indexed read that says nothing about others by its timing. Answers are cached for a moment: a revoked key ends within
  * two seconds, on open connections too, because every request asks again.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
@@ -40,8 +40,8 @@ export function createApiKeys(store: AccountStore, clock: Clock): ApiKeys {
     ttlMs: CACHE_MS,
   });
 
-  async function look(hash: string): Promise<{ principal: Principal | undefined; expiresAtMs: number }> {
-    const key = await store.keyBySecretHash(hash);
+  async function look(secretHash: string): Promise<{ principal: Principal | undefined; expiresAtMs: number }> {
+    const key = await store.keyBySecretHash(secretHash);
     const account = key === undefined ? undefined : await store.accountById(key.accountId);
     if (key === undefined || account === undefined || account.isDisabled)
       return { principal: undefined, expiresAtMs: Number.POSITIVE_INFINITY };
@@ -51,11 +51,11 @@ export function createApiKeys(store: AccountStore, clock: Clock): ApiKeys {
   return {
     async authenticateKey(secret) {
       if (secret.length === 0 || secret.length > SECRET_MAX) return undefined;
-      const hash = hashOf(secret);
-      let entry = found.get(hash, clock.monotonicMs());
+      const secretHash = hashOf(secret);
+      let entry = found.get(secretHash, clock.monotonicMs());
       if (entry === undefined) {
-        entry = await look(hash);
-        found.set(hash, entry, clock.monotonicMs());
+        entry = await look(secretHash);
+        found.set(secretHash, entry, clock.monotonicMs());
       }
       return entry.expiresAtMs > clock.nowMs() ? entry.principal : undefined;
     },
@@ -100,5 +100,5 @@ function makeSecret(): string {
 }
 
 function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }
