@@ -36,6 +36,7 @@ export interface RecipientStory {
     readonly reason?: string;
     readonly result?: string;
     readonly code?: number;
+    readonly reply?: string;
     readonly possibleDuplicate?: boolean;
   }[];
   readonly next?: { readonly atMs: number; readonly reason: string; readonly text: string };
