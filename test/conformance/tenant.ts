@@ -96,6 +96,12 @@ export function mail(from: Tenant, change: MailChange = {}): AcceptMessage {
   };
 }
 
+/** With a last recipient that no table takes: the writing of the message fails when most of it is written. */
+export function unwritable(message: AcceptMessage): AcceptMessage {
+  const broken = { address: undefined as unknown as string, domain: 'broken.example', isLeased: false };
+  return { ...message, recipients: [...message.recipients, broken] };
+}
+
 export type Accepted = Extract<AcceptResult, { readonly kind: 'accepted' }>;
 
 export async function accept(store: Store, message: AcceptMessage): Promise<Accepted> {
