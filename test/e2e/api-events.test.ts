@@ -209,6 +209,8 @@ test('events say what happened in Mailgun’s shape', async () => {
   const stored = (await (await rig.fetch(url.slice(rig.url.length))).json()) as Record<string, unknown>;
   assert.equal(stored['Subject'], 'To bob@gmail.com');
   assert.equal(stored['recipients'], 'bob@gmail.com');
+  assert.match(String(stored['Message-Id']), /^<.+>$/);
+  assert.deepEqual([stored['Message-ID'], stored['Mime-Version']], [stored['Message-Id'], '1.0']);
   const mime = (await (await rig.fetch(url.slice(rig.url.length), { headers: { accept: 'message/rfc2822' } })).json()) as Record<
     string,
     unknown

@@ -81,9 +81,19 @@ async function show(door: Door, call: Call): Promise<Answer> {
   return json({ ...fieldsOf(mail), ...envelope, ...bodiesOf(mail), ...attachmentsOf(call, mail), 'message-headers': mail.headers });
 }
 
-/** Every header is a key of its own; the last of a name stands. */
+/** As the hosted service spells them, whose clients look for these names; the message itself may spell them otherwise. */
+const SPELLINGS = new Map([
+  ['message-id', 'Message-Id'],
+  ['mime-version', 'Mime-Version'],
+]);
+
+/** Every header is a key of its own, as it is spelt and as clients expect it; the last of a name stands. */
 function fieldsOf(mail: ParsedMail): Record<string, unknown> {
-  return Object.fromEntries(mail.headers);
+  const expected = mail.headers.flatMap(([name, value]) => {
+    const spelling = SPELLINGS.get(name.toLowerCase());
+    return spelling === undefined ? [] : [[spelling, value] as const];
+  });
+  return Object.fromEntries([...mail.headers, ...expected]);
 }
 
 function bodiesOf(mail: ParsedMail): Record<string, unknown> {
