@@ -16,6 +16,11 @@ export const ERRORS = {
   'bad-credentials': { http: 401, smtp: [535, '5.7.8'], text: 'Authentication failed' },
   'too-many-guesses': { http: 429, smtp: [421, '4.7.0'], text: 'Too many failed logins; try again in {seconds} seconds' },
   'role-forbids': { http: 403, smtp: [550, '5.7.1'], text: 'This key may not do that; use a key with the role {role}' },
+  'operator-only': {
+    http: 403,
+    smtp: [550, '5.7.1'],
+    text: 'This belongs to the whole installation; use an admin key of the account that the first start made',
+  },
   'cross-site': { http: 403, smtp: [550, '5.7.1'], text: 'Requests from pages of other sites are refused' },
   'sender-not-allowed': {
     http: 403,

@@ -1,6 +1,9 @@
 /** Who is calling, after authentication. Every query is bound to `accountId` (P10). */
 export type Role = 'admin' | 'basic' | 'developer' | 'sending';
 
+/** The account that the first start makes operates the installation: its admin keys see what belongs to all accounts together. */
+export const OPERATOR_ACCOUNT_ID = 1;
+
 export interface Principal {
   readonly accountId: number;
   /** How they proved it. `trusted`: a client in `smtp.trusted`, without AUTH. `system`: mail we write ourselves (DSNs). */

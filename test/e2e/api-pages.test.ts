@@ -119,7 +119,8 @@ test('the page at /', async (t) => {
     assert.deepEqual(await (await rig.fetch('/v1/messages', { key: other.key })).json(), { items: [] });
     assert.deepEqual(await (await rig.fetch('/v1/messages?recipient=bob@example.net', { key: other.key })).json(), { items: [] });
     assert.equal((await rig.fetch(`/v1/messages/${view?.message.id}`, { key: other.key, method: 'DELETE' })).status, 404);
-    assert.equal((await rig.fetch('/v1/sandbox/messages', { key: other.key, method: 'DELETE' })).status, 400);
+    assert.equal((await rig.fetch('/v1/sandbox/messages', { key: other.key, method: 'DELETE' })).status, 403);
+    assert.equal((await rig.fetch('/v1/queue', { key: other.key })).status, 403);
   });
 });
 

@@ -3,7 +3,7 @@
  * on that word. The rights of a key: a domain's sending key may only send through that domain; `basic` may send and read.
  */
 import { Buffer } from 'node:buffer';
-import type { Principal } from '#model/principal.ts';
+import { OPERATOR_ACCOUNT_ID, type Principal } from '#model/principal.ts';
 import { AppError } from '#model/errors.ts';
 import type { ApiAccounts } from '#api/deps.ts';
 
@@ -24,7 +24,13 @@ export function assertRight(principal: Principal, right: Right): void {
   if (right === 'send') return;
   if (principal.kind === 'domain-key' || principal.role === 'sending') throw new AppError('role-forbids', { role: 'developer' });
   if (right === 'operate' && principal.role !== 'admin') throw new AppError('role-forbids', { role: 'admin' });
+  // What all accounts share would show each of them the others (P10).
+  if (right === 'operate' && !mayOperate(principal)) throw new AppError('operator-only');
   if (right === 'write' && principal.role === 'basic') throw new AppError('role-forbids', { role: 'developer' });
+}
+
+export function mayOperate({ accountId, role }: Principal): boolean {
+  return role === 'admin' && accountId === OPERATOR_ACCOUNT_ID;
 }
 
 /**

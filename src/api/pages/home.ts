@@ -16,7 +16,8 @@ export interface HomeFacts {
   /** undefined: this installation does not capture. */
   readonly captured: readonly CapturedMail[] | undefined;
   readonly lanes: readonly LaneReport[] | undefined;
-  readonly depth: { readonly queued: number; readonly leased: number };
+  /** Of all accounts together; only for who operates the installation. */
+  readonly depth: { readonly queued: number; readonly leased: number } | undefined;
 }
 
 const ADDRESSEES_MAX = 3;
@@ -28,7 +29,10 @@ export function homePage(facts: HomeFacts): string {
     'Postrider',
     html`${facts.tryIt !== undefined && tryIt(facts.tryIt)}
       <section>
-        <h2>What came in <span class="count">${facts.depth.queued} queued, ${facts.depth.leased} on the way</span></h2>
+        <h2>
+          What came in
+          ${facts.depth !== undefined && html`<span class="count">${facts.depth.queued} queued, ${facts.depth.leased} on the way</span>`}
+        </h2>
         ${messagesTable(facts)}
       </section>
       ${

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { timeline } from '#events/timeline.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { assertRight, authenticate } from '#api/conventions/auth.ts';
+import { assertRight, authenticate, mayOperate } from '#api/conventions/auth.ts';
 import { download } from '#api/conventions/download.ts';
 import { errorAnswer, NotFound } from '#api/conventions/errors.ts';
 import { parseMail } from '#api/conventions/parsed-mail.ts';
@@ -92,7 +92,7 @@ async function viewerOf(door: Door, request: FastifyRequest): Promise<Viewer> {
   }
   const principal = await authenticate(door.deps.accounts, request.headers.authorization);
   assertRight(principal, 'read');
-  return { accountId: principal.accountId, mayOperate: principal.role === 'admin' };
+  return { accountId: principal.accountId, mayOperate: mayOperate(principal) };
 }
 
 function isLocal(request: FastifyRequest): boolean {
@@ -109,7 +109,7 @@ async function home(door: Door, viewer: Viewer): Promise<Answer> {
   const [messages, captures, depth] = await Promise.all([
     store.events.latestMessages(viewer.accountId, LATEST),
     config.isCapturing ? listCaptured(store, viewer.accountId, LATEST, undefined) : undefined,
-    store.events.queueDepth(),
+    viewer.mayOperate ? store.events.queueDepth() : undefined,
   ]);
   const tryIt = config.openPage?.accountId === viewer.accountId ? config.openPage : undefined;
   const lanes = viewer.mayOperate ? laneReport() : undefined;
