@@ -138,3 +138,15 @@ test('recipient variables are a JSON object of objects, found by address in lowe
     assert.throws(() => parseRecipientVariables(text), { message: "'recipient-variables' parameter is not a valid JSON" });
   }
 });
+
+test('JSON that nests without end stays text in a v: parameter and is refused where JSON must be', () => {
+  const deep = `{"a":${'['.repeat(7000)}${']'.repeat(7000)}}`;
+  assert.equal(parse(['v:a', deep]).variables['a'], deep);
+  assert.equal(refusal(['t:variables', deep]), "'t:variables' parameter is not a valid JSON");
+  assert.equal(refusal(['h:X-Mailgun-Variables', deep]), "'X-Mailgun-Variables' header is not a valid JSON");
+});
+
+test('recipient-variables with more values than anybody needs are refused before they are built', () => {
+  const many = JSON.stringify(Object.fromEntries(Array.from({ length: 110_000 }, (_, i) => [`k${i}@x.example`, {}])));
+  assert.throws(() => parseRecipientVariables(many), { message: "'recipient-variables' parameter is not a valid JSON" });
+});

@@ -6,6 +6,7 @@
  * value that cannot be understood is refused with a sentence that names it; tags over the limit are dropped silently.
  * `h:` pairs count towards the size limit and, but for h:X-Mailgun-Variables, mean nothing here.
  */
+import { isWithin, JSON_BOUNDS } from '#base/json-shape.ts';
 import { parseDate } from '#mail/date.ts';
 import { AppError } from '#model/errors.ts';
 import type { SubmissionOptions, Toggle } from '#model/submission.ts';
@@ -243,7 +244,9 @@ function plain(name: string, value: string, lengthMax: number): string {
   return text;
 }
 
+/** undefined also for what is nested too deep or has too many values to be wanted. */
 function parseJson(text: string): unknown {
+  if (!isWithin(text, JSON_BOUNDS)) return undefined;
   try {
     return JSON.parse(text) as unknown;
   } catch {

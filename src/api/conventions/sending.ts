@@ -15,7 +15,7 @@ import type { Recipients } from './addresses.ts';
 import { badParameter } from './errors.ts';
 import type { Form } from './form.ts';
 import { readIdempotency } from './idempotency.ts';
-import { depthOf, nullPrototype } from './json.ts';
+import { isWanted, nullPrototype } from './json.ts';
 
 /** Values of each recipient, by address in lower case. */
 export type RecipientVariables = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
@@ -36,9 +36,7 @@ export function optionPairs(form: Form): (readonly [string, string])[] {
 export function readRecipientVariables(door: Door, form: Form): RecipientVariables | undefined {
   const text = form.text('recipient-variables');
   if (text === undefined) return undefined;
-  if (text.length > door.limits.jsonBytes || depthOf(text, door.limits.jsonDepth) > door.limits.jsonDepth) {
-    throw badParameter("'recipient-variables' parameter is not a valid JSON");
-  }
+  if (!isWanted(text, door.limits)) throw badParameter("'recipient-variables' parameter is not a valid JSON");
   return parseRecipientVariables(text);
 }
 
