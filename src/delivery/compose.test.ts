@@ -317,3 +317,21 @@ test('two recipients of a batch in one transaction are a bug', async () => {
   const job = composer().job(message({ info: { batchId: 'b' } }), [recipient(), recipient()], () => Promise.resolve(BATCH));
   await assert.rejects(job(FULL));
 });
+
+test('a batch whose values make more of it than fits in memory fails with a reason', async () => {
+  const mime = `From: shop@example.org\r\nTo: jane@example.net\r\n\r\n${'%recipient.x% '.repeat(2000)}\r\n`;
+  const variables = { x: 'x'.repeat(1_000_000) };
+  const result = await run({ mime, info: { batchId: 'b' }, recipient: { variables } });
+  assert.ok('refused' in result);
+  assert.match(result.refused, /grows beyond \d+ characters/);
+});
+
+test('variables that grow without end are left out of the header', async () => {
+  const variables = { name: '%recipient.x%'.repeat(1000) };
+  const { mime } = await sent({
+    info: { batchId: 'b' },
+    options: { variables, suppressHeaders: [] },
+    recipient: { variables: { x: 'x'.repeat(1_000_000) } },
+  });
+  assert.ok(mime.length < 100_000);
+});

@@ -9,6 +9,7 @@ import { BoundedCache } from '#base/bounded-cache.ts';
 import { downgradeHeader, toSevenBit } from '#mail/eight-bit.ts';
 import { compileExpansion, type Expansion, type Render } from '#mail/expand.ts';
 import { splitMessage } from '#mail/header.ts';
+import { MailError } from '#mail/mail-error.ts';
 import { octetFacts, type OctetFacts } from '#mail/octets.ts';
 import type { Composed, DeliveryJob, PeerCapabilities } from '#model/delivery.ts';
 import { AppError } from '#model/errors.ts';
@@ -68,25 +69,28 @@ export function createComposer(deps: ComposerDeps): Composer {
     if (recipients.length !== 1) throw new Error(`message ${message.id} is a batch: each recipient has a transaction of its own`);
     const expansion = expansionOf(contentId, bytes);
     const isLate = info.renderLate !== undefined;
-    const mime = isLate ? rendered(message, recipient, expansion) : expansion.expand(recipientValues(recipient));
+    const mime = expanded(message, recipient, expansion, isLate);
     if ('refused' in mime) return mime;
     // Kept hashes are of what all recipients share.
     return { mime, facts: octetFacts(mime), ...(!isLate && expansion.isBodyStatic && { bodyKey: key }) };
   }
 
-  function rendered(message: StoredMessage, recipient: StoredRecipient, expansion: Expansion): Buffer | Refused {
+  function expanded(message: StoredMessage, recipient: StoredRecipient, expansion: Expansion, isLate: boolean): Buffer | Refused {
     const values = recipientValues(recipient);
-    const context = renderContext(message, recipient, values);
-    const render: Render = (source, kind) => {
+    try {
+      return expansion.expand(values, isLate ? renderWith(renderContext(message, recipient, values)) : undefined);
+    } catch (error) {
+      // What the sender wrote cannot be made into a message: trying again would not help.
+      if (error instanceof MailError || (error instanceof AppError && error.code === 'template-failed')) return { refused: error.message };
+      throw error;
+    }
+  }
+
+  function renderWith(context: Readonly<Record<string, unknown>>): Render {
+    return (source, kind) => {
       if (deps.render === undefined) throw new Error('a late template needs a renderer');
       return deps.render(source, context, kind);
     };
-    try {
-      return expansion.expand(values, render);
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'template-failed') return { refused: error.message };
-      throw error;
-    }
   }
 
   return {

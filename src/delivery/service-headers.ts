@@ -3,7 +3,7 @@
  * and are not signed. `o:suppress-headers` leaves out the named ones, or all.
  */
 import { encodeHeaderValue, foldHeader } from '#mail/header.ts';
-import { fillText, type Values } from '#mail/placeholders.ts';
+import { fillShown, type Values } from '#mail/placeholders.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 
 /** Longer variables are for events, not for a header. */
@@ -35,7 +35,7 @@ function variablesText(variables: Readonly<Record<string, unknown>>, values: Val
 /** JSON in ASCII with spaces between its tokens, where the field can be folded. */
 function asciiJson(value: unknown, values?: Values): string {
   const fillEach = (_: string, each: unknown): unknown =>
-    values !== undefined && typeof each === 'string' ? fillText(each, values) : each;
+    values !== undefined && typeof each === 'string' ? fillShown(each, values, VARIABLES_MAX) : each;
   return JSON.stringify(value, fillEach, 1)
     .replace(/\n */g, ' ')
     .replace(/[\x7f-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);

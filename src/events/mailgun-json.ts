@@ -4,7 +4,7 @@
  * no such form: Mailgun's Go SDK fails on a name it does not know, so `mailgunName` says undefined and nobody shows them there.
  */
 import { hash } from 'node:crypto';
-import { fillText } from '#mail/placeholders.ts';
+import { fillShown } from '#mail/placeholders.ts';
 import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import { recipientValues } from '#model/recipient-values.ts';
@@ -241,10 +241,13 @@ function messageOf(
 }
 
 /** In a batch, as this recipient got them. */
+/** Characters that one text of an event may grow to. */
+const SHOWN_MAX = 4096;
+
 function shownHeaders(message: StoredMessage, recipient: StoredRecipient | undefined): Record<string, string> {
   const { batchId, from, to, subject } = message.info;
   const values = batchId === undefined || recipient === undefined ? undefined : recipientValues(recipient);
-  const shown = (text: string): string => (values === undefined ? text : fillText(text, values));
+  const shown = (text: string): string => (values === undefined ? text : fillShown(text, values, SHOWN_MAX));
   return { to: shown(to), 'message-id': message.messageId, from: shown(from), subject: shown(subject) };
 }
 
@@ -290,7 +293,7 @@ function shownVariables(variables: Readonly<Record<string, unknown>>, recipient:
   return Object.fromEntries(
     names.map((name) => {
       const value = variables[name];
-      return [name, typeof value === 'string' ? fillText(value, own) : value];
+      return [name, typeof value === 'string' ? fillShown(value, own, SHOWN_MAX) : value];
     }),
   );
 }

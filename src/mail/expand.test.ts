@@ -4,6 +4,7 @@ import PostalMime from 'postal-mime';
 import { compose, type ComposeParts } from './compose.ts';
 import { compileExpansion, needsExpansion } from './expand.ts';
 import { headerValue, readHeader } from './header.ts';
+import { MailError } from './mail-error.ts';
 
 const CONTEXT = { messageId: 'id@example.org', dateMs: 0 };
 const BASIC: ComposeParts = {
@@ -110,6 +111,29 @@ test('a value cannot end a header, add one, or add a recipient', () => {
   }
 });
 
+test('From and Sender are the same for everybody, in whatever encoding they hold a placeholder, and no template is rendered in them', () => {
+  const forged = 'ceo@other.example,';
+  for (const from of ['%recipient.name%@example.org', '"%recipient.name%" <a@example.org>', '=?utf-8?q?=7B=7Bname=7D=7D?= <a@example.org>']) {
+    const mime = Buffer.from(`From: ${from}\r\nSender: ${from}\r\nSubject: %recipient.name%\r\n\r\n`);
+    for (const render of [undefined, (source: string) => source.replace('{{name}}', forged)]) {
+      const text = compileExpansion(mime)
+        .expand((key) => (key === 'recipient.name' ? forged : undefined), render)
+        .toString();
+      assert.match(text, /^Subject: ceo@other\.example,\r\n/m);
+      assert.ok(text.startsWith(`From: ${from}\r\nSender: ${from}\r\n`), text);
+    }
+  }
+});
+
+test('what an encoded word hides in a list of addresses stays a name when something else there is filled in', async () => {
+  const mime = Buffer.from('To: =?utf-8?q?x=40other=2Eexample=2C?= %recipient.name% <a@example.net>\r\n\r\n');
+  const email = await PostalMime.parse(compileExpansion(mime).expand(from(JANE)));
+  assert.deepEqual(
+    email.to?.map(({ address }) => address),
+    ['a@example.net'],
+  );
+});
+
 test('names with specials stay names', async () => {
   const mime = make({
     to: ['%recipient.name% <%recipient_email%>'],
@@ -161,4 +185,13 @@ test('hostile contents compile in linear time', () => {
     compileExpansion(Buffer.from(`From: a@example.org\r\n\r\n${text}`)).expand(() => 'x');
   }
   assert.ok(performance.now() - start < 2000);
+});
+
+test('what grows beyond every message is not made, in one part or over many', () => {
+  const value = from({ 'recipient.x': 'x'.repeat(3_000_000) });
+  assert.throws(() => compileExpansion(make({ text: '%recipient.x%'.repeat(12) })).expand(value), MailError);
+  assert.throws(
+    () => compileExpansion(make({ text: '%recipient.x%'.repeat(8), html: '%recipient.x%'.repeat(8) })).expand(value),
+    MailError,
+  );
 });

@@ -7,11 +7,12 @@
  * is encoded again: no value ends a header or makes a line too long. HTML takes values raw, as Mailgun does.
  */
 import { decodeCharset } from './charset.ts';
-import { quoteName } from './address.ts';
+import { displayMailbox, parseAddressList, quoteName } from './address.ts';
 import { ADDRESS_FIELDS, writeField } from './field.ts';
 import { decodeWords, findField, rawValue, type RawField } from './header.ts';
 import { parseMime, partDisposition, partOctets, type MimePart, type MimeStructure } from './mime.ts';
-import { cutPlaceholders, fill, fillText, hasPlaceholder, type Template, type Values } from './placeholders.ts';
+import { MailError } from './mail-error.ts';
+import { cutPlaceholders, fill, FILLED_MAX, fillText, hasPlaceholder, type Template, type Values } from './placeholders.ts';
 import { encodeText, type EncodedText } from './transfer-encoding.ts';
 
 export type RenderKind = 'text' | 'html' | 'header';
@@ -101,16 +102,29 @@ function isTextLeaf(part: MimePart): boolean {
 }
 
 function compileField(mime: MimeStructure, field: RawField): FieldSlot | undefined {
-  if (field.name === '' || STRUCTURAL.has(field.name)) return undefined;
-  const header = (mime.parts[0] as MimePart).header;
-  const source = decodeWords(rawValue(header, field));
+  if (field.name === '' || FIXED.has(field.name)) return undefined;
+  const raw = rawValue((mime.parts[0] as MimePart).header, field);
+  const source = ADDRESS_FIELDS.has(field.name) ? decodeAddresses(raw) : decodeWords(raw);
   if (!mayBeSource(source)) return undefined;
   const name = mime.bytes.toString('latin1', field.start, field.start + field.name.length);
   const template = cutPlaceholders(source);
   return { kind: 'field', start: field.start, end: field.end, name, source, template, places: placesOf(field.name, template) };
 }
 
-const STRUCTURAL = new Set([
+/** Decoded, with what an encoded word hides in quotes: a comma or an address inside a name must not become one of the list. */
+function decodeAddresses(raw: string): string {
+  if (!raw.includes('=?')) return raw;
+  const mailboxes = parseAddressList(raw, MAILBOXES_MAX);
+  if (mailboxes === undefined || mailboxes.length > MAILBOXES_MAX) return raw;
+  return mailboxes.map((mailbox) => displayMailbox(mailbox.name, mailbox.address)).join(', ');
+}
+
+const MAILBOXES_MAX = 10_000;
+
+/** Structure; and the names that were checked when the message was accepted, which no value may change. */
+const FIXED = new Set([
+  'from',
+  'sender',
   'content-type',
   'content-transfer-encoding',
   'mime-version',
@@ -183,9 +197,13 @@ function headSlots(part: MimePart, leaf: number): HeadSlot[] {
 
 function expand(bytes: Buffer, slots: readonly Slot[], leaves: readonly Leaf[], values: Values, render: Render | undefined): Buffer {
   const bodies = new Map<number, EncodedText>();
+  let room = FILLED_MAX;
   for (const leaf of leaves) {
-    if (render !== undefined) bodies.set(leaf.id, encodeText(fillText(render(leaf.source, leaf.kind), values)));
-    else if (hasKeys(leaf.template)) bodies.set(leaf.id, encodeText(fill(leaf.template, values)));
+    const text = leafSource(leaf, values, render);
+    if (text === undefined) continue;
+    room -= text.length;
+    if (room < 0) throw new MailError(`The message grows beyond ${FILLED_MAX} characters when its variables are filled in`);
+    bodies.set(leaf.id, encodeText(text));
   }
   const chunks: (Buffer | string)[] = [];
   let from = 0;
@@ -199,6 +217,12 @@ function expand(bytes: Buffer, slots: readonly Slot[], leaves: readonly Leaf[], 
   if (chunks.length === 0) return bytes;
   chunks.push(bytes.subarray(from));
   return join(chunks);
+}
+
+/** undefined: it stays as it is. */
+function leafSource(leaf: Leaf, values: Values, render: Render | undefined): string | undefined {
+  if (render !== undefined) return fillText(render(leaf.source, leaf.kind), values);
+  return hasKeys(leaf.template) ? fill(leaf.template, values) : undefined;
 }
 
 function leafText(slot: HeadSlot | BodySlot, body: EncodedText | undefined): string | Buffer | undefined {

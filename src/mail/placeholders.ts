@@ -2,6 +2,10 @@
  * The placeholders of batch mail: %recipient.KEY%, %recipient%, %recipient_email% and its kin, and the unsubscribe family. A closed list of
  * names: "100% sure, 50%" is text. A text is cut once and filled for each recipient.
  */
+import { MailError } from './mail-error.ts';
+
+/** Characters that one text may grow to: a long value in many places would take more than memory has. */
+export const FILLED_MAX = 32 * 1024 * 1024;
 
 /** Keys may hold anything but "%" and line ends ("v:user", "first name"). */
 const PLACEHOLDER =
@@ -33,17 +37,28 @@ export function cutPlaceholders(text: string): Template {
   return { literals, keys };
 }
 
-/** One pass: a value that looks like a placeholder is not looked at again. */
-export function fill(template: Template, values: Values): string {
+/** One pass: a value that looks like a placeholder is not looked at again. Throws MailError when it grows beyond `max`. */
+export function fill(template: Template, values: Values, max = FILLED_MAX): string {
   const { literals, keys } = template;
   let result = literals[0] as string;
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i] as string;
     result += (values(key) ?? `%${key}%`) + (literals[i + 1] as string);
+    if (result.length > max) throw new MailError(`The message grows beyond ${max} characters when its variables are filled in`);
   }
   return result;
 }
 
-export function fillText(text: string, values: Values): string {
-  return text.includes('%') ? fill(cutPlaceholders(text), values) : text;
+export function fillText(text: string, values: Values, max = FILLED_MAX): string {
+  return text.includes('%') ? fill(cutPlaceholders(text), values, max) : text;
+}
+
+/** For where a text is only shown: as it was written when it would grow beyond `max`. */
+export function fillShown(text: string, values: Values, max: number): string {
+  try {
+    return fillText(text, values, max);
+  } catch (error) {
+    if (error instanceof MailError) return text;
+    throw error;
+  }
 }
