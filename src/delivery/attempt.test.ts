@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { createResolver } from '#dns/resolver.ts';
-import type { Connect, ConnectFailure, DeliverySession } from '#model/delivery.ts';
+import type { Connect, ConnectFailure, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { EgressSource, Route, TlsDemand } from '#model/egress.ts';
 import { startDnsZone } from '../../test/kit/dns-zone.ts';
 import type { DnsZone, ZoneNode } from '../../test/kit/dns-zone.ts';
@@ -66,6 +66,14 @@ async function open(
   t.after(() => result.session.close());
   return result.session;
 }
+
+const JOB: DeliveryJob = {
+  sender: 'a@example.org',
+  recipients: [{ address: 'b@a.test' }],
+  tls: 'opportunistic',
+  compose: () =>
+    Promise.resolve({ chunks: [Buffer.from('From: a@example.org\r\n\r\nHi\r\n')], sizeBytes: 29, body: '7BIT', smtputf8: false }),
+};
 
 async function fail(connect: Connect, to: Route, demand: TlsDemand = 'opportunistic', source = SOURCE): Promise<ConnectFailure> {
   const result = await connect(to, source, demand, signal);
@@ -214,9 +222,36 @@ test('broken TLS falls back to plaintext at once, and is remembered for some hou
     clock.advance(5 * 3_600_000);
     await open(t, connect, to);
     assert.equal(starttlsCount(), 2);
-    const { outcome } = await fail(connect, to, 'require');
-    assert.deepEqual([outcome.disposition, outcome.bounceClass], ['deferred', 'tls']);
+    const { outcome, isDemandUnmet } = await fail(connect, to, 'require');
+    assert.deepEqual([outcome.disposition, outcome.bounceClass, isDemandUnmet], ['deferred', 'tls', true]);
   }
+});
+
+test('TLS that is not there is told apart from a site that does not work', async (t) => {
+  const sink = await sinkFor(t);
+  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });
+  const to = route(sink.port, [10, 'a.test']);
+  assert.equal((await fail(connect, to, 'require')).isDemandUnmet, true);
+  sink.configure({ at: { greeting: 'drop' } });
+  assert.equal((await fail(connect, to, 'require')).isDemandUnmet, undefined);
+});
+
+test('the first message on a connection tells what was tried before it was there', async (t) => {
+  const sink = await sinkFor(t, { address: '127.0.0.3', tls: 'starttls', tlsTrouble: 'garbage' });
+  const { connect } = await setUp(t, { 'dead.test': { A: ['127.0.0.2'] }, 'a.test': { A: ['127.0.0.3'] } });
+  const before = async (to: Route): Promise<unknown[]> => {
+    const session = await open(t, connect, to);
+    const told = [];
+    for (let i = 0; i < 2; i++) told.push((await session.deliver(JOB))[0]?.attempt.before);
+    return told;
+  };
+  const [first, second] = await before(route(sink.port, [10, 'dead.test'], [20, 'a.test']));
+  assert.match(
+    String(first),
+    /^dead\.test \[127\.0\.0\.2\]: the connection was refused; a\.test \[127\.0\.0\.3\]: .+; plaintext is used instead$/,
+  );
+  assert.equal(second, undefined);
+  assert.match(String((await before(route(sink.port, [10, 'a.test'])))[0]), /TLS was found broken there lately/);
 });
 
 test('a reply injected into STARTTLS is not followed by plaintext', async (t) => {

@@ -162,6 +162,7 @@ class Walk {
     const mayFallBack = mode === 'opportunistic' && this.#demand === 'opportunistic';
     const isKnownBroken = mayFallBack && this.#deps.brokenTls.get(host, this.#deps.clock.monotonicMs()) !== undefined;
     const tls = isKnownBroken ? 'none' : mode === 'opportunistic' && this.#demand !== 'opportunistic' ? 'required' : mode;
+    if (isKnownBroken) this.#troubles.push(`${host} [${address}]: TLS was found broken there lately, so it is not used`);
     let opened = await openClient(this.#options(host, address, tls));
     if (opened.kind === 'failed' && opened.isTlsBroken === true && mayFallBack && !this.#signal.aborted) {
       this.#deps.brokenTls.set(host, true, this.#deps.clock.monotonicMs());
@@ -169,11 +170,13 @@ class Walk {
         { site: this.#route.site, host, trouble: opened.trouble },
         'TLS is broken at this host; plaintext is used for some hours',
       );
+      this.#troubles.push(`${host} [${address}]: ${opened.trouble}; plaintext is used instead`);
       opened = await openClient(this.#options(host, address, 'none'));
     }
     if (opened.kind === 'open') {
       const { clock, log } = this.#deps;
-      const facts = { site: this.#route.site, host, address, port: this.#route.port, source: this.#source, clock, log };
+      const before = this.#troubles.length === 0 ? {} : { before: this.#told() };
+      const facts = { site: this.#route.site, host, address, port: this.#route.port, source: this.#source, ...before, clock, log };
       return { kind: 'open', session: new SmtpDeliverySession(opened.client, facts) };
     }
     if (opened.step !== 'connect') this.#hasConnected = true;
@@ -206,7 +209,7 @@ class Walk {
 
   #failure(): ConnectFailure {
     const { site } = this.#route;
-    if (this.#lastWithReply !== undefined) return { kind: 'failed', outcome: this.#outcomeOfReply(this.#lastWithReply), isSiteDown: false };
+    if (this.#lastWithReply !== undefined) return this.#failed(this.#outcomeOfReply(this.#lastWithReply), false);
     const told = this.#troubles.join('; ');
     if (this.#last === undefined) {
       if (this.#signal.aborted) return this.#made('the attempt was stopped', 'transient', '4.3.2', CODE_NO_CONNECTION);
@@ -229,13 +232,23 @@ class Walk {
       providerOf(host),
       this.#attempt(last),
     );
-    return { ...outcome, attempt: { ...outcome.attempt, trouble: this.#troubles.join('; ').slice(0, TROUBLE_CHARACTERS_MAX) } };
+    return { ...outcome, attempt: { ...outcome.attempt, trouble: this.#told() } };
+  }
+
+  #told(): string {
+    return this.#troubles.join('; ').slice(0, TROUBLE_CHARACTERS_MAX);
   }
 
   #made(text: string, bounceClass: BounceClass, enhanced: string, code: number): ConnectFailure {
     const disposition = enhanced.startsWith('5') ? 'failed' : 'deferred';
     const outcome = madeOutcome(disposition, { code, enhanced, text, bounceClass }, this.#attempt(this.#last));
-    return { kind: 'failed', outcome, isSiteDown: disposition === 'deferred' && !this.#hasConnected && !this.#signal.aborted };
+    return this.#failed(outcome, disposition === 'deferred' && !this.#hasConnected && !this.#signal.aborted);
+  }
+
+  #failed(outcome: Outcome, isSiteDown: boolean): ConnectFailure {
+    const isTlsAtFault = this.#last === undefined ? outcome.bounceClass === 'tls' : this.#last.failure.step === 'tls';
+    const isDemandUnmet = this.#demand !== 'opportunistic' && isTlsAtFault;
+    return { kind: 'failed', outcome, isSiteDown, ...(isDemandUnmet ? { isDemandUnmet: true as const } : {}) };
   }
 
   #attempt(last: Tried | undefined): Omit<AttemptRecord, 'number'> {

@@ -167,7 +167,7 @@ function refusal(disposition: Disposition, code: number, enhanced: string, bounc
 }
 
 function outcomeOf({ disposition, ...facts }: Verdict, clock: Clock, routeMs: number): Outcome {
-  return madeOutcome(disposition, facts, { startedMs: clock.nowMs(), steps: { route: Math.round(routeMs) } });
+  return madeOutcome(disposition, facts, { startedMs: clock.nowMs() - Math.round(routeMs), steps: { route: Math.round(routeMs) } });
 }
 
 /** The answer, or trouble as soon as the caller stops waiting; the question goes on for whoever else asked it. */

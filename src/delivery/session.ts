@@ -21,6 +21,8 @@ export interface SessionFacts {
   readonly address: string;
   readonly port: number;
   readonly source: EgressSource;
+  /** What was tried before it (see `AttemptRecord.before`). */
+  readonly before?: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -138,7 +140,7 @@ export class SmtpDeliverySession implements DeliverySession {
 
   /** The first message on a connection tells how long it took to open. */
   #attempt(startedMs: number, steps: AttemptRecord['steps']): Attempt {
-    const { site, host, address, port, source } = this.#facts;
+    const { site, host, address, port, source, before } = this.#facts;
     return {
       startedMs,
       site,
@@ -150,6 +152,7 @@ export class SmtpDeliverySession implements DeliverySession {
       ...(this.#client.tls === undefined ? {} : { tls: this.#client.tls }),
       steps: this.#uses === 1 ? { ...this.#client.steps, ...steps } : steps,
       connectionUse: this.#uses,
+      ...(before !== undefined && this.#uses === 1 ? { before } : {}),
     };
   }
 }

@@ -99,7 +99,9 @@ function attemptLines(entry: AttemptEntry, at: string, paint: Paint): string[] {
     entry.connectionUse === undefined || entry.connectionUse === 1 ? undefined : `message ${entry.connectionUse} on its connection`,
     tlsText(entry),
   ];
-  lines.push(`${INDENT}${via.filter((part) => part !== undefined).join(', ')}`);
+  const told = via.filter((part) => part !== undefined).join(', ');
+  if (told !== '') lines.push(`${INDENT}${told}`);
+  if (entry.before !== undefined) lines.push(`${INDENT}${paint('yellow', `before: ${entry.before}`)}`);
   if (entry.steps.length > 0) {
     lines.push(`${INDENT}${entry.steps.map(({ step, ms }) => `${step} ${ms} ms`).join(', ')}; ${period(entry.tookMs)} in all`);
   }

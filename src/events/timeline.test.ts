@@ -282,3 +282,11 @@ test('colours are used only when asked for', () => {
   assert.doesNotMatch(timelineText(told), /\x1b/);
   assert.match(timelineText(told, { color: true }), /\x1b\[33mwaiting\x1b\[0m/);
 });
+
+test('what was tried before the host that took the mail is told with the attempt, and an attempt without a host leaves no empty line', () => {
+  const before = 'mx1.example.net [192.0.2.1]: the connection was refused';
+  const tried = timelineText(timeline(view([recipient()], [event('delivered', 92, { attempt: attempt({ before }) })])));
+  assert.ok(tried.includes(`        before: ${before}\n`), tried);
+  const nowhere = { number: 1, startedMs: START_MS, steps: { route: 3 } };
+  assert.doesNotMatch(timelineText(timeline(view([recipient()], [event('deferred', 92, { attempt: nowhere })]))), /^\s+$/m);
+});

@@ -46,6 +46,8 @@ export interface AttemptEntry {
   readonly bounceClass?: string;
   readonly dialogue?: readonly string[];
   readonly possibleDuplicate?: true;
+  /** Hosts that were tried first, and TLS that was given up. */
+  readonly before?: string;
 }
 
 /** Everything else that happened. */
@@ -215,6 +217,7 @@ function attemptEntry(event: EventRow, attempt: AttemptRecord): AttemptEntry {
     ...(enhanced !== undefined && { enhanced: clean(enhanced) }),
     reply: clean(attempt.reply?.text ?? attempt.trouble ?? detail.text ?? ''),
     ...(detail.bounceClass !== undefined && { bounceClass: detail.bounceClass }),
+    ...(attempt.before !== undefined && { before: clean(attempt.before) }),
     ...(attempt.dialogue !== undefined && { dialogue: attempt.dialogue.map(clean) }),
     ...((attempt.possibleDuplicate === true || detail.possibleDuplicate === true) && { possibleDuplicate: true }),
   };

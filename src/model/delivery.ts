@@ -54,11 +54,15 @@ export interface DeliverySession {
   close(): Promise<void>;
 }
 
-/** `outcome` is what each recipient waiting for this connection would get. `isSiteDown`: no host of the site answered at all. */
+/**
+ * `outcome` is what each recipient waiting for this connection would get. `isSiteDown`: no host of the site answered at all.
+ * `isDemandUnmet`: only the TLS that the message demands was missing; other mail may pass.
+ */
 export interface ConnectFailure {
   readonly kind: 'failed';
   readonly outcome: Outcome;
   readonly isSiteDown: boolean;
+  readonly isDemandUnmet?: true;
 }
 
 export type ConnectResult = { readonly kind: 'open'; readonly session: DeliverySession } | ConnectFailure;

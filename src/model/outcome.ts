@@ -87,6 +87,8 @@ export interface AttemptRecord {
   readonly possibleDuplicate?: true;
   /** In words, when there is no reply: "connection refused", "MX lookup timed out". */
   readonly trouble?: string;
+  /** Hosts and addresses that were tried before this one, and TLS that was given up, in words; with the first message on a connection. */
+  readonly before?: string;
 }
 
 export interface Outcome {
