@@ -8,6 +8,7 @@ import type { LaneItem, LaneReport } from '#lanes/lane.ts';
 import { Lanes, type LanesOptions } from '#lanes/lanes.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource } from '#model/egress.ts';
+import type { Priority } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { Claimer, type Room } from '#queue/claimer.ts';
@@ -37,7 +38,7 @@ export interface PipelineOptions {
 }
 
 /** Room for a domain whose lane is not known yet. */
-const UNKNOWN_LANE_ROOM = 200;
+const UNKNOWN_LANE_ROOM = 40;
 const POLL_MS = 1000;
 const DAY_MS = 86_400_000;
 
@@ -76,13 +77,21 @@ export function createPipeline(options: PipelineOptions) {
     }),
   });
   const sources = new Map<string, EgressSource>();
+  /** Recipients of each domain whose route is being looked up. */
+  const routing = new Map<string, number>();
 
-  function roomFor(domain: string): Room {
+  function roomFor(domain: string, accountId: number, priority: Priority, planned = 0): Room {
+    const lookedUp = routing.get(domain) ?? 0;
     const lane = lanes.ofDomain(domain);
-    if (lane === undefined)
-      return { room: Math.min(UNKNOWN_LANE_ROOM, memory.room), wait: 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+    if (lane === undefined) {
+      const room = Math.min(UNKNOWN_LANE_ROOM - lookedUp, memory.shareOf(lookedUp, priority, planned));
+      return { room: Math.max(0, room), wait: lookedUp > 0 ? 'dns-trouble' : 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+    }
+    const room = Math.max(0, Math.min(lane.room - lookedUp, memory.shareOf(lane.waiting + lookedUp, priority, planned)));
+    const own = Math.max(0, Math.min(lane.ownRoom(accountId, priority) - lookedUp, memory.shareOf(0, priority, planned)));
     const { reason, untilMs } = lane.wait;
-    return { room: Math.min(lane.room, memory.room), wait: reason, untilMs };
+    if (lane.room > 0) return { room: Math.max(room, own), own, wait: 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+    return { room: Math.max(room, own), own, wait: reason, untilMs };
   }
 
   function enter(item: WorkItem): void {
@@ -101,13 +110,24 @@ export function createPipeline(options: PipelineOptions) {
     if (settlement !== undefined) return settle(item, settlement);
     const source = options.sourceFor(item);
     if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);
-    const found = await options.findRoute(item.recipient.domain, stop.signal);
+    const found = await routeOf(item.recipient.domain);
     if (stop.signal.aborted) return giveBack(item, 'draining', clock.nowMs());
     if (found.kind === 'failed') return settleAttempt(item, found.outcome);
     sources.set(source.name, source);
     const lane = lanes.of(item.recipient.domain, found.route, source.name);
     item.wait = lane.wait.reason;
     lane.put(item);
+  }
+
+  async function routeOf(domain: string): Promise<Awaited<ReturnType<FindRoute>>> {
+    routing.set(domain, (routing.get(domain) ?? 0) + 1);
+    try {
+      return await options.findRoute(domain, stop.signal);
+    } finally {
+      const left = (routing.get(domain) ?? 1) - 1;
+      if (left > 0) routing.set(domain, left);
+      else routing.delete(domain);
+    }
   }
 
   async function contentOf(item: WorkItem): Promise<Buffer> {

@@ -80,7 +80,7 @@ async function start(
     store,
     clock,
     memory: pipeline.memory,
-    roomFor: (domain) => pipeline.roomFor(domain).room,
+    roomFor: (domain, accountId, priority) => pipeline.roomFor(domain, accountId, priority).room,
     enter: pipeline.enter,
     ring: () => pipeline.claimer.ring(),
   });

@@ -63,6 +63,11 @@ class PriorityClass<T extends Queued> {
     return taken;
   }
 
+  waitingOf(accountId: number): number {
+    const turn = this.#turns.get(accountId);
+    return turn === undefined ? 0 : turn.items.length - turn.head;
+  }
+
   drain(): T[] {
     const all = [...this.#turns.values()].flatMap((turn) => turn.items.slice(turn.head));
     this.#turns.clear();
@@ -80,6 +85,10 @@ export class LaneQueue<T extends Queued> {
     let size = 0;
     for (const priorityClass of this.#classes) size += priorityClass.size;
     return size;
+  }
+
+  waitingOf(accountId: number, priority: Priority): number {
+    return (this.#classes[priority] as PriorityClass<T>).waitingOf(accountId);
   }
 
   push(item: T): void {

@@ -224,6 +224,17 @@ test('there is room for what the connections will soon take, and the lane says w
   assert.ok(lane.room > 0 && rooms() > 0);
 });
 
+test('an account finds a few places in a lane that another account has filled', async (t) => {
+  const { site, put, lane } = laneFor(t, { connectionsMax: 1, readyPerConnection: 5 });
+  site.holdsTransactions = true;
+  put(...many(6));
+  await quiet();
+  assert.equal(lane.room, 0);
+  assert.equal(lane.ownRoom(2, 0), 8);
+  for (const name of ['a', 'b', 'c']) lane.put(item(name, { accountId: 2 }));
+  assert.deepEqual([lane.ownRoom(2, 0), lane.ownRoom(2, 1)], [5, 8]);
+});
+
 test('draining returns what waits, lets what runs end, and closes connections', async (t) => {
   const { site, put, lane, names, returned } = laneFor(t, { connectionsMax: 1 });
   site.holdsTransactions = true;

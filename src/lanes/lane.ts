@@ -15,6 +15,7 @@ import { jitter } from '#base/random.ts';
 import { TokenBucket } from '#base/token-bucket.ts';
 import type { ConnectFailure, ConnectResult, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { Route, TlsDemand } from '#model/egress.ts';
+import type { Priority } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { LaneQueue, type Queued } from './lane-queue.ts';
@@ -74,6 +75,8 @@ export interface LaneReport {
 }
 
 const MINUTE_MS = 60_000;
+/** Places that each account has in a lane for each priority, however full it is. */
+const OWN_TURNS = 8;
 /** What running transactions are given to end after they were cut. */
 const CUT_MS = 3000;
 /** Growth pauses this long after a connection was refused while others worked. */
@@ -128,6 +131,17 @@ export class Lane<T extends LaneItem> {
     if (this.#state === 'draining' || this.isSuspended) return 0;
     const ready = Math.max(this.#limits.connectionsMax, this.#workers) * this.#limits.readyPerConnection;
     return Math.max(0, ready - this.#queue.size);
+  }
+
+  /** What one account may put in however full the lane is: nobody's backlog stands before another's receipt. */
+  ownRoom(accountId: number, priority: Priority): number {
+    if (this.#state === 'draining' || this.isSuspended) return 0;
+    return Math.max(0, OWN_TURNS - this.#queue.waitingOf(accountId, priority));
+  }
+
+  /** Items that wait in memory. */
+  get waiting(): number {
+    return this.#queue.size;
   }
 
   get isSuspended(): boolean {

@@ -5,12 +5,15 @@
  */
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import type { Priority } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { Bucket, Claimed, MailStore } from '#store/store.ts';
 
 export interface Room {
   /** Recipients that may be claimed for the domain now. */
   readonly room: number;
+  /** Of these, what the account may have whatever others take. */
+  readonly own?: number;
   /** When there is none: why, and when to look again (epoch ms). */
   readonly wait: WaitReason;
   readonly untilMs: number;
@@ -21,8 +24,8 @@ export interface ClaimerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly pollMs: number;
-  /** Room of the lane that serves a domain, and of this node's memory. */
-  roomFor(domain: string): Room;
+  /** Room of the lane that serves a domain, for mail of an account, and of this node's memory, of which `planned` places are given away already. */
+  roomFor(domain: string, accountId: number, priority: Priority, planned: number): Room;
   /** Recipients that memory has room for. */
   memoryRoom(): number;
   take(claimed: readonly Claimed[]): void;
@@ -124,15 +127,16 @@ export class Claimer {
     const byDomain = Map.groupBy(buckets, (bucket) => bucket.domain);
     let left = memory;
     for (const [domain, waiting] of byDomain) {
-      const { room, wait, untilMs } = this.#options.roomFor(domain);
-      let laneLeft = Math.min(room, left);
+      let taken = 0;
       for (const [position, bucket] of waiting.entries()) {
-        const share = Math.min(ROOM_PER_BUCKET_MAX, Math.ceil(laneLeft / (waiting.length - position)));
+        const { room, own = 0, wait, untilMs } = this.#options.roomFor(domain, bucket.accountId, bucket.priority, memory - left);
+        const laneShare = Math.ceil(Math.max(0, room - taken) / (waiting.length - position));
+        const share = Math.min(ROOM_PER_BUCKET_MAX, left, Math.max(laneShare, own));
         if (share > 0) {
           requests.push({ bucket: bucket.id, room: share });
-          laneLeft -= share;
+          taken += share;
           left -= share;
-        } else if (room <= 0) {
+        } else if (room <= 0 && left > 0) {
           parked.push({ bucket: bucket.id, wait, untilMs: Math.max(untilMs, this.#options.clock.nowMs() + LOOK_GAP_MS) });
         }
       }

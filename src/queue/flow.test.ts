@@ -127,6 +127,14 @@ test('memory is a limit for all lanes together', async () => {
   assert.equal(entered.length, 4);
 });
 
+test('one destination cannot have all memory, and urgent mail finds some when others have taken what they may', () => {
+  const memory = memoryOf(800);
+  assert.deepEqual([memory.shareOf(0, 0), memory.shareOf(0, 2), memory.shareOf(0, 2, 400)], [100, 88, 38]);
+  assert.equal(memory.shareOf(88, 2), 0);
+  for (let taken = 0; taken < 700; taken++) memory.enter();
+  assert.deepEqual([memory.shareOf(0, 2), memory.shareOf(0, 0)], [0, 13]);
+});
+
 test('scheduled mail is not leased before its time', async () => {
   const { accept, entered } = intakeWith(memoryOf(100), () => 100);
   await accept(incoming('later.test', 1, { dueAtMs: clock.nowMs() + 60_000, wait: 'scheduled' }));
@@ -149,7 +157,7 @@ test('a store that cannot write is told as a temporary refusal', async () => {
   );
 });
 
-function claimerWith(room: (domain: string) => Room, memoryRoom = () => 1000) {
+function claimerWith(room: (domain: string, account: number) => Room, memoryRoom = () => 1000) {
   const taken: Claimed[] = [];
   const claimer = new Claimer({
     mail: store.mail,
@@ -200,6 +208,22 @@ test('a bucket whose lane has no room is parked with the reason, and others go o
   assert.ok(stuck.kind === 'accepted');
   const view = await store.events.messageById(accountId, stuck.id);
   assert.deepEqual([view?.recipients[0]?.wait, view?.recipients[0]?.dueAtMs], ['lane-suspended', untilMs]);
+});
+
+test('an account with places of its own is not made to wait by those who wait longer', async () => {
+  const other = (await store.accounts.createAccount('late', START_MS)).id;
+  const { accept } = intakeWith(memoryOf(0), () => 0);
+  await accept(incoming('crowded.test', 20));
+  await accept({ ...incoming('crowded.test', 3), accountId: other });
+  const { claimer, taken } = claimerWith(
+    (domain, account) => ({ ...open(domain === 'crowded.test' ? 1 : 0), own: domain === 'crowded.test' && account === other ? 2 : 0 }),
+    () => (taken.length > 0 ? 0 : 1000),
+  );
+  claimer.start();
+  await until(() => taken.length > 0);
+  await claimer.stop();
+  const shares = Map.groupBy(taken, ({ message }) => message.accountId);
+  assert.equal(shares.get(other)?.flatMap(({ recipients }) => recipients).length, 2);
 });
 
 test('two accounts that wait for one lane share its room', async () => {

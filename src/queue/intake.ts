@@ -4,7 +4,7 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
-import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
 import { type AcceptMessage, type AcceptRecipient, type AcceptResult, StoreError, type Store, type SuppressionKind } from '#store/store.ts';
 import type { Memory } from './memory.ts';
 import { countersOf } from './settlement.ts';
@@ -19,7 +19,7 @@ export interface IntakeOptions {
   readonly clock: Clock;
   readonly memory: Memory;
   /** Recipients that may be taken for the domain now. */
-  roomFor(domain: string): number;
+  roomFor(domain: string, accountId: number, priority: Priority): number;
   enter(item: WorkItem): void;
   /** Something waits on disk. */
   ring(): void;
@@ -52,7 +52,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
       let isLeased = memoryLeft > 0;
       if (isLeased) {
         const before = taken.get(recipient.domain) ?? 0;
-        isLeased = options.roomFor(recipient.domain) > before;
+        isLeased = options.roomFor(recipient.domain, incoming.accountId, incoming.priority) > before;
         if (isLeased) {
           taken.set(recipient.domain, before + 1);
           memoryLeft--;

@@ -3,6 +3,10 @@
  * Recipients of one content share it; a content that had to go is read again when its turn comes.
  */
 import { BoundedCache } from '#base/bounded-cache.ts';
+import type { Priority } from '#model/message.ts';
+
+/** One in so many parts of memory is what one destination may have, and what is kept for urgent mail. */
+const SHARES = 8;
 
 export interface MemoryOptions {
   readonly recipientsMax: number;
@@ -28,6 +32,15 @@ export class Memory {
   /** Recipients that may still be taken in. */
   get room(): number {
     return Math.max(0, this.#options.recipientsMax - this.#recipients);
+  }
+
+  /**
+   * What one destination that holds `held` may still take in: an eighth of what is free, so that however many destinations stand still with all they
+   * were given, some memory stays free for one that works. The last eighth of all is for urgent mail. `planned` places are given away already.
+   */
+  shareOf(held: number, priority: Priority, planned = 0): number {
+    const reserved = priority === 0 ? 0 : this.#options.recipientsMax / SHARES;
+    return Math.max(0, Math.ceil((this.room - planned - reserved) / SHARES) - held);
   }
 
   enter(): void {
