@@ -8,7 +8,6 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type AcceptMessage, type Settlement, StoreError, type Store } from '#store/store.ts';
 import { Channel } from './channel.ts';
-import { CHECKPOINT_AT_BYTES, walBytes } from './checkpoint.ts';
 import { packMessage, packSettlement } from './packed.ts';
 import { lockStore } from './lock.ts';
 import type { ThreadOptions } from './thread.ts';
@@ -99,8 +98,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     return channel;
   };
   const close = async (): Promise<void> => {
-    // Readers first: the last connection to close copies the log into the database, and the writer's may do that.
-    for (const channel of channels.toReversed()) await channel.close();
+    // In the order of their making, so that the checkpointer goes last (checkpoint.ts says why); the last connection copies the log.
+    for (const channel of channels) await channel.close();
     lock?.release();
   };
   try {
@@ -176,6 +175,8 @@ async function cancelDomain(writer: Channel, browser: Channel, tenant: readonly 
 const STUCK_MS = 10_000;
 const SAMPLES = 512;
 const PROBE_MS = 1000;
+const COPY_LOOK_MS = 250;
+const COPY_RETRY_MS = 2000;
 /** Space that is left for settling what was accepted: new mail is refused below the smaller of the two. */
 const SPACE_KEPT_BYTES = 64 * 1024 * 1024;
 const SPACE_KEPT_SHARE = 0.05;
@@ -184,7 +185,6 @@ const SPACE_KEPT_SHARE = 0.05;
 function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: string) {
   const samples: number[] = [];
   let commits = 0;
-  let isCheckpointing = false;
   let trouble: string | undefined;
   /** Why the log cannot be copied: it grows, but mail is taken as long as there is space. */
   let logTrouble: string | undefined;
@@ -194,24 +194,28 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
   writer.onTrouble = (kind, message) => {
     trouble = `${kind}: ${message}`;
   };
-  writer.onLog = (failure) => {
-    logTrouble = failure;
-  };
   let isFull = false;
   const measureSpace = async (): Promise<void> => {
     const { bavail, blocks, bsize } = await statfs(dirname(path));
     isFull = bavail * bsize < Math.min(SPACE_KEPT_BYTES, blocks * bsize * SPACE_KEPT_SHARE);
   };
+  let isCheckpointing = false;
+  let copyAfterMs = 0;
   const copyLog = async (): Promise<void> => {
-    if (checkpointer === undefined || isCheckpointing || walBytes(path) < CHECKPOINT_AT_BYTES) return;
+    if (checkpointer === undefined || isCheckpointing || performance.now() < copyAfterMs) return;
     isCheckpointing = true;
     try {
-      await checkpointer.call('checkpoint', []);
-      await writer.call('resetLog', []);
+      if (await checkpointer.call<boolean>('copyLog', [])) await writer.call('resetLog', []);
     } finally {
       isCheckpointing = false;
     }
   };
+  const copyFailed = (failure: string | undefined): void => {
+    logTrouble = failure;
+    // Each attempt copies all of it: a disk that fails is not to be kept busy with that.
+    if (failure !== undefined) copyAfterMs = performance.now() + COPY_RETRY_MS;
+  };
+  writer.onLog = copyFailed;
   const probe = async (): Promise<void> => {
     try {
       await writer.call('probe', []);
@@ -222,9 +226,9 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
   };
   const checkpointTimer = setInterval(() => {
     copyLog().catch((error: unknown) => {
-      logTrouble = error instanceof Error ? error.message : String(error);
+      copyFailed(error instanceof Error ? error.message : String(error));
     });
-  }, 250);
+  }, COPY_LOOK_MS);
   const probeTimer = setInterval(() => {
     if (trouble !== undefined) void probe();
     measureSpace().catch((error: unknown) => {

@@ -6,7 +6,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { accountTables } from './accounts.ts';
-import { checkpoint } from './checkpoint.ts';
+import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import { eventTables } from './events.ts';
 import { Retention } from './retention.ts';
@@ -46,6 +46,8 @@ let mail: MailWriter | undefined;
 let retention: Retention | undefined;
 let methods: Record<string, Method> = {};
 let node = 0;
+/** The checkpointer's own, for syncing. */
+let file: number | undefined;
 const NO_CONTENTS = new ArrayBuffer(0);
 /** Of the batch in work. */
 let contents = NO_CONTENTS;
@@ -62,7 +64,9 @@ function open(): Database {
   } else if (options.kind === 'reader') {
     methods = readerMethods(opened);
   } else {
-    methods = { checkpoint: () => checkpoint(opened, options.path) };
+    file ??= LogCopier.openFile(options.path);
+    const copier = new LogCopier(opened, file);
+    methods = { copyLog: () => copier.copyLog() };
   }
   return opened;
 }
@@ -151,7 +155,7 @@ function resetLog(): LogReport | undefined {
   if (!isLogToBeReset || db === undefined) return undefined;
   isLogToBeReset = false;
   try {
-    checkpoint(db, options.path);
+    copyRest(db);
     return { logTrouble: undefined };
   } catch (error) {
     if (troubleOf(error) === 'io') reopenLater();
