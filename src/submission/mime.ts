@@ -3,7 +3,7 @@
  * they are missing; Bcc and Return-Path taken out; and not one other octet touched, but for an empty line where text follows a header without one.
  * Reads the header block once; the body is copied once and not looked at.
  *
- * Refuses, as AppError: the first line of a mailbox file, more than one From, a From that cannot be read in exactly one way, too many
+ * Refuses, as AppError: the first line of a mailbox file, more than one From or Sender, one that cannot be read in exactly one way, too many
  * Received headers (a loop), and a NUL. Lines of any length are taken: delivery encodes what no server would take.
  * Cost for 10 KB from SMTP: about 10 µs.
  */
@@ -59,7 +59,7 @@ export function prepareMime(given: Buffer, context: MimeContext): Prepared {
   return {
     bytes: assemble(mime, added, messageId === '' && seen.messageId !== undefined ? withCut(seen.cuts, seen.messageId) : seen.cuts),
     messageId: id,
-    authors,
+    authors: seen.sender === undefined ? authors : [...authors, ...parseSender(rawValue(header, seen.sender))],
     from: seen.from === undefined ? context.sender : shown(header, seen.from, ADDRESSES_MAX),
     to: shown(header, seen.to, ADDRESSES_MAX),
     subject: shown(header, seen.subject, SUBJECT_MAX),
@@ -84,6 +84,7 @@ function senderAsAuthor(sender: string): readonly Mailbox[] {
 
 interface Seen {
   readonly from?: RawField;
+  readonly sender?: RawField;
   readonly to?: RawField;
   readonly subject?: RawField;
   readonly date?: RawField;
@@ -97,7 +98,7 @@ const CRLF = Buffer.from('\r\n');
 const NO_CUTS: readonly RawField[] = Object.freeze([]);
 
 function scan(header: Header, receivedMax: number): Seen {
-  let [from, to, subject, date, messageId, contentType]: (RawField | undefined)[] = [];
+  let [from, sender, to, subject, date, messageId, contentType]: (RawField | undefined)[] = [];
   let cuts: RawField[] | undefined;
   let received = 0;
   for (const field of header.fields) {
@@ -111,6 +112,10 @@ function scan(header: Header, receivedMax: number): Seen {
         // Readers differ in which of two they show, and checkers in which they check.
         if (from !== undefined) throw bad('The message has more than one From header');
         from = field;
+        break;
+      case 'sender':
+        if (sender !== undefined) throw bad('The message has more than one Sender header');
+        sender = field;
         break;
       case 'bcc':
       case 'resent-bcc':
@@ -135,7 +140,7 @@ function scan(header: Header, receivedMax: number): Seen {
       default:
     }
   }
-  return { from, to, subject, date, messageId, contentType, cuts: cuts ?? NO_CUTS };
+  return { from, sender, to, subject, date, messageId, contentType, cuts: cuts ?? NO_CUTS };
 }
 
 /** Mailboxes of a From header. Throws AppError 'bad-address' unless it is one to twenty, readable in exactly one way. */
@@ -143,6 +148,13 @@ export function parseAuthors(text: string): readonly Mailbox[] {
   const authors = parseAddressList(text, AUTHORS_MAX);
   if (authors === undefined || authors.length === 0 || authors.length > AUTHORS_MAX) throw new AppError('bad-address', { field: 'from' });
   return authors;
+}
+
+/** The mailbox of a Sender header, which some readers show before From; an empty one says nothing. Throws AppError 'bad-address'. */
+export function parseSender(text: string): readonly Mailbox[] {
+  const senders = parseAddressList(text, 1);
+  if (senders === undefined || senders.length > 1) throw new AppError('bad-address', { field: 'sender' });
+  return senders;
 }
 
 function shown(header: Header, field: RawField | undefined, lengthMax: number): string {

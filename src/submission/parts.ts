@@ -9,7 +9,7 @@ import { AppError } from '#model/errors.ts';
 import type { Content, SubmissionOptions } from '#model/submission.ts';
 import type { TemplateVersion } from '#store/store.ts';
 import { newMessageId, readMessageId } from './message-id.ts';
-import { bounded, parseAuthors } from './mime.ts';
+import { bounded, parseAuthors, parseSender } from './mime.ts';
 import type { Prepared } from './prepared.ts';
 
 export type Parts = Content & { readonly kind: 'parts' };
@@ -43,12 +43,11 @@ export function prepareParts(given: Parts, context: PartsContext): Prepared {
     template === undefined || context.version === undefined ? given : applyTemplate(given, context, template, context.version, isLate);
   const parts = { ...filled, headers: filled.headers.filter(([name]) => !OURS.test(name)) };
   const from = lastHeader(parts, 'from') ?? parts.from;
-  // What is filled in later could make another sender of it.
-  if (context.isBatch && from.includes('%recipient')) throw bad('from parameter cannot hold %recipient% variables');
+  if (context.isBatch) refuseVariables(from);
   return {
     bytes: composed(parts, messageId, context.nowMs),
     messageId,
-    authors: parseAuthors(from),
+    authors: [...parseAuthors(from), ...parseSender(lastHeader(parts, 'sender') ?? '')],
     from: bounded(from, ADDRESSES_MAX),
     to: bounded(parts.to.join(', '), ADDRESSES_MAX),
     // As the sender wrote it, not as it is protected from late rendering.
@@ -149,6 +148,11 @@ function composed(parts: Parts, messageId: string, dateMs: number): Uint8Array {
 /** The last one counts, as `mail/compose` has it. */
 function lastHeader(parts: Parts, name: string): string | undefined {
   return parts.headers.findLast(([header]) => header.toLowerCase() === name.toLowerCase())?.[1];
+}
+
+/** Of a batch: what is filled in later could make another sender of it. `from` is decoded, or as the sender wrote it. */
+export function refuseVariables(from: string): void {
+  if (from.includes('%recipient')) throw bad('from parameter cannot hold %recipient% variables');
 }
 
 function bad(reason: string): AppError {

@@ -7,7 +7,7 @@ export interface Prepared {
   readonly bytes: Uint8Array;
   /** Without angle brackets. */
   readonly messageId: string;
-  /** Mailboxes of From, whose domains must be the caller's. */
+  /** Mailboxes of From and Sender, whose domains must be the caller's. */
   readonly authors: readonly Mailbox[];
   readonly from: string;
   readonly to: string;

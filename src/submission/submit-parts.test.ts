@@ -62,6 +62,13 @@ test('in a batch, one address may be copied for each addressee, but no oftener',
 
 test('From of a batch cannot depend on the recipient', async () => {
   await refused('bad-parameter', byApi({ from: '"%recipient.name%" <shop@example.org>' }, { batch: true }));
+  for (const from of [
+    '"%recipient.name%" <shop@example.org>',
+    '%recipient.x%@example.org',
+    '=?utf-8?q?=25recipient.x=25?= <shop@example.org>',
+  ]) {
+    await refused('bad-parameter', bySmtp(`From: ${from}\r\n\r\n`, { batch: true }));
+  }
 });
 
 // ---- templates -------------------------------------------------------------------------------------------------------

@@ -133,6 +133,17 @@ test('a message without exactly one readable From is refused', async () => {
   }
 });
 
+test('Sender must be the account’s too, wherever it is said, and readable in one way', async () => {
+  const from = 'From: shop@example.org\r\n';
+  await refused('sender-not-allowed', bySmtp(`${from}Sender: Boss <ceo@other.example>\r\n\r\n`));
+  await refused('sender-not-allowed', byApi({ headers: [['SENDER', 'ceo@other.example']] }));
+  await refused('bad-content', bySmtp(`${from}Sender: shop@example.org\r\nsender : ceo@other.example\r\n\r\n`));
+  for (const sender of ['<ceo@other.example', 'ceo@other.example, shop@example.org', 'shop@example.org <ceo@other.example>']) {
+    await refused('bad-address', bySmtp(`${from}Sender: ${sender}\r\n\r\n`));
+  }
+  for (const sender of ['Shop <orders@example.org>', '']) await kept(bySmtp(`${from}Sender: ${sender}\r\n\r\n`));
+});
+
 test('a From that stands behind a line that is no field is text, not a second author', async () => {
   const { content, info } = await kept(bySmtp('From: shop@example.org\r\nnot a field\r\nFrom: ceo@other.example\r\n'));
   assert.equal(info.from, 'shop@example.org');

@@ -16,7 +16,7 @@ import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
 import type { AcceptMessage, AcceptRecipient, AcceptResult, Domain, TemplateStore, TemplateVersion } from '#store/store.ts';
 import { checkedLines, prepareMime } from './mime.ts';
-import { partsOfMime, prepareParts } from './parts.ts';
+import { partsOfMime, prepareParts, refuseVariables } from './parts.ts';
 import type { PartsContext } from './parts.ts';
 import type { Prepared } from './prepared.ts';
 import { receivedHeader } from './received.ts';
@@ -140,6 +140,7 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
   const received = receivedHeader(principal, submission, deps.hostname, nowMs);
   const { receivedMax } = deps.limits;
   const prepared = prepareMime(mime, { nowMs, domain: domain.name, received, receivedMax, sender: submission.envelope.sender });
+  if (submission.batch) refuseVariables(prepared.from);
   if (options.template === undefined) return prepared;
   if (prepared.attachments.length > 0)
     throw new AppError('bad-content', { reason: 'A template cannot be used with MIME that has attachments' });
