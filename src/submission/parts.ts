@@ -33,6 +33,31 @@ const ADDRESSES_MAX = 1000;
 const OURS =
   /^(?:mime-version|content-.*|received|return-path|bcc|resent-bcc|message-id|dkim-signature|x-mailgun-(?:variables|recipient-variables))$/i;
 
+export interface PartsLimits {
+  readonly messageBytesMax: number;
+  readonly headerBytesMax: number;
+}
+
+/**
+ * Refuses what cannot come out within the limits, before anything is encoded: seconds of work otherwise, for a refusal.
+ * What is written is never shorter than what is counted here.
+ */
+export function checkParts(given: Parts, limits: PartsLimits): void {
+  const files = given.attachments.reduce((sum, file) => sum + leastBytes(file), 0);
+  const texts = (given.text?.length ?? 0) + (given.html?.length ?? 0) + (given.ampHtml?.length ?? 0);
+  if (files + texts > limits.messageBytesMax) throw new AppError('message-too-large', { max: limits.messageBytesMax });
+  const total = (values: readonly string[]): number => values.reduce((sum, value) => sum + value.length, 0);
+  const fields = given.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  if (total([given.from, given.subject ?? '', ...given.to, ...given.cc]) + fields > limits.headerBytesMax) {
+    throw new AppError('bad-content', { reason: `The header of the message is larger than ${limits.headerBytesMax} bytes` });
+  }
+}
+
+/** In base64; only messages may go as they are. */
+function leastBytes({ contentType, bytes }: Parts['attachments'][number]): number {
+  return /^\s*message\//i.test(contentType) ? bytes.length : Math.ceil(bytes.length / 3) * 4;
+}
+
 /** Throws AppError. */
 export function prepareParts(given: Parts, context: PartsContext): Prepared {
   const wantedId = lastHeader(given, 'message-id');

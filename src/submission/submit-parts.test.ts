@@ -126,3 +126,18 @@ test('a template replaces the body of MIME and keeps its headers', async () => {
   assert.doesNotMatch(text(message), /\r\nHi\r\n/);
   assert.equal(message.messageId, 'a@b');
 });
+
+test('what cannot become a message within the limits is refused before it is encoded', async () => {
+  const file = { filename: 'a.bin', contentType: 'application/octet-stream', bytes: Buffer.alloc(76_000) };
+  await refused('message-too-large', byApi({ attachments: [file] }));
+  await refused('message-too-large', byApi({ text: 'x'.repeat(60_000), html: 'x'.repeat(60_000) }));
+  const forwarded = { filename: 'a.eml', contentType: 'message/rfc822', bytes: Buffer.from(`Subject: x\r\n\r\n${'x\r\n'.repeat(26_000)}`) };
+  await kept(byApi({ attachments: [forwarded] }));
+});
+
+test('a header over the limit is refused, whichever field makes it so', async () => {
+  const long = 'x'.repeat(20_001);
+  assert.match(await refused('bad-content', byApi({ subject: long })), /header of the message is larger than 20000 bytes/);
+  await refused('bad-content', byApi({ headers: [['X-Own', long]] }));
+  await refused('bad-content', byApi({ to: [`"${long}" <bob@example.net>`] }));
+});

@@ -16,7 +16,7 @@ import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
 import type { AcceptMessage, AcceptRecipient, AcceptResult, Domain, TemplateStore, TemplateVersion } from '#store/store.ts';
 import { checkedLines, prepareMime } from './mime.ts';
-import { partsOfMime, prepareParts, refuseVariables } from './parts.ts';
+import { checkParts, partsOfMime, prepareParts, refuseVariables } from './parts.ts';
 import type { PartsContext } from './parts.ts';
 import type { Prepared } from './prepared.ts';
 import { receivedHeader } from './received.ts';
@@ -131,7 +131,10 @@ async function checkSender(deps: SubmitDeps, principal: Principal, domain: Domai
 
 async function prepare(deps: SubmitDeps, principal: Principal, submission: Submission, domain: Domain, nowMs: number): Promise<Prepared> {
   const { content, options } = submission;
-  if (content.kind === 'parts') return prepareParts(content, await partsContext(deps, submission, domain, nowMs));
+  if (content.kind === 'parts') {
+    checkParts(content, deps.limits);
+    return prepareParts(content, await partsContext(deps, submission, domain, nowMs));
+  }
   if (content.bytes.length > deps.limits.messageBytesMax) throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
   const mime = submission.method === 'SMTP' ? content.bytes : checkedLines(content.bytes);
   if (splitMessage(mime).headerEnd > deps.limits.headerBytesMax) {
