@@ -24,4 +24,5 @@ test('bytes that are no UTF-8 become the replacement character', () => {
 test('a broken escape and too many fields are refused', () => {
   for (const text of ['a=%', 'a=%4', 'a=%zz', '%=1']) assert.throws(() => parseQuery(text, 5), /invalid URL escape/);
   assert.throws(() => parseQuery('a&b&c', 2), /too many parameters, max is 2/);
+  assert.throws(() => parseQuery('&&&', 2), /too many parameters, max is 2/);
 });

@@ -19,8 +19,9 @@ export function parseUrlencoded(body: Buffer, fieldsMax: number): Form {
   while (start < body.length) {
     let end = body.indexOf(AMPERSAND, start);
     if (end === -1) end = body.length;
+    // Empty ones too: each costs a search.
+    if (++fields > fieldsMax) throw new AppError('bad-parameter', { reason: `too many parameters, max is ${fieldsMax}` });
     if (end > start) {
-      if (++fields > fieldsMax) throw new AppError('bad-parameter', { reason: `too many parameters, max is ${fieldsMax}` });
       const equals = body.subarray(start, end).indexOf(EQUALS);
       const nameEnd = equals === -1 ? end : start + equals;
       form.add(decode(body, start, nameEnd), equals === -1 ? '' : decode(body, nameEnd + 1, end));
