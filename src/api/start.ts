@@ -7,7 +7,7 @@
  * fastify routes and writes; the servers are ours, so that their limits stand in one place and several addresses share one router.
  */
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fastify from 'fastify';
@@ -117,8 +117,14 @@ async function listen(
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(5000, limits.requestTimeoutMs),
       noDelay: true,
+      // Looked at below, and told in our form.
+      requireHostHeader: false,
     },
     (request, response) => {
+      if (!hasOneHost(request)) {
+        refuse(response, 400, 'a request has exactly one Host header');
+        return;
+      }
       if (isDraining()) response.setHeader('connection', 'close');
       try {
         app.routing(request, response);
@@ -132,6 +138,9 @@ async function listen(
   server.timeout = limits.idleTimeoutMs;
   server.maxConnections = limits.connections;
   server.on('clientError', refuseMalformed);
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
+    refuse(response, 417, 'no expectation but 100-continue can be met'),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(at.port, at.host, () => {
@@ -146,6 +155,27 @@ const MALFORMED: Readonly<Record<string, readonly [status: string, message: stri
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the request header is too large'],
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long'],
 };
+
+/** RFC 9112 §3.2: with two, what stands before us may have looked at the other one. HTTP/1.0 needs none. */
+function hasOneHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') count++;
+  }
+  return count === 1 || (count === 0 && httpVersion === '1.0');
+}
+
+/** Before any endpoint; the rest of the request is not looked at. */
+function refuse(response: ServerResponse, status: number, message: string): void {
+  const body = `${JSON.stringify({ message })}\n`;
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  });
+  response.end(body);
+}
 
 /** What is not HTTP, or took too long: a last word in our form, then the end of the connection. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {

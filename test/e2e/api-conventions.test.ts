@@ -220,6 +220,18 @@ test('errors never show what is inside', async (t) => {
     assert.match(await talk(rig, 'NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400 [\s\S]*\{"message":"the request is not valid HTTP"\}/);
     assert.match(await talk(rig, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1\.1 431 /);
   });
+  await t.test('a request without a Host, with two, or with an unknown expectation gets JSON and the end of the connection', async () => {
+    for (const [status, head] of [
+      ['400', 'GET /healthz HTTP/1.1\r\n'],
+      ['400', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n'],
+      ['417', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\n'],
+      ['200', 'GET /healthz HTTP/1.0\r\n'],
+    ] as const) {
+      const answer = await talk(rig, `${head}\r\n`);
+      assert.match(answer, new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\n\\r\\n\\{"`), head);
+    }
+  });
+
   await t.test('two lengths in one request are refused (request smuggling)', async () => {
     const head = 'POST /v3/example.org/messages HTTP/1.1\r\nHost: x\r\n';
     assert.match(await talk(rig, `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`), /^HTTP\/1\.1 400 /);
