@@ -1,7 +1,7 @@
 /** A lane whose site refuses connections: suspension, shrinking, and growing again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { laneFor, many, quiet } from '../../test/kit/lane-rig.ts';
+import { item, laneFor, many, quiet } from '../../test/kit/lane-rig.ts';
 
 test('failures to connect in a row suspend the lane: what waits is returned, and what comes is not taken', async (t) => {
   const { site, put, lane, settled, returned, clock } = laneFor(t);
@@ -59,6 +59,29 @@ test('a suspension ends with one try; each that fails doubles it, up to its limi
   put('fails at last');
   await quiet();
   assert.equal(lasts(), 1);
+});
+
+test('mail that demands TLS where there is none fails alone: other mail is neither suspended nor slowed', async (t) => {
+  const { site, put, lane, settled } = laneFor(t);
+  site.hasTls = false;
+  put('plain');
+  await quiet();
+  const { connectionsAllowed } = lane.report();
+  for (const name of many(10, 'secret')) lane.put(item(name, { tls: 'require' }));
+  await quiet();
+  assert.deepEqual([lane.report().state, lane.report().connectionsAllowed], ['starting', connectionsAllowed]);
+  site.holdsTransactions = true;
+  put('slow');
+  for (const name of many(3, 'late')) lane.put(item(name, { tls: 'require' }));
+  await quiet();
+  assert.deepEqual(
+    settled
+      .slice(1)
+      .map(({ name }) => name)
+      .sort(),
+    [...many(3, 'late'), ...many(10, 'secret')],
+  );
+  assert.equal(site.demands.filter((demand) => demand === 'require').length, 13, 'each was tried once');
 });
 
 test('a connection that is refused while others work costs no attempt: the mail waits, and fewer connections are used', async (t) => {

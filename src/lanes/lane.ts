@@ -426,8 +426,10 @@ export class Lane<T extends LaneItem> {
       this.#deps.returned(items, reason, untilMs);
       return;
     }
+    // One message's demand says nothing about the site: others must not be held up by it.
+    const isSiteAtFault = outcome.disposition === 'deferred' && failure.isDemandUnmet !== true;
     const othersWork = this.#workers > 1;
-    if (outcome.disposition === 'deferred' && othersWork && !failure.isSiteDown) {
+    if (isSiteAtFault && othersWork && !failure.isSiteDown) {
       // "Too many connections" and the like: the mail is not at fault. Be content with what works.
       this.#queue.putBack([...items]);
       this.#allowed = Math.max(1, this.#workers - 1);
@@ -440,7 +442,7 @@ export class Lane<T extends LaneItem> {
       items,
       items.map(() => outcome),
     );
-    if (outcome.disposition !== 'deferred') return;
+    if (!isSiteAtFault) return;
     this.#allowed = 1;
     if (++this.#failuresInRow >= this.#limits.suspendAfter) this.#suspend();
   }

@@ -34,6 +34,8 @@ export class ScriptedSite {
   /** What the next attempts to connect meet; empty: they succeed. */
   readonly refusals: ('refused' | 'down' | Error)[] = [];
   isDown = false;
+  /** Without, it opens no connection for mail that demands TLS. */
+  hasTls = true;
   open = 0;
   peak = 0;
   closed = 0;
@@ -47,8 +49,11 @@ export class ScriptedSite {
     if (this.holdsConnecting) await new Promise<void>((resolve) => this.#connecters.push(resolve));
     else await new Promise((resolve) => setImmediate(resolve));
     const refusal = signal?.aborted === true ? 'down' : (this.refusals.shift() ?? (this.isDown ? 'down' : undefined));
-    if (refusal === undefined) return { kind: 'open', session: this.#session(demand) };
+    const isUnmet = !this.hasTls && demand !== 'opportunistic';
+    if (refusal === undefined && !isUnmet) return { kind: 'open', session: this.#session(demand) };
     this.#count(-1);
+    if (refusal === undefined)
+      return { kind: 'failed', outcome: outcome('deferred', { code: 499 }), isSiteDown: false, isDemandUnmet: true };
     if (refusal instanceof Error) throw refusal;
     return { kind: 'failed', outcome: outcome('deferred', { code: 421, text: 'too many connections' }), isSiteDown: refusal === 'down' };
   };
