@@ -69,6 +69,13 @@ test('a message of nothing but dots costs one copy', async (t) => {
   assert.equal(receiver.messages[0]?.bytes.length, 1_500_000);
 });
 
+test('many lines with dots are unstuffed as few are', () => {
+  const lines = ['', '.', '..', 'a', '.a', 'a.', '..a.'];
+  const text = Array.from({ length: 3000 }, (_, i) => `${lines[(i * i) % lines.length]}\r\n`).join('');
+  const settled = settleText(Buffer.from(text.replace(/^\./gm, '..')), { isDotStuffed: true, bareNewlines: 'refuse', lineBytesMax: 0 });
+  assert.equal(settled.toString(), text);
+});
+
 const IMITATIONS = [
   '\n.\n',
   '\n.\r\n',

@@ -30,6 +30,12 @@ export function settleText(raw: Buffer, rules: TextRules): Buffer | LineTrouble 
 }
 
 const NEWLINE_DOT = Buffer.from('\r\n.', 'latin1');
+const CR = 0x0d;
+const LF = 0x0a;
+const DOT = 0x2e;
+
+/** Above so many lines with a dot it is cheaper to look at every octet. */
+const SEARCHES_MAX = 200;
 
 /** Without the first dot of every line that starts with one. In one pass and one copy: a message may be nothing but dots. */
 function withoutDots(text: Buffer): Buffer {
@@ -38,11 +44,17 @@ function withoutDots(text: Buffer): Buffer {
   const out = Buffer.allocUnsafe(text.length);
   let size = 0;
   let from = 0;
-  for (; dot !== -1; dot = nextDot(text, from)) {
+  for (let searches = 0; dot !== -1 && searches < SEARCHES_MAX; dot = nextDot(text, from), searches++) {
     size += text.copy(out, size, from, dot);
     from = dot + 1;
   }
-  size += text.copy(out, size, from);
+  if (dot === -1) size += text.copy(out, size, from);
+  else {
+    for (let at = from; at < text.length; at++) {
+      const octet = text[at] as number;
+      if (octet !== DOT || text[at - 1] !== LF || text[at - 2] !== CR) out[size++] = octet;
+    }
+  }
   return own(out.subarray(0, size));
 }
 
