@@ -67,7 +67,9 @@ export function createSubmit(deps: SubmitDeps): Submit {
     const recipients = distinctRecipients(submission);
     checkCounts(deps.limits, submission, recipients.length);
     const content = await prepare(deps, principal, submission, domain, nowMs);
-    if (content.bytes.length > deps.limits.messageBytesMax) throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
+    // MIME that was handed in was measured as it came: the fields that we add are not its sender's, who was told this limit (RFC 1870).
+    if (isMadeHere(submission) && content.bytes.length > deps.limits.messageBytesMax)
+      throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
     await checkSenders(deps, principal, submission, domain, content);
     await deps.takeQuota?.(principal.accountId, domain.id, recipients.length, content.bytes.length);
     return keep(deps, principal, submission, domain, content, recipients, nowMs);
@@ -128,6 +130,10 @@ async function checkSender(deps: SubmitDeps, principal: Principal, domain: Domai
 }
 
 // ---- content ---------------------------------------------------------------------------------------------------------
+
+function isMadeHere({ content, options }: Submission): boolean {
+  return content.kind === 'parts' || options.template !== undefined;
+}
 
 async function prepare(deps: SubmitDeps, principal: Principal, submission: Submission, domain: Domain, nowMs: number): Promise<Prepared> {
   const { content, options } = submission;

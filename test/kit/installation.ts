@@ -161,11 +161,15 @@ export class Server {
     return this.program.child.pid as number;
   }
 
+  authorization(key = KEY): Readonly<Record<string, string>> {
+    return { authorization: `Basic ${Buffer.from(`api:${key}`).toString('base64')}` };
+  }
+
   async call(method: string, path: string, fields?: Fields, headers: Readonly<Record<string, string>> = {}, key = KEY): Promise<Answered> {
     const body = fields === undefined ? null : form(fields);
     const response = await fetch(this.url + path, {
       method,
-      headers: { authorization: `Basic ${Buffer.from(`api:${key}`).toString('base64')}`, ...headers },
+      headers: { ...this.authorization(key), ...headers },
       body,
       signal: AbortSignal.timeout(ANSWER_MS),
     });
