@@ -1,0 +1,263 @@
+/**
+ * How SQLite goes about our statements, for a queue and a history of millions: every statement of the ways that mail takes is looked at as it is really asked, and none
+ * may read through the whole of recipients, events, messages or contents.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { AcceptMessage, Settlement } from '#store/store.ts';
+import { Database, migrate, type Row, type Value } from './database.ts';
+import { eventTables } from './events.ts';
+import { packMessage, packSettlement } from './packed.ts';
+import { Retention } from './retention.ts';
+import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
+
+/** Writes down every statement and how it is planned. */
+class WatchedDatabase extends Database {
+  readonly plans = new Map<string, string>();
+
+  #watch(sql: string, values: readonly Value[]): void {
+    if (this.plans.has(sql)) return;
+    this.plans.set(sql, '');
+    const steps = super.allOnce(`EXPLAIN QUERY PLAN ${sql}`, ...values).map((row) => String(row['detail']));
+    this.plans.set(sql, steps.join('; '));
+  }
+
+  override run(sql: string, ...values: Value[]): number {
+    this.#watch(sql, values);
+    return super.run(sql, ...values);
+  }
+
+  override insert(sql: string, ...values: Value[]): number {
+    this.#watch(sql, values);
+    return super.insert(sql, ...values);
+  }
+
+  override get(sql: string, ...values: Value[]): Row | undefined {
+    this.#watch(sql, values);
+    return super.get(sql, ...values);
+  }
+
+  override all(sql: string, ...values: Value[]): Row[] {
+    this.#watch(sql, values);
+    return super.all(sql, ...values);
+  }
+
+  override allOnce(sql: string, ...values: Value[]): Row[] {
+    this.#watch(sql, values);
+    return super.allOnce(sql, ...values);
+  }
+}
+
+const T0 = 1_700_000_000_000;
+let directory: string;
+let db: WatchedDatabase;
+let mail: MailWriter;
+
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'postrider-plans-'));
+  db = new WatchedDatabase(join(directory, 'postrider.db'), 'write');
+  migrate(db);
+  db.exec(
+    "INSERT INTO account VALUES (1, 'a', 0, 0); INSERT INTO domain VALUES (1, 1, 'x.example', 'custom', 'active', 0, 0, 0, 0); INSERT INTO node VALUES (1, 0, NULL)",
+  );
+  mail = new MailWriter(db, 1);
+  db.plans.clear();
+});
+after(() => {
+  db.close();
+  rmSync(directory, { recursive: true });
+});
+
+const message = (isLeased: boolean, key?: string): AcceptMessage => ({
+  accountId: 1,
+  domainId: 1,
+  domain: 'x.example',
+  messageId: 'm@x.example',
+  sender: 'a@x.example',
+  createdMs: T0,
+  dueAtMs: T0,
+  wait: 'due',
+  expiresAtMs: T0 + 1000,
+  priority: 0,
+  info: {
+    from: '',
+    to: '',
+    subject: '',
+    sizeBytes: 1,
+    attachments: [],
+    method: 'SMTP',
+    origin: { address: '' },
+    options: { tags: [], variables: {}, testMode: false },
+    smtputf8: false,
+    body: '7BIT',
+  },
+  content: Uint8Array.of(1),
+  recipients: [{ address: 'b@y.example', domain: 'y.example', isLeased }],
+  idempotency: key === undefined ? undefined : { key, fingerprint: 'f', untilMs: T0 + 1 },
+});
+
+function accept(isLeased: boolean, key?: string): { id: number; recipient: number } {
+  const given = message(isLeased, key);
+  const result = mail.accept(...packMessage(given), given.content);
+  assert.equal(result.kind, 'accepted');
+  return result.kind === 'accepted' ? { id: result.id, recipient: result.firstRecipient } : assert.fail();
+}
+
+function settle(accepted: { id: number; recipient: number }, change: Partial<Settlement>): void {
+  const settlement: Settlement = {
+    recipient: accepted.recipient,
+    epoch: 1,
+    accountId: 1,
+    domainId: 1,
+    message: accepted.id,
+    atMs: T0,
+    attempts: 1,
+    event: { kind: 'delivered', detail: {} },
+    counters: [{ accountId: 1, domainId: 1, kind: 'delivered', provider: '', tag: '' }],
+    ...change,
+  };
+  assert.equal(mail.settle(...packSettlement(settlement)), true);
+}
+
+/** The plans of what the body asks. */
+function plansOf(body: () => void): [sql: string, plan: string][] {
+  db.plans.clear();
+  body();
+  return [...db.plans];
+}
+
+const LARGE = /\bSCAN (r|recipient|e|x|event|m|message|c|content)\b(?! USING COVERING INDEX recipient_(due|expiring|leased))/;
+
+function noneReadsAll(plans: readonly [string, string][]): void {
+  assert.ok(plans.length > 0);
+  for (const [sql, plan] of plans) assert.doesNotMatch(plan, LARGE, sql);
+}
+
+function uses(plans: readonly [string, string][], start: string, index: RegExp): void {
+  const found = plans.find(([sql]) => sql.startsWith(start));
+  assert.ok(found, `nothing asked: ${start}`);
+  assert.match(found[1], index, found[0]);
+}
+
+test('accepting, settling and releasing find their rows', () => {
+  const plans = plansOf(() => {
+    accept(false, 'key');
+    settle(accept(true), {
+      ending: 'delivered',
+      suppression: { kind: 'bounce', address: 'b@y.example', code: 1, error: '', createdMs: T0 },
+    });
+    settle(accept(true), { dueAtMs: T0, wait: 'retry' });
+    mail.release({ recipient: accept(true).recipient, epoch: 1, dueAtMs: T0, wait: 'due' });
+    mail.flushCounters();
+  });
+  noneReadsAll(plans);
+  uses(plans, 'UPDATE recipient SET state = ?, ending', /SEARCH recipient USING INTEGER PRIMARY KEY/);
+});
+
+test('claims go by the buckets that are due, and in a bucket by what is due', () => {
+  const plans = plansOf(() => {
+    accept(false);
+    const buckets = dueBuckets(db, T0, 10);
+    nextDueAtMs(db);
+    mail.claim(
+      buckets.map(({ id }) => ({ bucket: id, room: 1 })),
+      T0,
+    );
+    mail.parkBucket(1, T0, 'due');
+  });
+  noneReadsAll(plans);
+  uses(
+    plans,
+    'SELECT id, domain, account_id, look_ms FROM bucket',
+    /^SEARCH bucket USING INDEX bucket_due \(priority=\? AND look_ms<\?\)$/,
+  );
+  uses(plans, 'UPDATE recipient', /SEARCH recipient USING COVERING INDEX recipient_due \(bucket=\? AND due_ms<\?\)/);
+  uses(plans, 'UPDATE bucket SET look_ms = (SELECT', /SEARCH recipient USING COVERING INDEX recipient_due \(bucket=\?\)/);
+  for (const [sql, plan] of plans) assert.doesNotMatch(plan, /SCAN bucket(?! USING (COVERING )?INDEX bucket_due)|TEMP B-TREE/, sql);
+});
+
+test('what is too old is found by its time, and what a former process leased by its lease', () => {
+  const plans = plansOf(() => {
+    accept(false);
+    mail.claimExpired(T0 + 2000, 10);
+    accept(true);
+    assert.ok(mail.recoverLeases(T0) > 0);
+  });
+  uses(plans, 'UPDATE recipient SET state = 1', /SEARCH recipient USING (COVERING )?INDEX recipient_expiring \(expires_ms<\?\)/);
+  uses(plans, 'SELECT r.id AS id, r.message', /SCAN r USING (COVERING )?INDEX recipient_leased/);
+  for (const [sql, plan] of plans) assert.doesNotMatch(plan, /\bSCAN (m|message|e|event|recipient)\b|SCAN r(?! USING)/, sql);
+});
+
+test('cancelling goes by the message, or by the buckets of the account', () => {
+  const { id } = accept(false);
+  const plans = plansOf(() => {
+    mail.cancel(1, 1, id, T0);
+    accept(false);
+    mail.cancelRecipients(1, 1, queuedOfDomain(db, 1, 1, 10), T0);
+  });
+  noneReadsAll(plans);
+});
+
+test('retention goes by ids, a stretch at a time', () => {
+  const plans = plansOf(() => {
+    const retention = new Retention(db);
+    settle(accept(true), { ending: 'delivered' });
+    for (let step = 0; step < 3; step++) retention.expire(T0 * 2, 10, 0);
+    retention.deleteContent(1, accept(true).id);
+  });
+  for (const [sql, plan] of plans) {
+    // The oldest events by id: the walk ends after `limit` rows.
+    const walk = plan.replace('SCAN event', sql.includes('ORDER BY id LIMIT') ? 'walk' : 'SCAN event');
+    assert.doesNotMatch(walk, LARGE, sql);
+    assert.doesNotMatch(plan, /TEMP B-TREE/, sql);
+  }
+});
+
+test('events are listed by their domain and time, or by the message or recipient that was asked for', () => {
+  const tables = eventTables(db);
+  const filter = { accountId: 1, domainId: 1 };
+  const plain = plansOf(() => {
+    tables.list(filter, 'descending', undefined, 10);
+    tables.list({ ...filter, beginUs: 1, endUs: 2, kinds: ['accepted'] }, 'ascending', { atUs: 1, id: 1 }, 10);
+  });
+  noneReadsAll(plain);
+  for (const [sql, plan] of plain) {
+    assert.match(plan, /SEARCH e USING INDEX event_by_domain/, sql);
+    assert.doesNotMatch(plan, /TEMP B-TREE/, `it must not sort: ${sql}`);
+  }
+  const narrow = plansOf(() => {
+    tables.list({ ...filter, messageId: 'm' }, 'ascending', undefined, 10);
+    tables.list({ ...filter, recipient: 'b@y.example' }, 'descending', undefined, 10);
+  });
+  noneReadsAll(narrow);
+  for (const [sql, plan] of narrow) assert.match(plan, /SEARCH e USING INDEX event_by_message/, sql);
+});
+
+test('a message, an address and the newest messages are found by their indexes', () => {
+  const tables = eventTables(db);
+  const plans = plansOf(() => {
+    tables.messageById(1, 1);
+    tables.messageByMessageId(1, 'm@x.example');
+    tables.recipientsByAddress(1, 'b@y.example', 10);
+  });
+  noneReadsAll(plans);
+  uses(
+    plansOf(() => tables.latestMessages(undefined, 10)),
+    'SELECT m.id',
+    /^SCAN m(?!.*TEMP B-TREE)/,
+  );
+});
+
+test('the depth of the queue is counted by indexes that hold the queue alone', () => {
+  const plans = plansOf(() => {
+    const tables = eventTables(db);
+    accept(false);
+    tables.queueDepth();
+    tables.queueByDomain(T0, 10);
+  });
+  noneReadsAll(plans);
+  uses(plans, 'SELECT count(*) AS n FROM recipient WHERE state = 0', /SCAN recipient USING COVERING INDEX recipient_(due|expiring)/);
+});
