@@ -227,6 +227,13 @@ test('broken TLS falls back to plaintext at once, and is remembered for some hou
   }
 });
 
+test('a server that refuses STARTTLS is told as trouble with TLS where the message demands it', async (t) => {
+  const sink = await sinkFor(t, { tls: 'starttls', tlsTrouble: 'refuse' });
+  const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });
+  const { outcome } = await fail(connect, route(sink.port, [10, 'a.test']), 'require');
+  assert.deepEqual([outcome.disposition, outcome.code, outcome.bounceClass], ['deferred', 454, 'tls']);
+});
+
 test('TLS that is not there is told apart from a site that does not work', async (t) => {
   const sink = await sinkFor(t);
   const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });

@@ -232,7 +232,8 @@ class Walk {
       providerOf(host),
       this.#attempt(last),
     );
-    return { ...outcome, attempt: { ...outcome.attempt, trouble: this.#told() } };
+    const bounceClass = failure.step === 'tls' ? 'tls' : outcome.bounceClass;
+    return { ...outcome, ...(bounceClass === undefined ? {} : { bounceClass }), attempt: { ...outcome.attempt, trouble: this.#told() } };
   }
 
   #told(): string {
