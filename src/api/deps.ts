@@ -5,6 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
+import type { WaitOf } from '#events/timeline.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { Submit } from '#model/submission.ts';
 import type { Store } from '#store/store.ts';
@@ -108,6 +109,8 @@ export interface ApiDeps {
   readonly accounts: ApiAccounts;
   readonly submit: Submit;
   readonly laneReport: () => readonly LaneReport[];
+  /** Why a leased recipient waits in memory; undefined: it is being tried. */
+  readonly waitOf?: WaitOf;
   readonly config: ApiConfig;
   readonly clock: Clock;
   readonly log: Log;

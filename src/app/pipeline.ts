@@ -8,7 +8,7 @@ import type { LaneItem, LaneReport } from '#lanes/lane.ts';
 import { Lanes, type LanesOptions } from '#lanes/lanes.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource } from '#model/egress.ts';
-import type { Priority } from '#model/message.ts';
+import type { Priority, StoredRecipient } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { Claimer, type Room } from '#queue/claimer.ts';
@@ -94,6 +94,11 @@ export function createPipeline(options: PipelineOptions) {
     return { room: Math.max(room, own), own, wait: reason, untilMs };
   }
 
+  /** Why a leased recipient is not being tried at this moment; undefined: it is, or it is not here. */
+  function waitOf({ id, domain }: StoredRecipient): { reason: WaitReason; untilMs: number } | undefined {
+    return lanes.ofDomain(domain)?.waitOf(({ recipient }) => recipient.id === id);
+  }
+
   function enter(item: WorkItem): void {
     memory.enter();
     dispatch(item).catch((error: unknown) => {
@@ -169,7 +174,7 @@ export function createPipeline(options: PipelineOptions) {
     }
   }
 
-  return { memory, lanes, claimer, settler, stop, counts, roomFor, enter, report: (): LaneReport[] => lanes.report() };
+  return { memory, lanes, claimer, settler, stop, counts, roomFor, waitOf, enter, report: (): LaneReport[] => lanes.report() };
 }
 
 export type Pipeline = ReturnType<typeof createPipeline>;

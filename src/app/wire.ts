@@ -172,6 +172,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
     accounts,
     submit,
     laneReport: () => pipeline.report(),
+    waitOf: pipeline.waitOf,
     deliveryCounts: () => pipeline.counts,
     clock,
     log,

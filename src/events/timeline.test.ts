@@ -200,6 +200,14 @@ test('entries stand in order of time, also when an event was written after what 
   assert.deepEqual(times, [20, 50, 60]);
 });
 
+test('a leased recipient that waits in memory has the reason of its lane, and one that is being tried says so', () => {
+  const leased = view([recipient({ state: 'leased' })], []);
+  const waiting = timeline(leased, () => ({ reason: 'lane-rate', untilMs: START_MS + 500 })).recipients[0]?.next;
+  assert.deepEqual([waiting?.reason, waiting?.atMs], ['lane-rate', START_MS + 500]);
+  assert.equal(timeline(leased, () => undefined).recipients[0]?.next?.text, 'is being tried at this moment');
+  assert.equal(timeline(leased).recipients[0]?.next?.text, 'is being tried, or has its turn soon');
+});
+
 test('a possible duplicate is marked on the recipient and on its attempt', () => {
   const told = view(
     [recipient({ possibleDuplicate: true })],

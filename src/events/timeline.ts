@@ -109,7 +109,10 @@ export interface Timeline {
 
 const STEP_ORDER = ['route', 'connect', 'greeting', 'tls', 'ehlo', 'auth', 'mail', 'rcpt', 'data', 'dot'] as const;
 
-export function timeline(view: MessageView): Timeline {
+/** What the running node knows of a leased recipient: why it waits in memory, and until when at least. Undefined: it is being tried. */
+export type WaitOf = (recipient: StoredRecipient) => { readonly reason: WaitReason; readonly untilMs: number } | undefined;
+
+export function timeline(view: MessageView, waitOf?: WaitOf): Timeline {
   const { message } = view;
   const { info } = message;
   const byRecipient = Map.groupBy(view.events, (event) => event.recipient);
@@ -135,7 +138,7 @@ export function timeline(view: MessageView): Timeline {
       ...(info.origin.tls !== undefined && { tls: clean(info.origin.tls) }),
     },
     entries: (byRecipient.get(0) ?? []).filter((event) => event !== accepted).map(factEntry),
-    recipients: view.recipients.map((recipient) => recipientTimeline(message, recipient, byRecipient.get(recipient.id) ?? [])),
+    recipients: view.recipients.map((recipient) => recipientTimeline(message, recipient, byRecipient.get(recipient.id) ?? [], waitOf)),
   };
 }
 
@@ -152,9 +155,14 @@ function submitter({ info }: StoredMessage): string {
   return info.notifiesOf === undefined ? 'trusted network' : `this server, to tell of message ${info.notifiesOf}`;
 }
 
-function recipientTimeline(message: StoredMessage, recipient: StoredRecipient, events: readonly EventRow[]): RecipientTimeline {
+function recipientTimeline(
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  events: readonly EventRow[],
+  waitOf: WaitOf | undefined,
+): RecipientTimeline {
   const sorted = [...events].sort((a, b) => a.atUs - b.atUs || a.id - b.id);
-  const next = nextStep(message, recipient);
+  const next = nextStep(message, recipient, waitOf);
   return {
     id: recipient.id,
     address: clean(recipient.address),
@@ -166,11 +174,14 @@ function recipientTimeline(message: StoredMessage, recipient: StoredRecipient, e
   };
 }
 
-function nextStep(message: StoredMessage, recipient: StoredRecipient): NextStep | undefined {
+function nextStep(message: StoredMessage, recipient: StoredRecipient, waitOf: WaitOf | undefined): NextStep | undefined {
   if (recipient.state === 'done') return undefined;
   const { expiresAtMs } = message;
   if (recipient.state === 'leased') {
-    return { atMs: recipient.dueAtMs, reason: 'attempt', text: 'is being tried at this moment', expiresAtMs };
+    const waits = waitOf?.(recipient);
+    if (waits !== undefined) return { atMs: waits.untilMs, reason: waits.reason, text: WAIT_REASONS[waits.reason], expiresAtMs };
+    const text = waitOf === undefined ? 'is being tried, or has its turn soon' : 'is being tried at this moment';
+    return { atMs: recipient.dueAtMs, reason: 'attempt', text, expiresAtMs };
   }
   return { atMs: recipient.dueAtMs, reason: recipient.wait, text: WAIT_REASONS[recipient.wait], expiresAtMs };
 }

@@ -63,6 +63,10 @@ class PriorityClass<T extends Queued> {
     return taken;
   }
 
+  has(isWanted: (item: T) => boolean): boolean {
+    return this.#turns.values().some(({ items, head }) => items.some((item, position) => position >= head && isWanted(item)));
+  }
+
   waitingOf(accountId: number): number {
     const turn = this.#turns.get(accountId);
     return turn === undefined ? 0 : turn.items.length - turn.head;
@@ -85,6 +89,10 @@ export class LaneQueue<T extends Queued> {
     let size = 0;
     for (const priorityClass of this.#classes) size += priorityClass.size;
     return size;
+  }
+
+  has(isWanted: (item: T) => boolean): boolean {
+    return this.#classes.some((priorityClass) => priorityClass.has(isWanted));
   }
 
   waitingOf(accountId: number, priority: Priority): number {

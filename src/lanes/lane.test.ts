@@ -224,6 +224,18 @@ test('there is room for what the connections will soon take, and the lane says w
   assert.ok(lane.room > 0 && rooms() > 0);
 });
 
+test('what waits in a lane can be asked why, and what is being tried cannot', async (t) => {
+  const { site, put, lane } = laneFor(t, { connectionsMax: 1 });
+  site.holdsTransactions = true;
+  put('tried', 'waits');
+  await quiet();
+  assert.equal(
+    lane.waitOf(({ name }) => name === 'tried'),
+    undefined,
+  );
+  assert.equal(lane.waitOf(({ name }) => name === 'waits')?.reason, 'lane-connections');
+});
+
 test('an account finds a few places in a lane that another account has filled', async (t) => {
   const { site, put, lane } = laneFor(t, { connectionsMax: 1, readyPerConnection: 5 });
   site.holdsTransactions = true;

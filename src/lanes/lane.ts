@@ -139,6 +139,11 @@ export class Lane<T extends LaneItem> {
     return Math.max(0, OWN_TURNS - this.#queue.waitingOf(accountId, priority));
   }
 
+  /** Why such an item waits here, and when to look again; undefined: none does. */
+  waitOf(isWanted: (item: T) => boolean): { readonly reason: WaitReason; readonly untilMs: number } | undefined {
+    return this.#queue.has(isWanted) ? this.wait : undefined;
+  }
+
   /** Items that wait in memory. */
   get waiting(): number {
     return this.#queue.size;

@@ -119,7 +119,7 @@ async function home(door: Door, viewer: Viewer): Promise<Answer> {
 async function message(door: Door, viewer: Viewer, id: string): Promise<Answer> {
   const view = await findMessage(door, viewer.accountId, id);
   if (view === undefined) throw new NotFound('Message not found');
-  return htmlAnswer(messagePage(timeline(view), door.deps.clock.nowMs()));
+  return htmlAnswer(messagePage(timeline(view, door.deps.waitOf), door.deps.clock.nowMs()));
 }
 
 async function findCaptured(door: Door, viewer: Viewer, id: string): Promise<NonNullable<Awaited<ReturnType<typeof captured>>>> {

@@ -60,7 +60,7 @@ export async function findMessage(door: Door, accountId: number, id: string): Pr
 }
 
 async function show(door: Door, call: Call): Promise<Answer> {
-  return json(timeline(await find(door, call)));
+  return json(timeline(await find(door, call), door.deps.waitOf));
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
