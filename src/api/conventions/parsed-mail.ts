@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import PostalMime from 'postal-mime';
 import type { Address } from 'postal-mime';
+import { parseMime, partDisposition } from '#mail/mime.ts';
 import { AppError } from '#model/errors.ts';
 
 export interface ParsedAttachment {
@@ -27,6 +28,7 @@ export interface ParsedMail {
 
 const NESTING_MAX = 50;
 const HEADERS_BYTES_MAX = 1024 * 1024;
+const HTML_BYTES_MAX = 8 * 1024 * 1024;
 
 export async function parseMail(bytes: Uint8Array): Promise<ParsedMail> {
   const mail = await parse(bytes);
@@ -43,7 +45,7 @@ export async function parseMail(bytes: Uint8Array): Promise<ParsedMail> {
       const content =
         typeof attachment.content === 'string' ? Buffer.from(attachment.content) : Buffer.from(attachment.content as ArrayBuffer);
       return {
-        filename: attachment.filename ?? '',
+        filename: lastStep(attachment.filename ?? ''),
         contentType: attachment.mimeType,
         sizeBytes: content.length,
         ...(attachment.contentId !== undefined && { contentId: attachment.contentId.replace(/^<|>$/g, '') }),
@@ -53,7 +55,26 @@ export async function parseMail(bytes: Uint8Array): Promise<ParsedMail> {
   };
 }
 
+/** A stranger's file name says what the file is called, not where it goes. */
+function lastStep(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+}
+
+/** The parser's time grows with the square of the parts, and with the HTML that it makes text of: what would hold up everybody is not parsed. */
+function assertModest(bytes: Uint8Array): void {
+  const { parts, isTruncated } = parseMime(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  let htmlBytes = 0;
+  for (const part of parts) {
+    const isShown = part.type.value === 'text/html' && partDisposition(part).value !== 'attachment';
+    if (isShown) htmlBytes += part.bodyEnd - part.bodyStart;
+  }
+  if (isTruncated || htmlBytes > HTML_BYTES_MAX) {
+    throw new AppError('bad-content', { reason: 'the stored message has too many parts, or too much HTML, to be shown; fetch it raw' });
+  }
+}
+
 async function parse(bytes: Uint8Array): ReturnType<typeof PostalMime.parse> {
+  assertModest(bytes);
   try {
     return await PostalMime.parse(bytes, { maxNestingDepth: NESTING_MAX, maxHeadersSize: HEADERS_BYTES_MAX, forceRfc822Attachments: true });
   } catch (error) {
