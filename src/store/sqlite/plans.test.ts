@@ -129,7 +129,9 @@ function plansOf(body: () => void): [sql: string, plan: string][] {
   return [...db.plans];
 }
 
-const LARGE = /\bSCAN (r|recipient|e|x|event|m|message|c|content)\b(?! USING COVERING INDEX recipient_(due|expiring|leased))/;
+// The index of what is leased is as small as memory; those of what is queued are read only where they hold all that is asked.
+const LARGE =
+  /\bSCAN (r|recipient|e|x|event|m|message|c|content)\b(?! USING (COVERING INDEX recipient_(due|expiring)|(COVERING )?INDEX recipient_leased))/;
 
 function noneReadsAll(plans: readonly [string, string][]): void {
   assert.ok(plans.length > 0);

@@ -5,8 +5,9 @@
  */
 import type { Database, Row } from './database.ts';
 
-/** Messages that one step looks at; most of them are passed by. */
-const EXAMINED_MAX = 5000;
+/** Messages, and recipients of them, that one step looks at; most of them are passed by. */
+const MESSAGES_EXAMINED_MAX = 5000;
+const RECIPIENTS_EXAMINED_MAX = 20_000;
 
 export class Retention {
   readonly #db: Database;
@@ -60,14 +61,16 @@ export class Retention {
     const youngMs = Math.max(nowMs - shortestMs, oldMs);
     const newest = Number(db.get('SELECT max(id) AS id FROM message')?.['id'] ?? 0);
     const rows = db.all(
-      `SELECT m.id AS id, m.has_content AS has_content, m.created_ms AS created_ms, d.retention_ms AS retention_ms
+      `SELECT m.id AS id, m.has_content AS has_content, m.created_ms AS created_ms, m.recipient_count AS recipient_count, d.retention_ms AS retention_ms
        FROM message m LEFT JOIN domain d ON d.id = m.domain_id WHERE m.id > ? ORDER BY m.id LIMIT ?`,
       this.#walked,
-      EXAMINED_MAX,
+      MESSAGES_EXAMINED_MAX,
     );
     let gone = 0;
+    let recipients = 0;
     for (const row of rows) {
-      if (gone === limit) return gone;
+      if (gone === limit || recipients >= RECIPIENTS_EXAMINED_MAX) return gone;
+      recipients += Number(row['recipient_count']);
       if (Number(row['created_ms']) > youngMs) {
         this.#walked = 0;
         return gone;
@@ -75,7 +78,7 @@ export class Retention {
       this.#walked = Number(row['id']);
       if (this.#retire(row, nowMs, oldMs, newest)) gone++;
     }
-    if (rows.length < EXAMINED_MAX) this.#walked = 0;
+    if (rows.length < MESSAGES_EXAMINED_MAX) this.#walked = 0;
     return gone;
   }
 
