@@ -186,6 +186,7 @@ function laneLimits({ delivery }: Config, route: Route, domain: string): LaneLim
     openedFirst: OPENED_FIRST,
     messagesPerConnection: rule?.messagesPerConnection ?? delivery.messagesPerConnection,
     ratePerMinute: rate === undefined ? undefined : (rate.count * MINUTE_MS) / rate.perMs,
+    rateWindowMs: rate?.perMs,
     recipientsPerTransaction: RECIPIENTS_PER_TRANSACTION,
     readyPerConnection: READY_PER_CONNECTION,
     idleMs: delivery.connectionIdleMs,

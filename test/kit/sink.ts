@@ -110,7 +110,8 @@ export async function startSink(initial: SinkOptions = {}): Promise<Sink> {
   let peak = 0;
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    peak = Math.max(peak, sockets.size);
+    // What was closed before this one was opened is known as closed after a turn of the loop and its closing callbacks.
+    setImmediate(() => setImmediate(() => (peak = Math.max(peak, sockets.size))));
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     connections++;
