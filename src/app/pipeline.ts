@@ -40,6 +40,8 @@ export interface PipelineOptions {
 /** Room for a domain whose lane is not known yet. */
 const UNKNOWN_LANE_ROOM = 40;
 const POLL_MS = 1000;
+/** When a domain whose route is being looked up is looked at again. */
+const ROUTE_LOOK_MS = 250;
 const DAY_MS = 86_400_000;
 
 export function createPipeline(options: PipelineOptions) {
@@ -80,17 +82,20 @@ export function createPipeline(options: PipelineOptions) {
   /** Recipients of each domain whose route is being looked up. */
   const routing = new Map<string, number>();
 
+  const later = (wait: WaitReason, ms: number): { wait: WaitReason; untilMs: number } => ({ wait, untilMs: clock.nowMs() + ms });
+
   function roomFor(domain: string, accountId: number, priority: Priority, planned = 0): Room {
     const lookedUp = routing.get(domain) ?? 0;
     const lane = lanes.ofDomain(domain);
     if (lane === undefined) {
       const room = Math.min(UNKNOWN_LANE_ROOM - lookedUp, memory.shareOf(lookedUp, priority, planned));
-      return { room: Math.max(0, room), wait: lookedUp > 0 ? 'dns-trouble' : 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+      // While its route is looked up it is still due: the next look will know its lane.
+      return { room: Math.max(0, room), ...(lookedUp > 0 ? later('due', ROUTE_LOOK_MS) : later('memory-limit', POLL_MS)) };
     }
     const room = Math.max(0, Math.min(lane.room - lookedUp, memory.shareOf(lane.waiting + lookedUp, priority, planned)));
     const own = Math.max(0, Math.min(lane.ownRoom(accountId, priority) - lookedUp, memory.shareOf(0, priority, planned)));
     const { reason, untilMs } = lane.wait;
-    if (lane.room > 0) return { room: Math.max(room, own), own, wait: 'memory-limit', untilMs: clock.nowMs() + POLL_MS };
+    if (lane.room > 0) return { room: Math.max(room, own), own, ...later('memory-limit', POLL_MS) };
     return { room: Math.max(room, own), own, wait: reason, untilMs };
   }
 
