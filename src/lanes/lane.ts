@@ -12,13 +12,14 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { jitter } from '#base/random.ts';
-import { TokenBucket } from '#base/token-bucket.ts';
+import type { TokenBucket } from '#base/token-bucket.ts';
 import type { ConnectFailure, ConnectResult, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { Route, TlsDemand } from '#model/egress.ts';
 import type { Priority } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { LaneQueue, type Queued } from './lane-queue.ts';
+import { paceOf } from './pace.ts';
 
 export interface LaneItem extends Queued {
   readonly tls: TlsDemand;
@@ -31,6 +32,8 @@ export interface LaneLimits {
   readonly messagesPerConnection: number;
   /** Messages per minute, a transaction of several recipients being one; absent: no limit. */
   readonly ratePerMinute?: number;
+  /** The time that the rate is counted in: none of that length sees more than its share. Default a minute. */
+  readonly rateWindowMs?: number;
   readonly recipientsPerTransaction: number;
   /** Items that may wait in memory for each connection of the lane. */
   readonly readyPerConnection: number;
@@ -75,8 +78,6 @@ export interface LaneReport {
 }
 
 const MINUTE_MS = 60_000;
-/** What a rate allows in this time may go at once: enough for timers that come late, too little for a receiving site to see more than its rate. */
-const BURST_MS = 100;
 /** Places that each account has in a lane for each priority, however full it is. */
 const OWN_TURNS = 8;
 /** What running transactions are given to end after they were cut. */
@@ -123,8 +124,7 @@ export class Lane<T extends LaneItem> {
     this.lastUsedMs = deps.clock.monotonicMs();
     this.#startSlowly();
     if (limits.ratePerMinute !== undefined) {
-      const burst = Math.max(1, Math.ceil((limits.ratePerMinute * BURST_MS) / MINUTE_MS));
-      this.#bucket = new TokenBucket(limits.ratePerMinute, MINUTE_MS, burst, this.lastUsedMs);
+      this.#bucket = paceOf(limits.ratePerMinute, limits.rateWindowMs ?? MINUTE_MS, this.lastUsedMs);
     }
   }
 
