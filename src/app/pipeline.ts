@@ -116,7 +116,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   async function dispatch(item: WorkItem): Promise<void> {
-    const settlement = settledWithoutAttempt(item, clock.nowMs());
+    const settlement = settledWithoutAttempt(item, clock.nowMs(), lanes.ofDomain(item.recipient.domain)?.siteTrouble);
     if (settlement !== undefined) return settle(item, settlement);
     const source = options.sourceFor(item);
     if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);

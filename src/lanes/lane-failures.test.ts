@@ -122,6 +122,15 @@ test('growth goes on when the pause after a refusal is over', async (t) => {
   assert.equal(lane.report().connectionsAllowed, 3);
 });
 
+test('a suspended lane says what connecting met, so that mail which grows too old meanwhile can tell it', async (t) => {
+  const { site, put, lane } = laneFor(t, { suspendAfter: 1 });
+  site.refusals.push('down');
+  assert.equal(lane.siteTrouble, undefined);
+  put('one');
+  await quiet();
+  assert.match(lane.siteTrouble ?? '', /^\d{3} /);
+});
+
 test('a refusal in a lane that was suspended meanwhile leaves nothing behind in it', async (t) => {
   const { site, put, lane, settled, returned } = laneFor(t, { suspendAfter: 1, connectionsMax: 2 });
   put('first');

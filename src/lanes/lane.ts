@@ -111,6 +111,7 @@ export class Lane<T extends LaneItem> {
   #rateTimer: NodeJS.Timeout | undefined;
   #isPumpDue = false;
   #lastTrouble: string | undefined;
+  #siteTrouble: string | undefined;
   #counts = { delivered: 0, deferred: 0, failed: 0 };
   /** Monotonic; when it last had anything to do. */
   lastUsedMs: number;
@@ -144,6 +145,11 @@ export class Lane<T extends LaneItem> {
   /** Why such an item waits here, and when to look again; undefined: none does. */
   waitOf(isWanted: (item: T) => boolean): { readonly reason: WaitReason; readonly untilMs: number } | undefined {
     return this.#queue.has(isWanted) ? this.wait : undefined;
+  }
+
+  /** Why it is suspended: what connecting met, which tells nothing of anybody's mail. */
+  get siteTrouble(): string | undefined {
+    return this.isSuspended ? this.#siteTrouble : undefined;
   }
 
   /** Items that wait in memory. */
@@ -458,6 +464,7 @@ export class Lane<T extends LaneItem> {
     const { suspendMinMs, suspendMaxMs } = this.#limits;
     const forMs = Math.min(suspendMaxMs, suspendMinMs * 2 ** Math.min(this.#suspensions++, 20)) * jitter(0.1);
     this.#state = 'suspended';
+    this.#siteTrouble = this.#lastTrouble;
     this.#suspendedUntilMs = this.#deps.clock.nowMs() + Math.round(forMs);
     // The first failure after the suspension suspends again.
     this.#failuresInRow = this.#limits.suspendAfter - 1;

@@ -84,6 +84,8 @@ test('mail that is too old is failed with 602', () => {
 });
 
 test('what can be delivered is not settled before it was tried', () => {
+  const held = settledWithoutAttempt(item(), 9 * HOUR_MS, '499 cannot connect');
+  assert.equal(held?.event.detail.text, 'Too old: 499 cannot connect');
   assert.equal(settledWithoutAttempt(item(), 2000), undefined);
 });
 

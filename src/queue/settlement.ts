@@ -17,8 +17,8 @@ export const SUPPRESSED: Readonly<
   complaint: { code: 607, text: 'Not delivering to a user who marked your messages as spam', reason: 'suppress-complaint' },
 };
 
-/** Settles what never reaches a lane: suppressed addresses, test mode, mail that is too old. Undefined: it is to be delivered. */
-export function settledWithoutAttempt(item: WorkItem, nowMs: number): Settlement | undefined {
+/** Settles what never reaches a lane: suppressed addresses, test mode, mail that is too old (`trouble`: what kept it waiting, if that is known). Undefined: it is to be delivered. */
+export function settledWithoutAttempt(item: WorkItem, nowMs: number, trouble?: string): Settlement | undefined {
   if (item.suppressed !== undefined) {
     const { code, text, reason } = SUPPRESSED[item.suppressed];
     return settlement(item, nowMs, {
@@ -37,7 +37,8 @@ export function settledWithoutAttempt(item: WorkItem, nowMs: number): Settlement
     });
   }
   if (isTooOld(item, nowMs)) {
-    return settlement(item, nowMs, { attempts: item.recipient.attempts, ending: 'expired', kind: 'failed', detail: TOO_OLD });
+    const detail = trouble === undefined ? TOO_OLD : { ...TOO_OLD, text: `${TOO_OLD.text}: ${trouble}` };
+    return settlement(item, nowMs, { attempts: item.recipient.attempts, ending: 'expired', kind: 'failed', detail });
   }
   return undefined;
 }
@@ -50,7 +51,7 @@ function isTooOld({ message, recipient }: WorkItem, nowMs: number): boolean {
 
 const LAST_CHANCE_MS = 60_000;
 
-const TOO_OLD: EventDetail = { code: 602, text: 'Too old', reason: 'old', bounceClass: 'expired' };
+const TOO_OLD = { code: 602, text: 'Too old', reason: 'old', bounceClass: 'expired' } as const satisfies EventDetail;
 
 /** Settles an attempt. */
 export function settledAttempt(item: WorkItem, outcome: Outcome, plan: RetryPlan, nowMs: number): Settlement {
