@@ -108,6 +108,14 @@ test('long lines, bare line ends and NUL are put right, whatever the encoding th
   assert.equal(email.text?.trim(), 'xö ä');
 });
 
+test('what stands outside of parts is made sendable octet by octet, and no line of 998 is cut', () => {
+  const preamble = `${'a'.repeat(998)}\r\n${'b'.repeat(999)}\r\n${'c'.repeat(1996)}\n\x00\xe9`;
+  const mime = Buffer.from(`Content-Type: multipart/mixed; boundary=x\r\n\r\n${preamble}\r\n--x\r\n\r\nhi\r\n--x--\r\n`, 'latin1');
+  const c = 'c'.repeat(998);
+  const wanted = `${'a'.repeat(998)}\r\n${'b'.repeat(998)}\r\nb\r\n${c}\r\n${c}\r\n??\r\n--x\r\n`;
+  assert.ok(toSevenBit(mime).toString('latin1').includes(`\r\n\r\n${wanted}`));
+});
+
 test('a raw 8-bit header becomes encoded words when its addresses allow it', () => {
   const mime = message('Subject: größe\nFrom: Jörg <j@bücher.example>\nX-Plain: 1\n\nbody\n');
   const out = downgradeHeader(mime) as Buffer;

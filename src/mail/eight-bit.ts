@@ -123,8 +123,25 @@ function hasUtf8Address(header: Header, field: RawField): boolean {
 /** What stands between parts has no encoding of its own: delimiters stay, other octets of it that cannot be sent are replaced. */
 function plainText(bytes: Buffer): Buffer {
   if (!isTroubled(bytes)) return bytes;
-  const text = normalizeNewlines(bytes)
-    .toString('latin1')
-    .replace(/[\0\x80-\xff]/g, '?');
-  return Buffer.from(text.replace(/[^\r\n]{998}(?=[^\r\n])/g, '$&\r\n'), 'latin1');
+  const text = normalizeNewlines(bytes);
+  const out = Buffer.allocUnsafe(text.length + 2 * Math.floor(text.length / LINE_MAX));
+  let to = 0;
+  let lineBytes = 0;
+  // One by one: of a message with more parts than are looked at, nearly all of it may come here.
+  for (let at = 0; at < text.length; at++) {
+    const octet = text[at] as number;
+    const isNewline = octet === CR || octet === LF;
+    if (!isNewline && lineBytes === LINE_MAX) {
+      out[to++] = CR;
+      out[to++] = LF;
+      lineBytes = 0;
+    }
+    out[to++] = octet === 0 || octet > 0x7f ? QUESTION_MARK : octet;
+    lineBytes = isNewline ? 0 : lineBytes + 1;
+  }
+  return out.subarray(0, to);
 }
+
+const CR = 0x0d;
+const LF = 0x0a;
+const QUESTION_MARK = 0x3f;
