@@ -169,6 +169,19 @@ test('the wait after a deferral lasts until its next time; what it waited for af
   );
 });
 
+test('what a lane gave back waited for that since its time had come, also when it expires without a further attempt', () => {
+  const waits = [{ reason: 'lane-suspended', fromMs: START_MS + 360_000, untilMs: START_MS + 360_010 }] as const;
+  const deferred = event('deferred', 92, { wait: 'retry', nextAtMs: START_MS + 300_092, attempt: attempt() });
+  for (const last of [
+    event('delivered', 360_100, { attempt: attempt({ number: 2, startedMs: START_MS + 360_010, waits }) }),
+    event('failed', 360_010, { code: 602, reason: 'old', text: 'Too old', waits }),
+  ]) {
+    const [, retry, suspended] = only(view([recipient()], [deferred, last])).entries;
+    assert.ok(retry?.kind === 'wait' && suspended?.kind === 'wait');
+    assert.deepEqual([suspended.reason, suspended.atMs, suspended.untilMs], ['lane-suspended', retry.untilMs, START_MS + 360_010]);
+  }
+});
+
 test('an attempt before the next time ends the wait', () => {
   const early = attempt({ number: 2, startedMs: START_MS + 1000 });
   const events = [

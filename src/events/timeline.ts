@@ -169,7 +169,7 @@ function recipientTimeline(
     status: recipient.state === 'done' ? (recipient.ending ?? 'failed') : recipient.state === 'leased' ? 'in-progress' : 'waiting',
     attempts: recipient.attempts,
     possibleDuplicate: recipient.possibleDuplicate,
-    entries: sorted.flatMap((event, i) => entriesOf(event, sorted[i + 1])).sort((a, b) => a.atMs - b.atMs),
+    entries: entriesOf(sorted).sort((a, b) => a.atMs - b.atMs),
     ...(next !== undefined && { next }),
   };
 }
@@ -186,12 +186,24 @@ function nextStep(message: StoredMessage, recipient: StoredRecipient, waitOf: Wa
   return { atMs: recipient.dueAtMs, reason: recipient.wait, text: WAIT_REASONS[recipient.wait], expiresAtMs };
 }
 
-/** One event tells of what came before it (waits), itself, and, when it deferred, of the wait that it began. */
-function entriesOf(event: EventRow, following: EventRow | undefined): TimelineEntry[] {
-  const { attempt } = event.detail;
-  if (attempt === undefined) return [factEntry(event), ...waitAfter(event, following)];
-  const waits = (attempt.waits ?? []).map(waitEntry).sort((a, b) => a.atMs - b.atMs);
-  return [...waits, attemptEntry(event, attempt), ...waitAfter(event, following)];
+/**
+ * One event tells of what came before it (waits), itself, and, when it deferred, of the wait that it began. What was given back by a lane
+ * knows only the last of its waiting, so the first wait of an event begins where the one before it ended.
+ */
+function entriesOf(events: readonly EventRow[]): TimelineEntry[] {
+  const entries: TimelineEntry[] = [];
+  let toldMs: number | undefined;
+  for (const [i, event] of events.entries()) {
+    const { attempt, waits = attempt?.waits ?? [] } = event.detail;
+    const [first, ...others] = [...waits].sort((a, b) => a.fromMs - b.fromMs);
+    if (first !== undefined)
+      entries.push(...[{ ...first, fromMs: Math.min(first.fromMs, toldMs ?? first.fromMs) }, ...others].map(waitEntry));
+    entries.push(attempt === undefined ? factEntry(event) : attemptEntry(event, attempt));
+    const after = waitAfter(event, events[i + 1]);
+    entries.push(...after);
+    toldMs = after.at(-1)?.untilMs;
+  }
+  return entries;
 }
 
 /** The wait that a deferral began: until its next time, or an earlier attempt. A wait that still lasts is `next`. */

@@ -2,7 +2,7 @@
  * Facts that happened, append-only. The kinds are few and stored as small numbers; the JSON that each API shows is made when it is read.
  */
 import type { AttemptRecord, BounceClass } from './outcome.ts';
-import type { WaitReason } from './wait-reason.ts';
+import type { Wait, WaitReason } from './wait-reason.ts';
 
 /** Numbers are stored: never change or reuse one. */
 export const EVENT_KINDS = {
@@ -43,6 +43,8 @@ export interface EventDetail {
     | 'delayed-bounce';
   readonly bounceClass?: BounceClass;
   readonly attempt?: AttemptRecord;
+  /** Settled without an attempt: what it waited for before. */
+  readonly waits?: readonly Wait[];
   /** Deferred: what comes next. */
   readonly nextAtMs?: number;
   readonly wait?: WaitReason;

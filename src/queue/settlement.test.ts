@@ -141,6 +141,15 @@ test('an attempt tells what the recipient waited for before it', () => {
   assert.deepEqual(settlement.event.detail.attempt?.waits, [{ reason: 'lane-connections', fromMs: 1000, untilMs: 5000 }]);
 });
 
+test('what a lane gave back tells so, however soon it is taken again; what expires tells what it waited for', () => {
+  const given = { ...item({ recipient: { dueAtMs: 1000, wait: 'lane-suspended', attempts: 2 } }), sinceMs: 1010 };
+  const settlement = settledAttempt(given, outcome('delivered', { attempt: { number: 0, startedMs: 1011, steps: {} } }), PLAN, 1011);
+  assert.deepEqual(settlement.event.detail.attempt?.waits, [{ reason: 'lane-suspended', fromMs: 1000, untilMs: 1010 }]);
+  const { expiresAtMs } = given.message;
+  const expired = settledWithoutAttempt({ ...given, sinceMs: expiresAtMs + 60_001 }, expiresAtMs + 60_001);
+  assert.deepEqual(expired?.event.detail.waits, [{ reason: 'lane-suspended', fromMs: 1000, untilMs: expiresAtMs + 60_001 }]);
+});
+
 test('what was due but left on disk tells why', () => {
   const claimed = item({ recipient: { dueAtMs: 1000, wait: 'retry', attempts: 1 } });
   for (const [parkedFor, reason] of [

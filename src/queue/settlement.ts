@@ -37,7 +37,8 @@ export function settledWithoutAttempt(item: WorkItem, nowMs: number, trouble?: s
     });
   }
   if (isTooOld(item, nowMs)) {
-    const detail = trouble === undefined ? TOO_OLD : { ...TOO_OLD, text: `${TOO_OLD.text}: ${trouble}` };
+    const text = trouble === undefined ? TOO_OLD.text : `${TOO_OLD.text}: ${trouble}`;
+    const detail = { ...TOO_OLD, text, waits: waitsOf(item, nowMs) };
     return settlement(item, nowMs, { attempts: item.recipient.attempts, ending: 'expired', kind: 'failed', detail });
   }
   return undefined;

@@ -50,11 +50,13 @@ export function waitsOf(item: WorkItem, nowMs: number): readonly Wait[] | undefi
   if (recipient.attempts === 0 && recipient.dueAtMs - message.createdMs > TOLD_MS) {
     waits.push({ reason: recipient.wait, fromMs: message.createdMs, untilMs: recipient.dueAtMs });
   }
-  if (item.sinceMs - dueMs > TOLD_MS) {
+  // One that was given back by a lane waited for that since before it was due again: however short the rest, its reason must be told.
+  const wasGivenBack = recipient.attempts > 0 && !PLANNED.has(recipient.wait);
+  if (item.sinceMs - dueMs > TOLD_MS || wasGivenBack) {
     waits.push({
       reason: item.parkedFor ?? (recipient.wait === 'scheduled' || recipient.wait === 'retry' ? 'due' : recipient.wait),
       fromMs: dueMs,
-      untilMs: item.sinceMs,
+      untilMs: Math.max(dueMs, item.sinceMs),
     });
   }
   if (nowMs - item.sinceMs > TOLD_MS) waits.push({ reason: item.wait, fromMs: item.sinceMs, untilMs: nowMs });
@@ -62,3 +64,5 @@ export function waitsOf(item: WorkItem, nowMs: number): readonly Wait[] | undefi
 }
 
 const TOLD_MS = 50;
+/** Waits that settling planned. */
+const PLANNED: ReadonlySet<WaitReason> = new Set(['due', 'scheduled', 'retry', 'retry-hint', 'dns-trouble']);
