@@ -75,7 +75,7 @@ export function createPipeline(options: PipelineOptions) {
       job: (items) => options.job(items, () => contentOf(items[0] as WorkItem)),
       settled: (items, outcomes) => items.forEach((item, position) => settleAttempt(item, outcomes[position] as Outcome)),
       returned: (items, wait, dueAtMs) => items.forEach((item) => giveBack(item, wait, dueAtMs)),
-      hasRoom: () => claimer.ring(),
+      hasRoom: () => claimer.roomAgain(),
     }),
   });
   const sources = new Map<string, EgressSource>();

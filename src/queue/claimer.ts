@@ -36,6 +36,8 @@ const EXPIRY_LOOK_MS = 1000;
 const EXPIRED_PER_LOOK = 500;
 /** So that many small domains share a look, and one large one does not fill memory. */
 const ROOM_PER_BUCKET_MAX = 500;
+/** Buckets of full lanes that are remembered; the others are looked at again when their time comes. */
+const FULL_MAX = 256;
 /** A bell that rings all the time must not make a look each time. */
 const LOOK_GAP_MS = 5;
 
@@ -47,6 +49,10 @@ export class Claimer {
   #isStopped = false;
   #looking: Promise<void> = Promise.resolve();
   #expiryLookAtMs = 0;
+  /** Buckets that were parked because their lane was full: they are looked at as soon as it has room, whatever time the park says. */
+  readonly #full = new Map<number, Bucket>();
+  /** The last look left something that is due on disk. */
+  #hasBacklog = false;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
@@ -56,7 +62,12 @@ export class Claimer {
     this.ring();
   }
 
-  /** Something may be due, or there is room again. */
+  /** A lane has room: worth a look only if something waits for it. Costs nothing otherwise, as it rings with every message. */
+  roomAgain(): void {
+    if (this.#hasBacklog) this.ring();
+  }
+
+  /** Something may be due. */
   ring(): void {
     if (this.#isStopped) return;
     this.#isRung = true;
@@ -97,17 +108,26 @@ export class Claimer {
     await this.#takeExpired();
     let memory = this.#options.memoryRoom();
     if (memory <= 0) return pollMs;
-    const buckets = await mail.dueBuckets(clock.nowMs(), BUCKETS_PER_LOOK);
-    const { requests, parked } = this.#plan(buckets, memory);
+    const due = await mail.dueBuckets(clock.nowMs(), BUCKETS_PER_LOOK);
+    const { requests, parked } = this.#plan([...this.#withRoomAgain(due), ...due], memory);
+    this.#hasBacklog = due.length > 0 || this.#full.size > 0;
     await Promise.all(parked.map(({ bucket, wait, untilMs }) => mail.parkBucket(bucket, untilMs, wait)));
     if (requests.length > 0) {
       const claimed = await mail.claim(requests, clock.nowMs());
       for (const { recipients } of claimed) memory -= recipients.length;
       this.#options.take(claimed);
     }
-    if (buckets.length === BUCKETS_PER_LOOK && memory > 0) return 0;
+    if (due.length === BUCKETS_PER_LOOK && memory > 0) return 0;
     const nextMs = await mail.nextDueAtMs();
     return nextMs === undefined ? pollMs : Math.min(pollMs, Math.max(LOOK_GAP_MS, nextMs - clock.nowMs()));
+  }
+
+  /** Those that were parked by a full lane which now has room. */
+  #withRoomAgain(due: readonly Bucket[]): Bucket[] {
+    for (const { id } of due) this.#full.delete(id);
+    return [...this.#full.values()].filter(
+      ({ domain, accountId, priority }) => this.#options.roomFor(domain, accountId, priority, 0).room > 0,
+    );
   }
 
   /** Mail that is too old is given up in time, also where its lane is suspended or full. */
@@ -134,9 +154,11 @@ export class Claimer {
         const share = Math.min(ROOM_PER_BUCKET_MAX, left, Math.max(laneShare, own));
         if (share > 0) {
           requests.push({ bucket: bucket.id, room: share });
+          this.#full.delete(bucket.id);
           taken += share;
           left -= share;
         } else if (room <= 0 && left > 0) {
+          if (wait !== 'lane-suspended' && this.#full.size < FULL_MAX) this.#full.set(bucket.id, bucket);
           parked.push({ bucket: bucket.id, wait, untilMs: Math.max(untilMs, this.#options.clock.nowMs() + LOOK_GAP_MS) });
         }
       }

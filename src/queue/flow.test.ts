@@ -226,6 +226,24 @@ test('an account with places of its own is not made to wait by those who wait lo
   assert.equal(shares.get(other)?.flatMap(({ recipients }) => recipients).length, 2);
 });
 
+test('a bucket of a full lane is claimed as soon as the lane has room, not when its parking ends', async () => {
+  const { accept } = intakeWith(memoryOf(0), () => 0);
+  await accept(incoming('full-lane.test', 1));
+  let room = 0;
+  let looks = 0;
+  const { claimer, taken } = claimerWith((domain) => {
+    if (domain !== 'full-lane.test') return open(0);
+    looks++;
+    return { room, wait: 'lane-connections', untilMs: clock.nowMs() + 3_600_000 };
+  });
+  claimer.start();
+  await until(() => looks > 0);
+  room = 1;
+  claimer.roomAgain();
+  await until(() => taken.some(({ recipients }) => recipients[0]?.domain === 'full-lane.test'));
+  await claimer.stop();
+});
+
 test('two accounts that wait for one lane share its room', async () => {
   const other = (await store.accounts.createAccount('two', START_MS)).id;
   const { accept } = intakeWith(memoryOf(0), () => 0);
