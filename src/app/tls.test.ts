@@ -4,8 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { connect, createServer } from 'node:tls';
+import { once } from 'node:events';
+import { createServer as createPlainServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { connect, createServer, TLSSocket } from 'node:tls';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { openTls, selfSigned, TlsError, tlsFiles } from './tls.ts';
@@ -49,6 +51,24 @@ test('a client that trusts the certificate completes a handshake with it', async
     socket.on('error', reject);
   });
   assert.equal(said, 'hello');
+  server.close();
+});
+
+test('a client gets one handshake and no second one', async () => {
+  const secureContext = openTls(tlsFiles(config()), new HeldClock(NOW), silentLog)();
+  const server = createPlainServer((plain) => {
+    new TLSSocket(plain, { isServer: true, secureContext }).on('error', () => plain.destroy()).write('hello');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const client = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, maxVersion: 'TLSv1.2' });
+  await once(client, 'data');
+  const refusal = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+    client.once('error', resolve);
+    client.renegotiate({ rejectUnauthorized: false }, resolve);
+  });
+  assert.equal(refusal?.code, 'ERR_SSL_NO_RENEGOTIATION');
+  client.destroy();
   server.close();
 });
 
