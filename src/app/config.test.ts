@@ -36,7 +36,7 @@ test('without a file and an environment every default stands, and none is wrong'
       [587, true],
     ],
   );
-  assert.equal(config.http.publicUrl, 'http://127.0.0.1:8080');
+  assert.equal(config.http.publicUrl, undefined, 'clients are told the URL that they called');
   assert.equal(config.store.url, `sqlite:${join(process.cwd(), 'data', 'postrider.db')}`);
   assert.equal(config.delivery.expireAfterMs, 5 * 86_400_000);
   assert.equal(config.delivery.timeouts.dotMs, 600_000);

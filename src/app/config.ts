@@ -24,7 +24,6 @@ export interface Config extends Settings {
   /** The data directory, absolute. */
   readonly data: string;
   readonly store: Settings['store'] & { readonly url: string };
-  readonly http: Settings['http'] & { readonly publicUrl: string };
   readonly smtp: Settings['smtp'] & { readonly hostname: string };
   /** First start only: POSTRIDER_API_KEY. */
   readonly firstApiKey?: string;
@@ -203,22 +202,15 @@ function sharedAddresses(c: Settings): string[] {
 
 function complete(c: Settings, isDev: boolean, firstApiKey: string | undefined): Config {
   const data = resolve(c.data);
-  const [http] = c.http.listen;
   return deepFreeze({
     ...c,
     isDev,
     data,
     store: { ...c.store, url: c.store.url ?? `sqlite:${join(data, 'postrider.db')}` },
-    http: { ...c.http, publicUrl: (c.http.publicUrl ?? defaultUrl(http)).replace(/\/+$/, '') },
+    http: { ...c.http, publicUrl: c.http.publicUrl?.replace(/\/+$/, '') },
     smtp: { ...c.smtp, hostname: c.smtp.hostname ?? hostname().toLowerCase() },
     ...(firstApiKey === undefined ? {} : { firstApiKey }),
   });
-}
-
-function defaultUrl(address: ListenAddress | undefined): string {
-  const host = address?.host ?? 'localhost';
-  const name = host.includes(':') ? `[${host}]` : host === '0.0.0.0' ? 'localhost' : host;
-  return `http://${name}:${address?.port ?? 80}`;
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -69,7 +69,7 @@ export const SETTINGS = group('', {
         'a URL such as "https://mail.example.org"',
         isHttpUrl,
         undefined,
-        'How clients reach the API: the base of every URL in its answers. Default: http and the first address of `http.listen`.',
+        'How clients reach the API: the base of every URL in its answers. Default: http and the name and port that the client asked for.',
       ),
     ),
     request_size: size(

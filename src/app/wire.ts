@@ -166,7 +166,6 @@ async function openDoors(parts: DoorParts): Promise<void> {
   services.add({ name: 'smtpd', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => smtpd.drain(DRAIN_MS) });
   for (const listener of smtpd.listeners) state.addresses.push({ service: listener.kind, host: listener.address, port: listener.port });
   const smtp = smtpd.listeners.find(({ kind }) => kind === 'submission');
-  const [http] = config.http.listen;
   const api = await startApi({
     store,
     accounts,
@@ -179,7 +178,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
     isReady: () => isReady.value && store.health().isWritable,
     config: {
       listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
-      publicUrl: http?.port === 0 ? undefined : config.http.publicUrl,
+      publicUrl: config.http.publicUrl,
       hostname: config.smtp.hostname,
       metricsNetworks: config.http.metricsNetworks,
       isCapturing: config.sandbox.capture,
@@ -219,7 +218,10 @@ function openPage(config: Config, credentials: FirstCredentials | undefined, smt
   const isKnown = smtp !== undefined && smtpLogin !== undefined && smtpPassword !== undefined;
   return {
     accountId: credentials.accountId,
-    curl: curlCommand({ ...credentials, domain }, config.http.publicUrl),
+    curl: curlCommand(
+      { ...credentials, domain },
+      config.http.publicUrl ?? `http://${http.host === '::1' ? '[::1]' : http.host}:${http.port}`,
+    ),
     smtp: isKnown ? { host: smtp.address, port: smtp.port, login: smtpLogin, password: smtpPassword } : undefined,
   };
 }
