@@ -270,7 +270,11 @@ export interface MailStore {
   /** When the next bucket is to be looked at. */
   nextDueAtMs(): Promise<number | undefined>;
   content(contentId: number): Promise<Uint8Array | undefined>;
-  /** Deletes contents whose message is wholly settled and whose domain's retention is over, expired idempotency keys, events past theirs; at most `limit` messages. Resolves to how many. */
+  /**
+   * One bounded step: deletes contents whose message is wholly settled and whose domain's retention is over since, expired idempotency keys, events past theirs, and
+   * messages of which nothing is left; at most `limit` of each. Resolves to how many, or to at least `limit` when there may be more to do at once. What had to stay is
+   * looked at again within the hour.
+   */
   expire(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number>;
   /** The sender takes back what is not yet leased: one message's recipients, or all scheduled ones of a domain. Resolves to how many. */
   cancel(accountId: number, domainId: number, message: number | undefined, nowMs: number): Promise<number>;

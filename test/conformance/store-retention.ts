@@ -62,7 +62,7 @@ function contents(withStore: WithStore): void {
     const accepted = await settled(store, from, {}, T0 + HOUR_MS);
     await expireAll(store, T0 + HOUR_MS + DAY_MS);
     assert.equal(await hasContent(store, accepted), true);
-    await expireAll(store, T0 + HOUR_MS + DAY_MS + 1);
+    await expireAll(store, T0 + 2 * HOUR_MS + DAY_MS);
     assert.equal(await hasContent(store, accepted), false);
     const view = await store.events.messageById(from.accountId, accepted.id);
     assert.equal(view?.message.contentId, 0);
@@ -79,7 +79,7 @@ function contents(withStore: WithStore): void {
     await store.mail.cancel(from.accountId, from.domainId, accepted.id, T0 + HOUR_MS);
     await expireAll(store, T0 + HOUR_MS + DAY_MS);
     assert.equal(await hasContent(store, accepted), true);
-    await expireAll(store, T0 + HOUR_MS + DAY_MS + 1);
+    await expireAll(store, T0 + 2 * HOUR_MS + DAY_MS);
     assert.equal(await hasContent(store, accepted), false);
   });
 
@@ -103,6 +103,14 @@ function contents(withStore: WithStore): void {
     for (let step = 0; step < 50 && (await hasContent(store, gone)); step++) await store.mail.expire(T0 + DAY_MS, 1, EVENTS_MS);
     assert.equal(await hasContent(store, gone), false);
     for (const accepted of kept) assert.equal(await hasContent(store, accepted), true);
+  });
+
+  withStore('deletes a content though the message before it has a time to come, from a clock that was wrong', async (store) => {
+    const from = await tenant(store, { retentionMs: 0 });
+    await settled(store, from, { createdMs: T0 + 1000 * DAY_MS }, T0);
+    const gone = await settled(store, from);
+    await expireAll(store, T0 + DAY_MS);
+    assert.equal(await hasContent(store, gone), false);
   });
 
   withStore('is deleted on request once all is settled, by its own account only', async (store) => {

@@ -100,16 +100,20 @@ export class Database {
   }
 }
 
-/** Brings the schema up to date; safe when several processes start at once. */
+/** Brings the schema up to date; safe when several processes start at once. A schema that a later version made is left alone. */
 export function migrate(db: Database): void {
   const files = readdirSync(MIGRATIONS)
     .filter((name) => name.endsWith('.sql'))
     .sort();
+  const newest = Number(files.at(-1)?.slice(0, 4));
+  if (versionOf(db) > newest) {
+    throw new Error(`the store was written by a later version of this program (schema ${versionOf(db)}; this one knows ${newest})`);
+  }
   for (const file of files) {
     const number = Number(file.slice(0, 4));
     db.exec('BEGIN IMMEDIATE');
     try {
-      if (Number(db.allOnce('PRAGMA user_version')[0]?.['user_version']) < number) {
+      if (versionOf(db) < number) {
         db.exec(readFileSync(new URL(file, MIGRATIONS), 'utf8'));
         db.exec(`PRAGMA user_version = ${number}`);
       }
@@ -119,4 +123,8 @@ export function migrate(db: Database): void {
       throw error;
     }
   }
+}
+
+function versionOf(db: Database): number {
+  return Number(db.allOnce('PRAGMA user_version')[0]?.['user_version']);
 }

@@ -66,9 +66,10 @@ export function eventTables(db: Database): Synchronous<EventStore> {
         )
         .map(viewOf),
     latestMessages: (accountId, limit) =>
-      db
-        .all(`${MESSAGE} WHERE (?1 IS NULL OR m.account_id = ?1) ORDER BY m.id DESC LIMIT ?2`, accountId ?? null, limit)
-        .map((row) => messageView(row, 20) as MessageView),
+      (accountId === undefined
+        ? db.all(`${MESSAGE} ORDER BY m.id DESC LIMIT ?`, limit)
+        : db.all(`${MESSAGE} WHERE m.account_id = ? ORDER BY m.id DESC LIMIT ?`, accountId, limit)
+      ).map((row) => messageView(row, 20) as MessageView),
     queueByDomain: (_nowMs, limit) => queueByDomain(db, limit),
     queueDepth: () => ({
       queued: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 0')?.['n']),

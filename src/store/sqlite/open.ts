@@ -97,6 +97,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
     channels.push(channel);
     return channel;
   };
+  let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     // In the order of their making, so that the checkpointer goes last (checkpoint.ts says why); the last connection copies the log.
     for (const channel of channels) await channel.close();
@@ -115,9 +116,9 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
       ...joinFamilies(writer, reader, browser, commits),
       recovered,
       health: () => commits.health(),
-      async close() {
+      close() {
         commits.stop();
-        await close();
+        return (closing ??= close());
       },
     };
   } catch (error) {

@@ -1,18 +1,37 @@
 /**
  * What time takes away: contents after their domain's retention, events and idempotency keys after theirs, and messages of which nothing is left.
- * Nothing that is queued or leased is touched, however old (P3). Each step is bounded, so that mail goes on between two of them: messages are walked in the order of
- * their ids, a stretch at a time, and the walk begins again at the oldest when it has come to those that are too young for anything.
+ * Nothing that is queued or leased is touched, however old (P3). Each step is bounded, so that mail goes on between two of them. Contents and messages are walked in
+ * the order of their ids, which is that of their age; a walk goes on where the last one came to what is too young, and begins anew every hour, for those
+ * that had to stay.
  */
 import type { Database, Row } from './database.ts';
 
-/** Messages, and recipients of them, that one step looks at; most of them are passed by. */
-const MESSAGES_EXAMINED_MAX = 5000;
+/** Rows, and recipients that belong to them, that one step of a walk looks at. */
+const ROWS_EXAMINED_MAX = 5000;
 const RECIPIENTS_EXAMINED_MAX = 20_000;
+const WALK_ANEW_MS = 3_600_000;
+/** A walk has come to its end after so many that are too young; a few are passed by, as a clock that was wrong for a while leaves them. */
+const YOUNG_MAX = 100;
+
+const CONTENTS = `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, d.retention_ms AS retention_ms
+  FROM content c CROSS JOIN message m ON m.id = c.id LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > ? ORDER BY c.id LIMIT ?`;
+// The newest message stays whatever its age, and its recipients with it, so that no id is given twice.
+const MESSAGES = `SELECT id, created_ms, recipient_count, has_content FROM message
+  WHERE id > ? AND id < (SELECT max(id) FROM message) ORDER BY id LIMIT ?`;
+
+/** One way through a table from its oldest row to the first that is too young. */
+interface Walk {
+  readonly sql: string;
+  /** Takes what the row no longer keeps; true: something went. */
+  readonly retire: (row: Row) => boolean;
+  /** Rows of messages that were accepted later are too young. */
+  readonly youngMs: number;
+}
 
 export class Retention {
   readonly #db: Database;
-  /** The last message that was looked at. */
-  #walked = 0;
+  /** The last row that each walk looked at, and when it began at the oldest. */
+  readonly #walked = new Map<string, { id: number; sinceMs: number }>();
 
   constructor(db: Database) {
     this.#db = db;
@@ -20,13 +39,19 @@ export class Retention {
 
   /** What the transaction learnt must not outlive its rollback. */
   forget(): void {
-    this.#walked = 0;
+    this.#walked.clear();
   }
 
-  /** One step; how much went. */
+  /** One step: how much went, or `limit` when there is more to look at than one step may. */
   expire(nowMs: number, limit: number, eventsRetentionMs: number): number {
     const oldMs = nowMs - eventsRetentionMs;
-    return this.#expireKeys(nowMs, limit) + this.#expireEvents(oldMs, limit) + this.#walkMessages(nowMs, oldMs, limit);
+    const shortestMs = Number(this.#db.get('SELECT min(retention_ms) AS ms FROM domain')?.['ms'] ?? 0);
+    return (
+      this.#expireKeys(nowMs, limit) +
+      this.#expireEvents(oldMs, limit) +
+      this.#walk({ sql: CONTENTS, retire: (row) => this.#retireContent(row, nowMs), youngMs: nowMs - shortestMs }, nowMs, limit) +
+      this.#walk({ sql: MESSAGES, retire: (row) => this.#retireMessage(row), youngMs: oldMs - 1 }, nowMs, limit)
+    );
   }
 
   /** The content of one message that is wholly settled, at its sender's wish. */
@@ -55,46 +80,41 @@ export class Retention {
     );
   }
 
-  #walkMessages(nowMs: number, oldMs: number, limit: number): number {
-    const db = this.#db;
-    const shortestMs = Number(db.get('SELECT min(retention_ms) AS ms FROM domain')?.['ms'] ?? 0);
-    const youngMs = Math.max(nowMs - shortestMs, oldMs);
-    const newest = Number(db.get('SELECT max(id) AS id FROM message')?.['id'] ?? 0);
-    const rows = db.all(
-      `SELECT m.id AS id, m.has_content AS has_content, m.created_ms AS created_ms, m.recipient_count AS recipient_count, d.retention_ms AS retention_ms
-       FROM message m LEFT JOIN domain d ON d.id = m.domain_id WHERE m.id > ? ORDER BY m.id LIMIT ?`,
-      this.#walked,
-      MESSAGES_EXAMINED_MAX,
-    );
+  #walk({ sql, retire, youngMs }: Walk, nowMs: number, limit: number): number {
+    let walked = this.#walked.get(sql);
+    if (walked === undefined || Math.abs(nowMs - walked.sinceMs) >= WALK_ANEW_MS) {
+      walked = { id: 0, sinceMs: nowMs };
+      this.#walked.set(sql, walked);
+    }
+    const rows = this.#db.all(sql, walked.id, ROWS_EXAMINED_MAX);
     let gone = 0;
     let recipients = 0;
+    let young = 0;
     for (const row of rows) {
-      if (gone === limit || recipients >= RECIPIENTS_EXAMINED_MAX) return gone;
-      recipients += Number(row['recipient_count']);
       if (Number(row['created_ms']) > youngMs) {
-        this.#walked = 0;
-        return gone;
+        if (++young >= YOUNG_MAX) return gone;
+        continue;
       }
-      this.#walked = Number(row['id']);
-      if (this.#retire(row, nowMs, oldMs, newest)) gone++;
+      if (gone === limit || recipients >= RECIPIENTS_EXAMINED_MAX) return limit;
+      recipients += Number(row['recipient_count']);
+      walked.id = Number(row['id']);
+      if (retire(row)) gone++;
     }
-    if (rows.length < MESSAGES_EXAMINED_MAX) this.#walked = 0;
-    return gone;
+    return rows.length < ROWS_EXAMINED_MAX ? gone : limit;
   }
 
-  /** Takes what one message no longer keeps: its content, or itself when nothing else is left. True: something went. */
-  #retire(row: Row, nowMs: number, oldMs: number, newest: number): boolean {
+  #retireContent(row: Row, nowMs: number): boolean {
+    const settledMs = this.#settledAtMs(Number(row['id']));
+    if (settledMs === undefined || settledMs + Number(row['retention_ms'] ?? 0) >= nowMs) return false;
+    this.#dropContent(Number(row['id']));
+    return true;
+  }
+
+  /** The message and its recipients, when nothing else is left of it. */
+  #retireMessage(row: Row): boolean {
     const id = Number(row['id']);
-    if (row['has_content'] === 1) {
-      const settledMs = this.#settledAtMs(id);
-      if (settledMs === undefined || settledMs + Number(row['retention_ms'] ?? 0) >= nowMs) return false;
-      this.#dropContent(id);
-      return true;
-    }
-    // The newest message stays whatever its age, and its recipients with it, so that no id is given twice.
-    if (id === newest || Number(row['created_ms']) >= oldMs) return false;
-    if (this.#settledAtMs(id) === undefined || this.#db.get('SELECT 1 FROM event WHERE message = ? LIMIT 1', id) !== undefined)
-      return false;
+    if (row['has_content'] === 1 || this.#settledAtMs(id) === undefined) return false;
+    if (this.#db.get('SELECT 1 FROM event WHERE message = ? LIMIT 1', id) !== undefined) return false;
     this.#db.run('DELETE FROM recipient WHERE message = ?', id);
     this.#db.run('DELETE FROM message WHERE id = ?', id);
     return true;

@@ -115,6 +115,8 @@ CREATE TABLE message (
   info TEXT NOT NULL
 );
 CREATE INDEX message_by_message_id ON message (message_id);
+-- In the order of ids, which are the rows' own: the newest of one account.
+CREATE INDEX message_by_account ON message (account_id);
 
 -- Recipients that wait together: one receiving domain, account and priority. look_ms: when its earliest recipient is due, or parked_ms when
 -- that is later; NULL when nothing waits in it. wait: why it is parked. Claims read this small table, never the backlog.
