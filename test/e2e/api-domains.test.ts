@@ -146,6 +146,7 @@ test('templates have versions, of which one is active', async () => {
   const path = '/v3/example.org/templates';
   const [, made] = await ask(rig, 'POST', path, { name: 'Welcome', template: 'one', headers: '{"Subject":"Hi"}' });
   assert.equal(made['message'], 'template has been stored');
+  assert.partialDeepStrictEqual(made['template'], { version: { tag: 'initial', active: true } });
   assert.deepEqual(await ask(rig, 'POST', path, { name: 'WELCOME', template: 'x' }), [400, { message: 'duplicate template' }]);
   assert.equal(
     (await ask(rig, 'POST', `${path}/welcome/versions`, { tag: 'V2', template: 'two', active: 'yes' }))[1]['message'],

@@ -91,7 +91,8 @@ async function create(door: Door, call: Call): Promise<Answer> {
   const existing = await door.deps.store.templates.listTemplates(domain.id);
   if (existing.some((item) => item.name === name)) throw badParameter('duplicate template');
   if (existing.length >= TEMPLATES_MAX) throw badParameter(`too many templates, max is ${TEMPLATES_MAX}`);
-  const version = versionOf(door, call, name, nameOf(form.get('tag') ?? 'initial', 'tag'), form.text('template') ?? '');
+  const first = versionOf(door, call, name, nameOf(form.get('tag') ?? 'initial', 'tag'), form.text('template') ?? '');
+  const version = { ...first, isActive: true };
   const description = (form.get('description') ?? '').slice(0, 1000);
   if (!(await door.deps.store.templates.putVersion(domain.id, description, version))) throw badParameter('duplicate template');
   const template = { ...shown(domain, { name, description, createdMs: version.createdMs }), version: shownVersion(domain, version) };
