@@ -161,15 +161,19 @@ function joinFamilies(
   return families as unknown as Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'>;
 }
 
+/** Recipients found in one search, and ended in one commit. */
+const CANCEL_FOUND_MAX = 20_000;
 const CANCEL_STEP = 2000;
 
 /** In steps, so that a million take nobody else's turn: they are found beside the writer, which ends those that still wait when it comes to them. */
 async function cancelDomain(writer: Channel, browser: Channel, tenant: readonly unknown[], nowMs: unknown): Promise<number> {
   let total = 0;
   for (;;) {
-    const ids = await browser.call<number[]>('queuedOfDomain', [...tenant, CANCEL_STEP]);
+    const ids = await browser.call<number[]>('queuedOfDomain', [...tenant, CANCEL_FOUND_MAX]);
     if (ids.length === 0) return total;
-    total += await writer.call<number>('cancelRecipients', [...tenant, ids, nowMs]);
+    for (let start = 0; start < ids.length; start += CANCEL_STEP) {
+      total += await writer.call<number>('cancelRecipients', [...tenant, ids.slice(start, start + CANCEL_STEP), nowMs]);
+    }
   }
 }
 
@@ -177,7 +181,7 @@ const STUCK_MS = 10_000;
 const SAMPLES = 512;
 const PROBE_MS = 1000;
 const COPY_LOOK_MS = 250;
-const COPY_RETRY_MS = 2000;
+const COPY_RETRY_MS = 1000;
 /** Space that is left for settling what was accepted: new mail is refused below the smaller of the two. */
 const SPACE_KEPT_BYTES = 64 * 1024 * 1024;
 const SPACE_KEPT_SHARE = 0.05;
