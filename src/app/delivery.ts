@@ -16,6 +16,7 @@ import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
+import { createComplaints } from '#sandbox/complaints.ts';
 import type { Store } from '#store/store.ts';
 import { createDsnWriter } from '#submission/dsn.ts';
 import type { Render } from '#templates/render.ts';
@@ -77,6 +78,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     delayAfterMs: DELAY_TOLD_AFTER_MS,
     lifetimeMs: config.delivery.expireAfterMs,
   });
+  const complain = config.sandbox.capture ? createComplaints({ store, clock, log }) : undefined;
   const pipeline = createPipeline({
     store,
     clock,
@@ -90,6 +92,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     sourceFor: (item) => sourceFor(sources, item),
     job: (items, content) => deliveryJob(composer, items, content),
     follow: ({ message, recipient }, settlement) => writeDsn(message, recipient, settlement, () => store.mail.content(message.contentId)),
+    ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
   return pipeline;

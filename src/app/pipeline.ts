@@ -35,6 +35,8 @@ export interface PipelineOptions {
   job(items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob;
   /** What else follows from a settlement in the same commit: a notification to the submitter. */
   follow(item: WorkItem, settlement: Settlement): Promise<Settlement['notification']>;
+  /** Its delivery was handed to the store. */
+  delivered?(item: WorkItem): void;
 }
 
 /** Room for a domain whose lane is not known yet. */
@@ -152,14 +154,19 @@ export function createPipeline(options: PipelineOptions) {
 
   function settle(item: WorkItem, settlement: Settlement): void {
     if (settlement.event.kind in counts) counts[settlement.event.kind as 'delivered' | 'deferred' | 'failed']++;
-    if (settlement.event.kind === 'delivered' && item.recipient.notify === undefined) return leave(() => settler.settle(settlement));
+    if (settlement.event.kind === 'delivered' && item.recipient.notify === undefined) return write(item, settlement);
     options.follow(item, settlement).then(
-      (follow) => leave(() => settler.settle(follow === undefined ? settlement : { ...settlement, notification: follow })),
+      (notification) => write(item, notification === undefined ? settlement : { ...settlement, notification }),
       (error: unknown) => {
         log.error({ recipient: item.recipient.id, error: String(error) }, 'a notification could not be written');
-        leave(() => settler.settle(settlement));
+        write(item, settlement);
       },
     );
+  }
+
+  function write(item: WorkItem, settlement: Settlement): void {
+    leave(() => settler.settle(settlement));
+    if (settlement.event.kind === 'delivered') options.delivered?.(item);
   }
 
   function giveBack(item: WorkItem, wait: WaitReason, dueAtMs: number): void {

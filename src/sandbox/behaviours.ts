@@ -9,6 +9,7 @@ import type { ServerReply } from '#smtp/server-hooks.ts';
  * at `rcpt`: the reply to RCPT, for this recipient alone. at `end`: the reply to the end of the message, and so for every recipient of the transaction.
  * `defer`: refused with `reply` the first `times` times, then accepted. `wait`: refused until `waitMs` have passed since the first try, then accepted.
  * `delay`: accepted after `delayMs`. `drop`: the connection is cut after the message, without a reply.
+ * `complain`: accepted, and reported as spam.
  */
 export type Behaviour =
   | { readonly kind: 'refuse'; readonly at: 'rcpt' | 'end'; readonly reply: ServerReply }
@@ -16,7 +17,7 @@ export type Behaviour =
   | { readonly kind: 'wait'; readonly reply: ServerReply; readonly waitMs: number }
   | { readonly kind: 'delay'; readonly delayMs: number }
   | { readonly kind: 'drop' }
-  | { readonly kind: 'accept' };
+  | { readonly kind: 'accept' | 'complain' };
 
 export interface MailboxRow {
   /** As it is shown: "defer-N". N is a number from 1 to `numberMax`. */
@@ -93,9 +94,8 @@ export const MAILBOXES: readonly MailboxRow[] = [
   },
   {
     mailbox: 'complain',
-    sentence:
-      'Accepted: the mailbox of somebody who will press “spam”. The complaint itself needs a feedback channel, which is not there yet.',
-    behaviour: () => ({ kind: 'accept' }),
+    sentence: 'Accepted, and reported as spam: the address is suppressed for the domain then.',
+    behaviour: () => ({ kind: 'complain' }),
   },
 ];
 
