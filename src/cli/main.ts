@@ -151,6 +151,8 @@ function overview(): string {
 }
 
 if (import.meta.main) {
+  // What is written holds mail and secrets: it is for its owner only, also in a directory that others may enter.
+  process.umask(0o077);
   // Handed to app/config, which alone reads it.
   const env = process.env;
   const { stdout } = process;

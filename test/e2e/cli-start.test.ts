@@ -113,7 +113,9 @@ test('what the command line changes while the server runs is seen within two sec
     await becomes(async () => (await statusWith(program, apiKey)) === 401, 2500, 'the key ends');
     const queue = await postrider(['queue', '--json'], env);
     assert.equal((JSON.parse(queue.out) as { isRunning: boolean }).isRunning, true);
-    if (process.platform !== 'win32') assert.equal(statSync(join(data, 'control.sock')).mode & 0o777, 0o600);
+    for (const name of process.platform === 'win32' ? [] : ['control.sock', 'postrider.db', 'postrider.db-wal', 'secret.key']) {
+      assert.equal(statSync(join(data, name)).mode & 0o777, 0o600, name);
+    }
   } finally {
     await program.stop();
   }
