@@ -107,7 +107,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function enter(item: WorkItem): void {
-    memory.enter();
+    memory.enter(item.message.contentId);
     dispatch(item).catch((error: unknown) => {
       log.error(
         { recipient: item.recipient.id, error: error instanceof Error ? error.stack : String(error) },
@@ -165,17 +165,17 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function write(item: WorkItem, settlement: Settlement): void {
-    leave(() => settler.settle(settlement));
+    leave(item, () => settler.settle(settlement));
     if (settlement.event.kind === 'delivered') options.delivered?.(item);
   }
 
   function giveBack(item: WorkItem, wait: WaitReason, dueAtMs: number): void {
-    leave(() => settler.release({ recipient: item.recipient.id, epoch: item.recipient.epoch, dueAtMs, wait }));
+    leave(item, () => settler.release({ recipient: item.recipient.id, epoch: item.recipient.epoch, dueAtMs, wait }));
   }
 
-  function leave(write: () => void): void {
+  function leave({ message }: WorkItem, write: () => void): void {
     const wasFull = memory.room === 0;
-    memory.leave();
+    memory.leave(message.contentId);
     write();
     if (wasFull) claimer.ring();
   }

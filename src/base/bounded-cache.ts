@@ -1,5 +1,6 @@
 /**
- * A cache that cannot grow past its bound: least recently used goes first, and an entry older than its time to live is not found.
+ * A cache that cannot grow past its bound: the oldest goes first, unless it was used since it last could have gone (second chance, which costs a look nothing,
+ * where strict order of use costs a deletion and an insertion). An entry older than its time to live is not found.
  * `weigh` lets the bound be bytes instead of entries.
  */
 export interface BoundedCacheOptions<V> {
@@ -14,6 +15,7 @@ interface Entry<V> {
   readonly value: V;
   readonly weight: number;
   readonly untilMs: number;
+  isUsed: boolean;
 }
 
 export class BoundedCache<K, V> {
@@ -32,12 +34,11 @@ export class BoundedCache<K, V> {
   get(key: K, nowMs: number): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#entries.delete(key);
     if (entry.untilMs <= nowMs) {
-      this.#weight -= entry.weight;
+      this.delete(key);
       return undefined;
     }
-    this.#entries.set(key, entry);
+    entry.isUsed = true;
     return entry.value;
   }
 
@@ -46,11 +47,22 @@ export class BoundedCache<K, V> {
     this.delete(key);
     const weight = this.#options.weigh?.(value) ?? 1;
     if (weight > this.#options.max) return;
-    this.#entries.set(key, { value, weight, untilMs: nowMs + ttlMs });
+    if (this.#weight + weight > this.#options.max) this.#makeRoom(weight);
+    this.#entries.set(key, { value, weight, untilMs: nowMs + ttlMs, isUsed: false });
     this.#weight += weight;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#weight <= this.#options.max) break;
-      this.delete(oldest);
+  }
+
+  #makeRoom(weight: number): void {
+    for (const [key, entry] of this.#entries) {
+      if (this.#weight + weight <= this.#options.max) return;
+      if (entry.isUsed) {
+        // Behind all others, where this walk meets it again as unused.
+        entry.isUsed = false;
+        this.#entries.delete(key);
+        this.#entries.set(key, entry);
+      } else {
+        this.delete(key);
+      }
     }
   }
 

@@ -43,7 +43,7 @@ function message(given: Case): StoredMessage {
     sender: given.sender ?? 'shop@example.org',
     createdMs: NOW,
     expiresAtMs: NOW + 1,
-    priority: 0,
+    priority: 1,
     contentId: 5,
     info: {
       from: '',

@@ -53,7 +53,9 @@ export function createComposer(deps: ComposerDeps): Composer {
     return expansion;
   }
 
-  function factsOf(contentId: number, bytes: Buffer): OctetFacts {
+  /** Kept for a content that several transactions will ask for. */
+  function factsOf({ contentId, priority }: StoredMessage, bytes: Buffer): OctetFacts {
+    if (priority === 0) return octetFacts(bytes); // one recipient, one transaction
     const known = facts.get(contentId, 0);
     if (known !== undefined) return known;
     const found = octetFacts(bytes);
@@ -65,7 +67,8 @@ export function createComposer(deps: ComposerDeps): Composer {
     const { info, contentId } = message;
     const recipient = recipients[0] as StoredRecipient;
     const key = String(contentId);
-    if (info.batchId === undefined) return { mime: bytes, facts: factsOf(contentId, bytes), mimeKey: key, bodyKey: key };
+    if (info.batchId === undefined)
+      return { mime: bytes, facts: factsOf(message, bytes), ...(message.priority !== 0 && { mimeKey: key, bodyKey: key }) };
     if (recipients.length !== 1) throw new Error(`message ${message.id} is a batch: each recipient has a transaction of its own`);
     const expansion = expansionOf(contentId, bytes);
     const isLate = info.renderLate !== undefined;

@@ -93,7 +93,7 @@ function intakeWith(memory: Memory, room: (domain: string) => number) {
     memory,
     roomFor: room,
     enter: (item) => {
-      memory.enter();
+      memory.enter(item.message.contentId);
       entered.push(item);
     },
     ring: () => rings++,
@@ -131,7 +131,7 @@ test('one destination cannot have all memory, and urgent mail finds some when ot
   const memory = memoryOf(800);
   assert.deepEqual([memory.shareOf(0, 0), memory.shareOf(0, 2), memory.shareOf(0, 2, 400)], [100, 88, 38]);
   assert.equal(memory.shareOf(88, 2), 0);
-  for (let taken = 0; taken < 700; taken++) memory.enter();
+  for (let taken = 0; taken < 700; taken++) memory.enter(taken);
   assert.deepEqual([memory.shareOf(0, 2), memory.shareOf(0, 0)], [0, 13]);
 });
 
