@@ -8,7 +8,7 @@ import type { Accounts } from '#accounts/accounts.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { Submit } from '#model/submission.ts';
-import type { Store } from '#store/store.ts';
+import type { QueueDepth, Store } from '#store/store.ts';
 
 /** The part of `accounts` that the API uses. */
 export type ApiAccounts = Pick<
@@ -111,6 +111,8 @@ export interface ApiDeps {
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
   readonly waitOf?: WaitOf;
+  /** Receiving domains with what waits for them and why; as the store alone knows it when absent. */
+  readonly queueByDomain?: (limit: number) => Promise<readonly QueueDepth[]>;
   readonly config: ApiConfig;
   readonly clock: Clock;
   readonly log: Log;

@@ -1,5 +1,6 @@
 /**
- * What the operator's tools ask the running server, over a socket in the data directory that only its owner may enter: `GET /queue`.
+ * What the operator's tools ask the running server, over a socket in the data directory that only its owner may enter: `GET /queue`, and
+ * `GET /waits?messages=1,2`.
  * A socket file that a killed process left is taken away first; that no other server runs is the store's lock's promise.
  */
 import { rmSync } from 'node:fs';
@@ -11,17 +12,22 @@ export interface ControlOptions {
   readonly path: string;
   readonly log: Log;
   queue(): Promise<unknown>;
+  /** Of these messages, what waits in memory, and why. */
+  waits(messages: readonly number[]): Promise<unknown>;
 }
 
-export async function startControl({ path, log, queue }: ControlOptions): Promise<{ close(): Promise<void> }> {
+const MESSAGES_MAX = 100;
+
+export async function startControl({ path, log, queue, waits }: ControlOptions): Promise<{ close(): Promise<void> }> {
   const isFile = !path.startsWith('\\\\');
   if (isFile) rmSync(path, { force: true });
   const server = createServer((request, response) => {
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
-    if (request.method !== 'GET' || request.url !== '/queue') return answer(404, { message: 'ask GET /queue' });
-    queue().then(
+    const asked = request.method === 'GET' ? question(request.url ?? '') : undefined;
+    if (asked === undefined) return answer(404, { message: 'ask GET /queue or GET /waits?messages=1,2' });
+    asked().then(
       (report) => answer(200, report),
       (error: unknown) => {
         log.error({ error: String(error) }, 'the queue cannot be told at the moment');
@@ -29,6 +35,11 @@ export async function startControl({ path, log, queue }: ControlOptions): Promis
       },
     );
   });
+  const question = (url: string): (() => Promise<unknown>) | undefined => {
+    if (url === '/queue') return queue;
+    const [, list] = /^\/waits\?messages=(\d{1,15}(?:,\d{1,15})*)$/.exec(url) ?? [];
+    return list === undefined ? undefined : () => waits(list.split(',').slice(0, MESSAGES_MAX).map(Number));
+  };
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, () => {

@@ -21,6 +21,7 @@ import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
 import { startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
+import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
 import { openTls, tlsFiles } from './tls.ts';
@@ -117,7 +118,8 @@ async function start(
   const control = await startControl({
     path: controlPath(config.data),
     log,
-    queue: async () => ({ lanes: pipeline.report(), domains: await store.events.queueByDomain(clock.nowMs(), DOMAINS_TOLD_MAX) }),
+    queue: async () => ({ lanes: pipeline.report(), domains: await queueQuestions(store, pipeline, clock).domains(DOMAINS_TOLD_MAX) }),
+    waits: queueQuestions(store, pipeline, clock).waits,
   });
   services.add({ name: 'control', stopMs: QUICK_STOP_MS, stop: () => control.close() });
   pipeline.claimer.start();
@@ -172,6 +174,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
     submit,
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
+    queueByDomain: queueQuestions(store, pipeline, clock).domains,
     deliveryCounts: () => pipeline.counts,
     clock,
     log,

@@ -1,16 +1,12 @@
 /** postrider queue: what waits, where and why. A running server tells its lanes too; without one the store tells what it holds. */
-import { request } from 'node:http';
-import { controlPath } from '#app/control-path.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import { WAIT_REASONS } from '#model/wait-reason.ts';
 import type { QueueDepth } from '#store/store.ts';
 import { withStore } from './administration.ts';
-import { Failure } from './command.ts';
+import { askServer } from './ask-server.ts';
 import type { Command } from './command.ts';
 import { json, roughly, table } from './table.ts';
 
-const ANSWER_MS = 10_000;
-const ANSWER_MAX = 64 * 1024 * 1024;
 const DOMAINS_MAX = 1000;
 
 export interface QueueReport {
@@ -28,7 +24,7 @@ export const queue: Command = {
   printsData: true,
   async run({ config, json: asJson, terminal }) {
     const settings = config();
-    const live = await askServer(controlPath(settings.data));
+    const live = await askServer<QueueReport>(settings.data, '/queue');
     const report = live ?? {
       lanes: [],
       domains: await withStore(settings, (store) => store.events.queueByDomain(Date.now(), DOMAINS_MAX)),
@@ -60,7 +56,7 @@ function textOf({ lanes, domains }: QueueReport, isRunning: boolean): string {
     domain.leased,
     roughly(nowMs - domain.oldestMs),
     domain.nextDueAtMs <= nowMs ? 'now' : `in ${roughly(domain.nextDueAtMs - nowMs)}`,
-    WAIT_REASONS[domain.wait],
+    domain.queued === 0 && domain.wait === 'due' ? 'it is being tried' : WAIT_REASONS[domain.wait],
   ]);
   return [
     isRunning ? '' : 'The server does not run; this is what the store holds.\n\n',
@@ -69,36 +65,4 @@ function textOf({ lanes, domains }: QueueReport, isRunning: boolean): string {
       : '',
     domainRows.length > 0 ? table(['domain', 'queued', 'being sent', 'oldest', 'looked at', 'why'], domainRows) : 'The queue is empty.\n',
   ].join('');
-}
-
-/** undefined: no server runs on this data directory. */
-function askServer(socketPath: string): Promise<QueueReport | undefined> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: '/queue', signal: AbortSignal.timeout(ANSWER_MS) }, (answer) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      answer.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > ANSWER_MAX) asked.destroy(new Failure('the server answered too much'));
-        else chunks.push(chunk);
-      });
-      answer.on('error', reject);
-      answer.on('end', () => {
-        try {
-          if (answer.statusCode !== 200)
-            throw new Failure(`the server answered ${answer.statusCode ?? 'nothing'} to the question for its queue`);
-          resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')) as QueueReport);
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-    });
-    asked.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
-      else if (error.name === 'TimeoutError' || error.name === 'AbortError')
-        reject(new Failure(`the server did not answer within ${ANSWER_MS / 1000} seconds`));
-      else reject(error);
-    });
-    asked.end();
-  });
 }

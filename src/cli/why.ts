@@ -1,7 +1,9 @@
 /** postrider why: the whole story of a message, or of the newest messages to an address. */
 import { timeline, timelineText } from '#events/timeline.ts';
+import type { Waits } from '#app/queue-report.ts';
 import type { MessageView, Store } from '#store/store.ts';
 import { withStore } from './administration.ts';
+import { askServer } from './ask-server.ts';
 import { Failure, UsageError } from './command.ts';
 import type { Command } from './command.ts';
 import { json } from './table.ts';
@@ -25,16 +27,26 @@ export const why: Command = {
     if (!Number.isInteger(limit) || limit < 1 || limit > MESSAGES_MAX)
       throw new UsageError(`--limit ${text('limit') ?? ''}: expected a number from 1 to ${MESSAGES_MAX}`);
     const [asked = ''] = positionals;
-    const views = await withStore(config(), (store) => find(store, asked, limit));
+    const settings = config();
+    const views = await withStore(settings, (store) => find(store, asked, limit));
     if (views.length === 0)
       throw new Failure(
         `nothing is known about ${asked}: no message has this id, and none went to this address (events are kept for retention.events)`,
       );
-    const stories = views.map((view) => timeline(view));
+    const live = await waitsInMemory(settings.data, views);
+    const stories = views.map((view) => timeline(view, live === undefined ? undefined : ({ id }) => live[id]));
     terminal.out(asJson ? json(stories) : stories.map((story) => timelineText(story, { color: terminal.hasColor })).join('\n'));
     return 0;
   },
 };
+
+/** What only a running server knows. undefined: none runs. */
+async function waitsInMemory(dataDirectory: string, views: readonly MessageView[]): Promise<Waits | undefined> {
+  const leased = views.filter(({ recipients }) => recipients.some(({ state }) => state === 'leased'));
+  return leased.length === 0
+    ? undefined
+    : askServer<Waits>(dataDirectory, `/waits?messages=${leased.map(({ message }) => message.id).join(',')}`);
+}
 
 async function find(store: Store, asked: string, limit: number): Promise<MessageView[]> {
   const id = asked.trim().replace(/^<(.*)>$/, '$1');

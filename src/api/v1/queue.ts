@@ -13,8 +13,8 @@ export function queue(door: Door): Endpoint {
     right: 'operate',
     answer: queueAnswer,
     async handle() {
-      const { events } = door.deps.store;
-      const [depth, domains] = await Promise.all([events.queueDepth(), events.queueByDomain(door.deps.clock.nowMs(), DOMAINS_MAX)]);
+      const { store, clock, queueByDomain = (limit: number) => store.events.queueByDomain(clock.nowMs(), limit) } = door.deps;
+      const [depth, domains] = await Promise.all([store.events.queueDepth(), queueByDomain(DOMAINS_MAX)]);
       return json({ ...depth, lanes: door.deps.laneReport(), domains });
     },
   };
