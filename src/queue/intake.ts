@@ -29,7 +29,6 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
   const { store, clock, memory } = options;
 
   return async (incoming) => {
-    if (store.health().isFull) throw new AppError('store-full');
     const recipients = leaseWhatHasRoom(incoming);
     const message: AcceptMessage = {
       ...incoming,

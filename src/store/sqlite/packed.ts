@@ -1,6 +1,6 @@
 /**
- * What crosses to the writer's thread for each message, made light: facts as JSON text (much of it the text that the tables keep), the content as octets apart.
- * Copying an object of forty properties between threads costs more than writing its row.
+ * What crosses to the writer's thread for each message, made light: facts as a row of values in JSON text (much of it the text that the tables keep), the
+ * content as octets apart. Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
 import type { AcceptMessage, CounterKey, Settlement } from '#store/store.ts';
@@ -9,18 +9,40 @@ import { extraJson } from './rows.ts';
 export type PackedRecipient = readonly [address: string, domain: string, isLeased: boolean, extra: string | null];
 export type PackedCounter = readonly [accountId: number, domainId: number, kind: EventKind, provider: string, tag: string, count: number];
 
-export interface MessageFacts extends Omit<AcceptMessage, 'info' | 'recipients' | 'counters' | 'content'> {
-  readonly recipients: readonly PackedRecipient[];
-  readonly counters: readonly PackedCounter[];
-}
+export type MessageFacts = readonly [
+  accountId: number,
+  domainId: number,
+  messageId: string,
+  sender: string,
+  createdMs: number,
+  dueAtMs: number,
+  wait: string,
+  expiresAtMs: number,
+  priority: number,
+  recipients: readonly PackedRecipient[],
+  counters: readonly PackedCounter[],
+  idempotency: AcceptMessage['idempotency'] | null,
+];
 
 /** JSON of `MessageFacts`, and of the message's info. */
 export type PackedMessage = readonly [facts: string, info: string];
 
-export interface SettlementFacts extends Omit<Settlement, 'event' | 'counters' | 'notification'> {
-  readonly kind: EventKind;
-  readonly counters: readonly PackedCounter[];
-}
+export type SettlementFacts = readonly [
+  recipient: number,
+  epoch: number,
+  accountId: number,
+  domainId: number,
+  message: number,
+  atMs: number,
+  attempts: number,
+  ending: string | null,
+  dueAtMs: number | null,
+  wait: string | null,
+  possibleDuplicate: boolean,
+  kind: EventKind,
+  counters: readonly PackedCounter[],
+  suppression: Settlement['suppression'] | null,
+];
 
 export interface PackedNotification {
   readonly action: NonNullable<Settlement['notification']>['action'];
@@ -32,22 +54,46 @@ export interface PackedNotification {
 export type PackedSettlement = readonly [facts: string, detail: string, notification: PackedNotification | undefined];
 
 export function packMessage(message: AcceptMessage): PackedMessage {
-  const facts: MessageFacts & { readonly content: undefined; readonly info: undefined } = {
-    ...message,
-    // Left out of the text: they cross apart.
-    content: undefined,
-    info: undefined,
-    recipients: message.recipients.map(
-      (recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const,
-    ),
-    counters: (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
-  };
+  const facts: MessageFacts = [
+    message.accountId,
+    message.domainId,
+    message.messageId,
+    message.sender,
+    message.createdMs,
+    message.dueAtMs,
+    message.wait,
+    message.expiresAtMs,
+    message.priority,
+    message.recipients.map((recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const),
+    (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
+    message.idempotency ?? null,
+  ];
   return [JSON.stringify(facts), JSON.stringify(message.info)];
 }
 
-export function packSettlement({ event, counters, notification, ...settlement }: Settlement): PackedSettlement {
-  const facts: SettlementFacts = { ...settlement, kind: event.kind, counters: counters.map((counter) => packCounter(counter, 1)) };
-  return [JSON.stringify(facts), JSON.stringify(event.detail), notification === undefined ? undefined : packNotification(notification)];
+export function packSettlement(settlement: Settlement): PackedSettlement {
+  const facts: SettlementFacts = [
+    settlement.recipient,
+    settlement.epoch,
+    settlement.accountId,
+    settlement.domainId,
+    settlement.message,
+    settlement.atMs,
+    settlement.attempts,
+    settlement.ending ?? null,
+    settlement.dueAtMs ?? null,
+    settlement.wait ?? null,
+    settlement.possibleDuplicate === true,
+    settlement.event.kind,
+    settlement.counters.map((counter) => packCounter(counter, 1)),
+    settlement.suppression ?? null,
+  ];
+  const { notification } = settlement;
+  return [
+    JSON.stringify(facts),
+    JSON.stringify(settlement.event.detail),
+    notification === undefined ? undefined : packNotification(notification),
+  ];
 }
 
 function packNotification({ action, message }: NonNullable<Settlement['notification']>): PackedNotification {

@@ -4,7 +4,7 @@
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
+import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
 import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
@@ -30,19 +30,21 @@ export class MailWriter {
 
   accept(facts: string, info: string, content: Uint8Array): AcceptResult {
     const db = this.#db;
-    const message = JSON.parse(facts) as MessageFacts;
-    const repeat = message.idempotency === undefined ? undefined : this.#repeatOf(message, message.idempotency);
+    const values = JSON.parse(facts) as MessageFacts;
+    const [accountId, domainId, messageId, sender, createdMs, dueAtMs, wait, expiresAtMs, priority, recipients, counters, idempotency] =
+      values;
+    const repeat = idempotency === null || idempotency === undefined ? undefined : this.#repeatOf(accountId, createdMs, idempotency);
     if (repeat !== undefined) return repeat;
     const id = db.insert(
       'INSERT INTO message (account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, recipient_count, info) VALUES (?,?,?,?,?,?,?,?,?)',
-      message.accountId,
-      message.domainId,
-      message.messageId,
-      message.sender,
-      message.createdMs,
-      message.expiresAtMs,
-      message.priority,
-      message.recipients.length,
+      accountId,
+      domainId,
+      messageId,
+      sender,
+      createdMs,
+      expiresAtMs,
+      priority,
+      recipients.length,
       info,
     );
     // Under the message's id, which is never given again: caches outside are keyed by it.
@@ -52,9 +54,9 @@ export class MailWriter {
     let previous: string | undefined;
     let bucket = 0;
     const queuedBuckets = new Set<number>();
-    for (const [position, [address, domain, isLeased, extra]] of message.recipients.entries()) {
+    for (const [position, [address, domain, isLeased, extra]] of recipients.entries()) {
       if (domain !== previous) {
-        bucket = this.#bucketId(domain, message.accountId, message.priority);
+        bucket = this.#bucketId(domain, accountId, priority);
         previous = domain;
       }
       const recipientId = db.insert(
@@ -63,26 +65,26 @@ export class MailWriter {
         bucket,
         address,
         isLeased ? STATE_LEASED : STATE_QUEUED,
-        message.dueAtMs,
-        message.expiresAtMs,
-        message.wait,
+        dueAtMs,
+        expiresAtMs,
+        wait,
         isLeased ? 1 : 0,
         isLeased ? this.#node : null,
         extra,
       );
       if (position === 0) first = recipientId;
       if (!isLeased) queuedBuckets.add(bucket);
-      this.#insertEvent(EVENT_KINDS.accepted, message.createdMs * 1000, message.accountId, message.domainId, id, recipientId, null);
-      const kind = db.get(SUPPRESSED_KIND, message.domainId, address)?.['kind'];
+      this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null);
+      const kind = db.get(SUPPRESSED_KIND, domainId, address)?.['kind'];
       if (kind !== undefined) suppressed.push([position, kind as SuppressionKind]);
     }
-    for (const queued of queuedBuckets) this.#lookAtBucket(queued, message.dueAtMs);
-    for (const counter of message.counters) this.#count(counter, message.createdMs);
-    if (message.idempotency !== undefined) {
-      const { key, fingerprint, untilMs } = message.idempotency;
+    for (const queued of queuedBuckets) this.#lookAtBucket(queued, dueAtMs);
+    for (const counter of counters) this.#count(counter, createdMs);
+    if (idempotency !== null && idempotency !== undefined) {
+      const { key, fingerprint, untilMs } = idempotency;
       db.run(
         'INSERT OR REPLACE INTO idempotency (account_id, key, fingerprint, message, until_ms) VALUES (?,?,?,?,?)',
-        message.accountId,
+        accountId,
         key,
         fingerprint,
         id,
@@ -94,47 +96,55 @@ export class MailWriter {
 
   settle(facts: string, detail: string, notification?: PackedNotification): boolean {
     const db = this.#db;
-    const settlement = JSON.parse(facts) as SettlementFacts;
-    const isDone = settlement.ending !== undefined;
+    const values = JSON.parse(facts) as SettlementFacts;
+    const [
+      recipient,
+      epoch,
+      accountId,
+      domainId,
+      message,
+      atMs,
+      attempts,
+      ending,
+      dueAtMs,
+      wait,
+      possibleDuplicate,
+      kind,
+      counters,
+      suppression,
+    ] = values;
+    const isDone = ending !== null;
     const changed = db.run(
       'UPDATE recipient SET state = ?, ending = ?, due_ms = ?, wait = ?, attempts = ?, possible_duplicate = max(possible_duplicate, ?), node = NULL WHERE id = ? AND epoch = ? AND state = 1',
       isDone ? STATE_DONE : STATE_QUEUED,
-      settlement.ending ?? null,
+      ending,
       // Of one that is done this is when it was settled: retention counts from it.
-      isDone ? settlement.atMs : (settlement.dueAtMs ?? settlement.atMs),
-      settlement.wait ?? 'due',
-      settlement.attempts,
-      settlement.possibleDuplicate === true ? 1 : 0,
-      settlement.recipient,
-      settlement.epoch,
+      isDone ? atMs : (dueAtMs ?? atMs),
+      wait ?? 'due',
+      attempts,
+      possibleDuplicate ? 1 : 0,
+      recipient,
+      epoch,
     );
     if (changed === 0) return false;
-    if (!isDone) this.#lookAtBucketOf(settlement.recipient, settlement.dueAtMs ?? settlement.atMs);
-    this.#insertEvent(
-      EVENT_KINDS[settlement.kind],
-      Math.round(settlement.atMs * 1000),
-      settlement.accountId,
-      settlement.domainId,
-      settlement.message,
-      settlement.recipient,
-      detail,
-    );
-    if (settlement.suppression !== undefined) putSuppression(db, settlement.domainId, settlement.suppression);
-    for (const counter of settlement.counters) this.#count(counter, settlement.atMs);
-    if (notification !== undefined) this.#notify(settlement, notification);
+    if (!isDone) this.#lookAtBucketOf(recipient, dueAtMs ?? atMs);
+    this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail);
+    if (suppression !== null && suppression !== undefined) putSuppression(db, domainId, suppression);
+    for (const counter of counters) this.#count(counter, atMs);
+    if (notification !== undefined) this.#notify(values, notification);
     return true;
   }
 
-  #notify(settlement: SettlementFacts, { action, message, content }: PackedNotification): void {
+  #notify([recipient, , accountId, domainId, original, atMs]: SettlementFacts, { action, message, content }: PackedNotification): void {
     const accepted = this.accept(...message, content);
     if (accepted.kind !== 'accepted') return;
     this.#insertEvent(
       EVENT_KINDS.notified,
-      Math.round(settlement.atMs * 1000),
-      settlement.accountId,
-      settlement.domainId,
-      settlement.message,
-      settlement.recipient,
+      Math.round(atMs * 1000),
+      accountId,
+      domainId,
+      original,
+      recipient,
       JSON.stringify({ dsn: { action, message: accepted.id } }),
     );
   }
@@ -301,12 +311,12 @@ export class MailWriter {
     this.#bucketIds.clear();
   }
 
-  #repeatOf(message: MessageFacts, idempotency: NonNullable<MessageFacts['idempotency']>): AcceptResult | undefined {
+  #repeatOf(accountId: number, nowMs: number, idempotency: NonNullable<AcceptMessage['idempotency']>): AcceptResult | undefined {
     const row = this.#db.get(
       'SELECT i.fingerprint AS fingerprint, m.id AS id, m.message_id AS message_id, m.recipient_count AS recipient_count FROM idempotency i JOIN message m ON m.id = i.message WHERE i.account_id = ? AND i.key = ? AND i.until_ms > ?',
-      message.accountId,
+      accountId,
       idempotency.key,
-      message.createdMs,
+      nowMs,
     );
     if (row === undefined) return undefined;
     if (row['fingerprint'] !== idempotency.fingerprint) return { kind: 'conflict' };
