@@ -56,7 +56,7 @@ export function runPinned(script, args) {
   // What was compiled is kept beside the packages, which halves the time of a start; where nothing can be written there, Node goes on without.
   process.env.NODE_COMPILE_CACHE ??= join(dirname(dirname(fileURLToPath(import.meta.url))), 'node_modules', '.cache', 'compiled');
   // glibc would keep the memory of large messages for itself: what is a megabyte or more goes back to the system when it is freed.
-  process.env.MALLOC_MMAP_THRESHOLD_ ??= '1048576';
+  process.env['MALLOC_MMAP_THRESHOLD_'] ??= '1048576';
   if (typeof process.execve === 'function' && process.platform !== 'win32') {
     process.execve(node, [node, ...options, script, ...args], process.env);
   }

@@ -113,7 +113,11 @@ test('a value cannot end a header, add one, or add a recipient', () => {
 
 test('From and Sender are the same for everybody, in whatever encoding they hold a placeholder, and no template is rendered in them', () => {
   const forged = 'ceo@other.example,';
-  for (const from of ['%recipient.name%@example.org', '"%recipient.name%" <a@example.org>', '=?utf-8?q?=7B=7Bname=7D=7D?= <a@example.org>']) {
+  for (const from of [
+    '%recipient.name%@example.org',
+    '"%recipient.name%" <a@example.org>',
+    '=?utf-8?q?=7B=7Bname=7D=7D?= <a@example.org>',
+  ]) {
     const mime = Buffer.from(`From: ${from}\r\nSender: ${from}\r\nSubject: %recipient.name%\r\n\r\n`);
     for (const render of [undefined, (source: string) => source.replace('{{name}}', forged)]) {
       const text = compileExpansion(mime)
