@@ -1,11 +1,8 @@
 /**
- * One connection of the sink. States: `command` (a command line is awaited), `data` (up to CRLF.CRLF), `chunk` (BDAT octets),
- * `deaf` (hangs: reads and drops everything), `closed`. Commands are obeyed in order, one at a time; what the client sends ahead
- * is kept, and noted as a violation when PIPELINING was not offered.
- */
+ * One connection of the sink. States: `command` (a command line is awaited), `data` (up to CRLF.CRLF), `chunk` (BDAT octets), `deaf` (hangs: reads and
+ * drops everything), `closed`. Commands are obeyed in order; what the client sends ahead is kept, and a violation when PIPELINING was not offered. */
 import type { Socket } from 'node:net';
-import { planOf, timesOf } from './sink-behaviour.ts';
-import type { Behaviour, Stage } from './sink-behaviour.ts';
+import { type Behaviour, planOf, type Stage, timesOf } from './sink-behaviour.ts';
 import { misbehave } from './sink-mischief.ts';
 import type { SinkState, SinkTransaction } from './sink.ts';
 

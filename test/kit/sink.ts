@@ -110,8 +110,8 @@ export async function startSink(initial: SinkOptions = {}): Promise<Sink> {
   let peak = 0;
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    // What was closed before this one was opened is known as closed after a turn of the loop and its closing callbacks.
-    setImmediate(() => setImmediate(() => (peak = Math.max(peak, sockets.size))));
+    // What was closed before this one was opened is known as closed after a turn of the loop and its closing callbacks; one that was told goodbye is over.
+    setImmediate(() => setImmediate(() => (peak = Math.max(peak, [...sockets].filter((open) => !open.writableEnded).length))));
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     connections++;
