@@ -209,6 +209,15 @@ export class Wire {
       this.#armTimer(leftMs, nowMs);
       return;
     }
+    // A process that stood still (a paused machine, a busy one) finds its timers due before it has read what came meanwhile: it may be the reply
+    // to the final dot, and giving up on that makes a duplicate. The sockets are read before this is called.
+    const awaiting = this.#resolve;
+    setImmediate(() => {
+      if (this.#resolve === awaiting && this.#lost === undefined && this.#deadlineMs <= nowMs + 1) this.#timeOut();
+    });
+  }
+
+  #timeOut(): void {
     const seconds = Math.round(this.#isBodyPhase ? this.#bodyMs / 1000 : this.#replyMs / 1000);
     this.lose(
       this.#isBodyPhase
