@@ -2,7 +2,7 @@
  * The store and the accounts for the operator's commands, whether the server runs or not: both open the same store, and what a
  * command changes is seen by the server within two seconds.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
@@ -10,6 +10,7 @@ import type { Config } from '#app/config.ts';
 import type { Account, Domain, Store } from '#store/store.ts';
 import { openSqliteStore } from '#store/sqlite/open.ts';
 import { Failure, UsageError } from './command.ts';
+import { makeDataDirectory } from './data-directory.ts';
 
 export interface Administration {
   readonly store: Store;
@@ -18,7 +19,7 @@ export interface Administration {
 
 /** Opens, does, closes. */
 export async function withAccounts<T>(config: Config, work: (administration: Administration) => Promise<T>): Promise<T> {
-  mkdirSync(config.data, { recursive: true, mode: 0o700 });
+  makeDataDirectory(config.data);
   const store = await openSqliteStore({ path: storePath(config) });
   try {
     const secret = await openInstanceSecret(config.data, store.accounts);

@@ -1,5 +1,5 @@
 /** postrider settings and check-config: what can be set, and whether what is set is right. */
-import { ConfigError, environmentWarnings } from '#app/config.ts';
+import { ConfigError, environmentWarnings, settingWarnings } from '#app/config.ts';
 import { openTls, tlsFiles } from '#app/tls.ts';
 import { ALL_SETTINGS, SETTINGS } from '#app/settings.ts';
 import type { Group, NamedSetting } from '#app/settings.ts';
@@ -53,6 +53,7 @@ export const checkConfig: Command = {
     let problems: readonly string[] = [];
     try {
       const settings = config({ dev: flag('dev') });
+      warnings.push(...settingWarnings(settings));
       if (settings.tls.cert !== undefined) openTls(tlsFiles(settings), systemClock, silentLog);
     } catch (error) {
       if (error instanceof ConfigError) problems = error.problems;

@@ -2,15 +2,15 @@
  * postrider start: runs until SIGTERM, SIGINT or SIGHUP, then drains and ends with status 0; a second signal ends it at once with status 1 (which
  * loses nothing: what is accepted is on disk). One line that starts with "postrider ready" goes to standard output when every listener is open.
  */
-import { mkdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { environmentWarnings } from '#app/config.ts';
+import { environmentWarnings, settingWarnings } from '#app/config.ts';
 import { welcome } from '#app/first-start.ts';
 import { createLogging } from '#app/logging.ts';
 import type { OpenAddress, Running } from '#app/running.ts';
 import type { Log } from '#base/log.ts';
 import { StoreError } from '#store/store.ts';
 import type { Command, Terminal } from './command.ts';
+import { makeDataDirectory } from './data-directory.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** Ctrl-C reaches a program from the terminal and again from whatever started it: within this time they are one. */
@@ -30,11 +30,10 @@ export const start: Command = {
   printsData: false,
   async run({ config, flag, terminal }) {
     const settings = config({ dev: flag('dev') });
-    // Mail is in it: for its owner only.
-    mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+    makeDataDirectory(settings.data);
     const { log, flush } = createLogging(settings.log);
     // Handed to app/config, which alone reads it.
-    for (const warning of environmentWarnings(process.env)) log.warn({}, warning);
+    for (const warning of [...environmentWarnings(process.env), ...settingWarnings(settings)]) log.warn({}, warning);
     guardProcess(log, flush);
     const { startPostrider } = await import('#app/wire.ts');
     try {
