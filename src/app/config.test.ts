@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ConfigError, loadConfig, environmentWarnings } from './config.ts';
+import { ConfigError, environmentWarnings, loadConfig, settingWarnings } from './config.ts';
 import type { Config } from './config.ts';
 import { ALL_SETTINGS } from './settings.ts';
 
@@ -213,6 +213,11 @@ test('a variable that is almost a setting is warned about, not refused', () => {
 test('a key that can be guessed is warned about', () => {
   assert.match(environmentWarnings({ POSTRIDER_API_KEY: 'secret' }).join(), /easy to guess/);
   assert.deepEqual(environmentWarnings({ POSTRIDER_API_KEY: 'key-0123456789abcdef' }), []);
+});
+
+test('a setting that does nothing yet is warned about', () => {
+  assert.match(settingWarnings(loadConfig({ env: { POSTRIDER_SMTP_INBOUND: '127.0.0.1:25' } })).join(), /smtp\.inbound has no effect/);
+  assert.deepEqual(settingWarnings(loadConfig({ env: {} })), []);
 });
 
 test('every setting has a sentence and a name of its own in the environment', () => {

@@ -78,6 +78,12 @@ export function environmentWarnings(env: ConfigSources['env']): string[] {
   return warnings;
 }
 
+/** Settings that are right and do nothing yet. */
+export function settingWarnings(config: Config): string[] {
+  if (config.smtp.inbound.length === 0) return [];
+  return ['smtp.inbound has no effect: mail from other servers is not received yet'];
+}
+
 interface GivenFile {
   readonly name: string;
   readonly values: ReadonlyMap<string, unknown>;

@@ -91,7 +91,12 @@ export const SETTINGS = group('', {
       'Addresses for submission, with STARTTLS. One with `?` at its end is skipped with a warning when it cannot be opened.',
     ),
     submissions: list(listenAddress(undefined, ''), 'addresses', [], 'Addresses for submission with implicit TLS, usually port 465.'),
-    inbound: list(listenAddress(undefined, ''), 'addresses', [], 'Addresses that receive mail from other servers, usually port 25.'),
+    inbound: list(
+      listenAddress(undefined, ''),
+      'addresses',
+      [],
+      'Addresses that receive mail from other servers, usually port 25. Not there yet: nothing listens on them.',
+    ),
     hostname: optional(
       host(undefined, 'Name of this server in its greeting, in Received fields and in EHLO. Default: the name of the machine.'),
     ),
