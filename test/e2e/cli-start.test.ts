@@ -1,5 +1,7 @@
 /** The program as an operator runs it: starting, administering it while it runs, and stopping. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -61,6 +63,32 @@ test('development mode: ready, pasted credentials work, and a second start shows
   const second = await startProgram(['--dev'], env, START_MS);
   assert.ok(second.greeting.includes(kept.apiKey));
   assert.equal((await second.stop('SIGINT')).status, 0);
+});
+
+test('npm start ends the program when npm is told to end', { skip: process.platform === 'win32' }, async () => {
+  // The shell between them would die alone; "exec" in package.json leaves none. Where there is no exec, what stands behind "||" runs.
+  const child = spawn('npm', ['start'], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: environment(freshData()),
+    stdio: ['ignore', 'pipe', 'ignore'],
+    detached: true,
+  });
+  const ended = once(child, 'exit') as Promise<[code: number | null, signal: string | null]>;
+  try {
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    await becomes(async () => /^postrider ready.*\n/m.test(said), START_MS, 'the ready line comes');
+    const address = /http=(\S+)/.exec(said)?.[1] ?? '';
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    await assert.rejects(fetch(`http://${address}/healthz`));
+  } finally {
+    try {
+      process.kill(-(child.pid as number), 'SIGKILL');
+    } catch {
+      // Nothing of it is left, as it should be.
+    }
+  }
 });
 
 test('without development mode the first start shows its key once, or takes it from POSTRIDER_API_KEY', async () => {
