@@ -16,6 +16,7 @@ test('a reply that came while the process stood still counts, although its time 
     socket.on('data', (octets) => {
       for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
         if (line === 'DATA') socket.write('354 Go on\r\n');
+        else if (line === 'QUIT') socket.end('221 Bye\r\n');
         else if (/^(EHLO|MAIL|RCPT)/.test(line)) socket.write('250 Ok\r\n');
         else if (line === '.') {
           socket.write('250 2.0.0 Taken\r\n');
