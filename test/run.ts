@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os';
 import { join, relative, sep } from 'node:path';
 
 const TIMEOUT_MS = 120_000;
+const RUN_MAX_MS = 30 * 60_000;
 
 const root = join(import.meta.dirname, '..');
 const given = process.argv.slice(2);
@@ -39,8 +40,14 @@ const child = spawn(
   ],
   { cwd: root, stdio: 'inherit' },
 );
+// A file that never ends (its tests have a time-out, its process has none) must not hold up a build for ever.
+const watchdog = setTimeout(() => {
+  process.stderr.write(`the tests have not ended within ${RUN_MAX_MS / 60_000} minutes and are stopped\n`);
+  child.kill('SIGKILL');
+}, RUN_MAX_MS);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
 child.on('exit', (code) => {
+  clearTimeout(watchdog);
   process.exitCode = code ?? 1;
 });
 
