@@ -107,6 +107,7 @@ export class Lane<T extends LaneItem> {
   #growAfterMs = 0;
   #failuresInRow = 0;
   #suspensions = 0;
+  /** Monotonic: an operator who sets the clock back does not prolong it. */
   #suspendedUntilMs = 0;
   #rateTimer: NodeJS.Timeout | undefined;
   #isPumpDue = false;
@@ -159,9 +160,14 @@ export class Lane<T extends LaneItem> {
 
   get isSuspended(): boolean {
     if (this.#state !== 'suspended') return false;
-    if (this.#deps.clock.nowMs() < this.#suspendedUntilMs) return true;
+    if (this.#deps.clock.monotonicMs() < this.#suspendedUntilMs) return true;
     this.#startSlowly();
     return false;
+  }
+
+  /** Epoch ms. */
+  #suspensionEndMs(): number {
+    return this.#deps.clock.nowMs() + Math.ceil(this.#suspendedUntilMs - this.#deps.clock.monotonicMs());
   }
 
   #startSlowly(): void {
@@ -178,7 +184,7 @@ export class Lane<T extends LaneItem> {
   get wait(): { readonly reason: WaitReason; readonly untilMs: number } {
     const nowMs = this.#deps.clock.nowMs();
     if (this.#state === 'draining') return { reason: 'draining', untilMs: nowMs };
-    if (this.isSuspended) return { reason: 'lane-suspended', untilMs: this.#suspendedUntilMs };
+    if (this.isSuspended) return { reason: 'lane-suspended', untilMs: this.#suspensionEndMs() };
     const rateMs = this.#bucket?.waitMs(1, this.#deps.clock.monotonicMs()) ?? 0;
     if (rateMs > 0) return { reason: 'lane-rate', untilMs: nowMs + rateMs };
     return { reason: this.#state === 'starting' ? 'lane-starting' : 'lane-connections', untilMs: nowMs + 1000 };
@@ -218,7 +224,7 @@ export class Lane<T extends LaneItem> {
       connectionsMax: this.#limits.connectionsMax,
       waitingInMemory: this.#queue.size,
       ratePerMinute: this.#limits.ratePerMinute,
-      suspendedUntilMs: suspended ? this.#suspendedUntilMs : undefined,
+      suspendedUntilMs: suspended ? this.#suspensionEndMs() : undefined,
       lastTrouble: this.#lastTrouble,
       ...this.#counts,
       wait: this.wait.reason,
@@ -465,10 +471,10 @@ export class Lane<T extends LaneItem> {
     const forMs = Math.min(suspendMaxMs, suspendMinMs * 2 ** Math.min(this.#suspensions++, 20)) * jitter(0.1);
     this.#state = 'suspended';
     this.#siteTrouble = this.#lastTrouble;
-    this.#suspendedUntilMs = this.#deps.clock.nowMs() + Math.round(forMs);
+    this.#suspendedUntilMs = this.#deps.clock.monotonicMs() + Math.round(forMs);
     // The first failure after the suspension suspends again.
     this.#failuresInRow = this.#limits.suspendAfter - 1;
-    this.#return('lane-suspended', this.#suspendedUntilMs);
+    this.#return('lane-suspended', this.#suspensionEndMs());
   }
 
   #return(wait: WaitReason, dueAtMs: number): void {

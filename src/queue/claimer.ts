@@ -33,6 +33,8 @@ export interface ClaimerOptions {
 
 const BUCKETS_PER_LOOK = 256;
 const EXPIRY_LOOK_MS = 1000;
+/** Less is not worth moving every waiting recipient for. */
+const CLOCK_STEP_MS = 1000;
 const EXPIRED_PER_LOOK = 500;
 /** So that many small domains share a look, and one large one does not fill memory. */
 const ROOM_PER_BUCKET_MAX = 500;
@@ -48,7 +50,10 @@ export class Claimer {
   #isRung = false;
   #isStopped = false;
   #looking: Promise<void> = Promise.resolve();
+  /** Monotonic. */
   #expiryLookAtMs = 0;
+  /** Wall clock less monotonic clock, as the last look found it: it changes when somebody sets the clock. */
+  #clockOffsetMs: number | undefined;
   /** Buckets that were parked because their lane was full: they are looked at as soon as it has room, whatever time the park says. */
   readonly #full = new Map<number, Bucket>();
   /** The last look left something that is due on disk. */
@@ -105,6 +110,7 @@ export class Claimer {
   /** One look; milliseconds until the next one without a bell. */
   async #look(): Promise<number> {
     const { mail, clock, pollMs } = this.#options;
+    await this.#followClock();
     await this.#takeExpired();
     let memory = this.#options.memoryRoom();
     if (memory <= 0) return pollMs;
@@ -122,6 +128,19 @@ export class Claimer {
     return nextMs === undefined ? pollMs : Math.min(pollMs, Math.max(LOOK_GAP_MS, nextMs - clock.nowMs()));
   }
 
+  /** A clock that was set back by an hour must not let everything wait an hour longer. (Set forward, it makes mail due early, which does no harm.) */
+  async #followClock(): Promise<void> {
+    const { mail, clock, log } = this.#options;
+    const nowMs = clock.nowMs();
+    const offsetMs = nowMs - clock.monotonicMs();
+    const backMs = (this.#clockOffsetMs ?? offsetMs) - offsetMs;
+    if (backMs > CLOCK_STEP_MS) {
+      log.warn({ backMs: Math.round(backMs) }, 'the clock was set back; what waits is not made to wait longer');
+      await mail.clockSetBack(Math.round(backMs), nowMs);
+    }
+    this.#clockOffsetMs = offsetMs;
+  }
+
   /** Those that were parked by a full lane which now has room. */
   #withRoomAgain(due: readonly Bucket[]): Bucket[] {
     for (const { id } of due) this.#full.delete(id);
@@ -132,12 +151,13 @@ export class Claimer {
 
   /** Mail that is too old is given up in time, also where its lane is suspended or full. */
   async #takeExpired(): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (nowMs < this.#expiryLookAtMs) return;
-    this.#expiryLookAtMs = nowMs + EXPIRY_LOOK_MS;
-    const expired = await this.#options.mail.claimExpired(nowMs, EXPIRED_PER_LOOK);
+    const { mail, clock } = this.#options;
+    const sinceMs = clock.monotonicMs();
+    if (sinceMs < this.#expiryLookAtMs) return;
+    this.#expiryLookAtMs = sinceMs + EXPIRY_LOOK_MS;
+    const expired = await mail.claimExpired(clock.nowMs(), EXPIRED_PER_LOOK);
     if (expired.length > 0) this.#options.take(expired);
-    if (expired.length >= EXPIRED_PER_LOOK) this.#expiryLookAtMs = nowMs;
+    if (expired.length >= EXPIRED_PER_LOOK) this.#expiryLookAtMs = sinceMs;
   }
 
   /** Shares the room of each lane between the accounts that wait for it, and memory between all. */

@@ -267,6 +267,8 @@ export interface MailStore {
   claimExpired(nowMs: number, limit: number): Promise<Claimed[]>;
   /** Looks at the bucket again no sooner than this; its recipients keep their own due times and show `wait` as the bucket's reason. */
   parkBucket(bucket: number, untilMs: number, wait: WaitReason): Promise<void>;
+  /** The wall clock was set back by so much: what waits keeps the length of its wait. What the sender scheduled keeps its time of day. */
+  clockSetBack(byMs: number, nowMs: number): Promise<void>;
   /** When the next bucket is to be looked at. */
   nextDueAtMs(): Promise<number | undefined>;
   content(contentId: number): Promise<Uint8Array | undefined>;

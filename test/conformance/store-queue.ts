@@ -204,6 +204,32 @@ function buckets(store: () => Store): void {
 }
 
 function wholeQueue(open: Open): void {
+  it('keeps the length of a wait when the clock is set back, and the hour of what was scheduled', async (t) => {
+    const { store } = await open();
+    t.after(() => store.close());
+    const from = await tenant(store);
+    const [retried, scheduled, parked] = ['retried', 'scheduled', 'parked'].map((name) => `${unique(name)}.example`) as [
+      string,
+      string,
+      string,
+    ];
+    const inAMinute = T0 + 60_000;
+    await accept(store, mail(from, { to: [`a@${retried}`], dueAtMs: inAMinute, wait: 'retry' }));
+    await accept(store, mail(from, { to: [`a@${scheduled}`], dueAtMs: inAMinute, wait: 'scheduled' }));
+    await accept(store, mail(from, { to: [`a@${parked}`] }));
+    const [bucket] = await bucketsOf(store, parked);
+    await store.mail.parkBucket((bucket as Bucket).id, inAMinute, 'lane-rate');
+
+    await store.mail.clockSetBack(HOUR_MS, T0 - HOUR_MS);
+    const due = async (nowMs: number): Promise<string[]> => (await store.mail.dueBuckets(nowMs, 10)).map(({ domain }) => domain).toSorted();
+    assert.deepEqual(await due(inAMinute - HOUR_MS - 1), []);
+    assert.deepEqual(await due(inAMinute - HOUR_MS), [parked, retried].toSorted());
+    assert.deepEqual(addresses(await claim(store, retried, inAMinute - HOUR_MS)), [`a@${retried}`]);
+    assert.deepEqual(addresses(await claim(store, parked, inAMinute - HOUR_MS)), [`a@${parked}`]);
+    assert.deepEqual(await due(inAMinute - 1), []);
+    assert.deepEqual(await due(inAMinute), [scheduled]);
+  });
+
   it('knows when to look next, whatever the priority', async (t) => {
     const { store } = await open();
     t.after(() => store.close());

@@ -54,9 +54,17 @@ export class Installation {
   readonly zone: DnsZone;
   readonly sink: Sink;
   readonly #settings: Readonly<Record<string, string>>;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #running = new Set<Program>();
 
-  private constructor(data: string, zone: DnsZone, sink: Sink, settings: Readonly<Record<string, string>>) {
+  private constructor(
+    data: string,
+    zone: DnsZone,
+    sink: Sink,
+    settings: Readonly<Record<string, string>>,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.#environment = environment;
     this.data = data;
     this.zone = zone;
     this.sink = sink;
@@ -67,12 +75,17 @@ export class Installation {
   static async make(
     keeper: Keeper,
     settings: Readonly<Record<string, string>> = {},
-    extra: { readonly zone?: Record<string, ZoneNode>; readonly sink?: SinkOptions; readonly data?: string } = {},
+    extra: {
+      readonly zone?: Record<string, ZoneNode>;
+      readonly sink?: SinkOptions;
+      readonly data?: string;
+      readonly environment?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<Installation> {
     const data = extra.data ?? mkdtempSync(join(tmpdir(), 'postrider-whole-'));
     const sink = await startSink(extra.sink);
     const zone = await startDnsZone({ 'x.test': { A: ['127.0.0.1'] }, ...extra.zone });
-    const installation = new Installation(data, zone, sink, settings);
+    const installation = new Installation(data, zone, sink, settings, extra.environment ?? {});
     keeper.after(async () => {
       await installation.#end();
       await Promise.all([sink.close(), zone.close()]);
@@ -102,8 +115,8 @@ export class Installation {
   }
 
   /** Starts the program; the first time it adds the sender domain too. */
-  async start(settings: Readonly<Record<string, string>> = {}, nodeOptions: readonly string[] = []): Promise<Server> {
-    const program = await startProgram([], this.env(settings), START_MS, nodeOptions);
+  async start(settings: Readonly<Record<string, string>> = {}, more: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const program = await startProgram([], { ...this.env(settings), ...this.#environment, ...more }, START_MS);
     this.#running.add(program);
     const server = new Server(program, () => this.#running.delete(program));
     const domain = await server.call('GET', `/v4/domains/${DOMAIN}`);

@@ -29,7 +29,7 @@ export interface SqliteStore extends Store {
 }
 
 const WRITES = {
-  mail: ['accept', 'settle', 'release', 'claim', 'claimExpired', 'parkBucket', 'deleteContent', 'appendEvent', 'expire'],
+  mail: ['accept', 'settle', 'release', 'claim', 'claimExpired', 'parkBucket', 'clockSetBack', 'deleteContent', 'appendEvent', 'expire'],
   accounts: [
     'createAccount',
     'createKey',

@@ -80,6 +80,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     'claim',
     'claimExpired',
     'parkBucket',
+    'clockSetBack',
     'cancel',
     'cancelRecipients',
     'appendEvent',
@@ -233,6 +234,7 @@ function start(): { node: number; recovered: number } {
   node = opened.insert('INSERT INTO node (started_ms) VALUES (?)', options.nowMs);
   mail = new MailWriter(opened, node);
   methods = writerMethods(opened, mail);
+  mail.followClock(options.nowMs);
   const recovered = mail.recoverLeases(options.nowMs);
   opened.exec('COMMIT');
   return { node, recovered };

@@ -12,6 +12,8 @@ import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE,
 const HOUR_MS = 3_600_000;
 /** A last attempt that is due when the time ends is left to its lane this long. */
 const LAST_CHANCE_MS = 60_000;
+/** As the claimer's: less is not worth moving every waiting recipient for. */
+const CLOCK_STEP_MS = 1000;
 const BUCKET_IDS_MAX = 20_000;
 
 const SUPPRESSED_KIND = 'SELECT kind FROM suppression WHERE domain_id = ? AND address = ? LIMIT 1';
@@ -221,6 +223,21 @@ export class MailWriter {
 
   parkBucket(bucket: number, untilMs: number, wait: string): void {
     this.#db.run('UPDATE bucket SET look_ms = ?1, parked_ms = ?1, wait = ?2 WHERE id = ?3 AND look_ms IS NOT NULL', untilMs, wait, bucket);
+  }
+
+  /** Rare, and as long as the queue: every recipient that is not due yet is moved. */
+  clockSetBack(byMs: number, nowMs: number): void {
+    this.#db.run("UPDATE recipient SET due_ms = due_ms - ? WHERE state = 0 AND due_ms > ? AND wait <> 'scheduled'", byMs, nowMs);
+    this.#db.run(
+      'UPDATE bucket SET parked_ms = max(0, parked_ms - ?1), look_ms = max((SELECT min(due_ms) FROM recipient WHERE bucket = bucket.id AND state = 0), parked_ms - ?1) WHERE look_ms IS NOT NULL',
+      byMs,
+    );
+  }
+
+  /** For the start: what was written last lies in the future when the clock was set back meanwhile. */
+  followClock(nowMs: number): void {
+    const lastMs = Number(this.#db.get('SELECT at_us FROM event ORDER BY id DESC LIMIT 1')?.['at_us'] ?? 0) / 1000;
+    if (lastMs > nowMs + CLOCK_STEP_MS) this.clockSetBack(Math.round(lastMs - nowMs), nowMs);
   }
 
   /** What is queued of one message. */
