@@ -212,6 +212,8 @@ function deliveryStatus(detail: EventDetail, recipient: StoredRecipient | undefi
     'attempt-no': attempt === undefined || attempt.number === 0 ? Math.max(1, recipient?.attempts ?? 1) : attempt.number,
     'session-seconds': Math.round(steps) / 1000,
     ...(detail.enhanced !== undefined && { 'enhanced-code': detail.enhanced }),
+    // Ours: an earlier attempt may have been delivered (P4).
+    ...(detail.possibleDuplicate === true && { 'possible-duplicate': true }),
     ...(attempt?.host !== undefined && {
       'mx-host': attempt.host,
       tls: attempt.tls !== undefined,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
-import { Installation, type RecipientStory } from '../kit/installation.ts';
+import { DOMAIN, Installation, type RecipientStory } from '../kit/installation.ts';
 import { until } from '../kit/until.ts';
 
 const home = await Installation.make(
@@ -64,6 +64,8 @@ test('P4: a connection that breaks after the final dot leads to one repeat, mark
     ['deferred', false],
     ['delivered', true],
   ]);
+  assert.equal(await isMarkedInEvents('drop-after-dot-once@x.test'), true);
+  assert.equal(await isMarkedInEvents('p3-later@x.test'), false);
 });
 
 test('P4: a kill between the 250 of the other server and our commit leads to one repeat, marked as a possible duplicate', async () => {
@@ -88,7 +90,16 @@ test('P4: a kill between the 250 of the other server and our commit leads to one
   assert.equal(told.possibleDuplicate, true);
   assert.deepEqual(attempts(told), [['delivered', true]]);
   assert.ok(told.entries.some(({ event }) => event === 'recovered'));
+  assert.equal(await isMarkedInEvents('p4@x.test'), true);
 });
+
+/** As a program sees it that reads the events of the API. */
+async function isMarkedInEvents(recipient: string): Promise<boolean> {
+  const { body } = await server.mustCall('GET', `/v3/${DOMAIN}/events?event=delivered&recipient=${recipient}`);
+  const [event] = body['items'] as { 'delivery-status': Record<string, unknown> }[];
+  assert.ok(event !== undefined);
+  return event['delivery-status']['possible-duplicate'] === true;
+}
 
 test('P5: what we do not understand, a resolver that says nothing useful, and a bug of ours are temporary', async () => {
   const mailboxes = ['odd-code-at-rcpt', 'odd-code-at-dot', 'malformed-at-rcpt', 'malformed-at-dot', 'half-at-dot', 'mixed-at-rcpt'];
