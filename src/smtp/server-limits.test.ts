@@ -116,7 +116,7 @@ test('a client that talks and never mails is not kept', async (t) => {
 });
 
 test('silence inside a message, a message that trickles, and one that takes for ever', async (t) => {
-  const silent = await inData(await startReceiver(t, {}, { limits: { dataTimeoutMs: 60 } }));
+  const silent = await inData(await startReceiver(t, {}, { limits: { dataTimeoutMs: 60, dataBytesPerSecond: 0 } }));
   silent.send('half');
   assert.match(await silent.rest(), /^421 4\.4\.2 Nothing/);
   for (const limits of [{ dataTimeoutMs: 60, dataBytesPerSecond: 100_000 }, { messageTimeoutMs: 60 }]) {
