@@ -56,7 +56,7 @@ export function createPipeline(options: PipelineOptions) {
   const stop = new AbortController();
   /** Since the start, for /metrics. */
   const counts = { accepted: 0, delivered: 0, deferred: 0, failed: 0 };
-  const settler = new Settler({ mail: store.mail, log, settled: () => undefined });
+  const settler = new Settler({ mail: store.mail, log });
   const claimer = new Claimer({
     mail: store.mail,
     clock,

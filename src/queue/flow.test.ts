@@ -283,7 +283,7 @@ test('an outcome is kept and written again until the store takes it', async () =
     settle: (settlement: Settlement) =>
       refusals-- > 0 ? Promise.reject(new StoreError('full', 'no space')) : store.mail.settle(settlement),
   } as MailStore;
-  const settler = new Settler({ mail, log: silentLog, settled: () => undefined });
+  const settler = new Settler({ mail, log: silentLog });
   const plan = { delaysMs: [1000], spread: 0, hintMinMs: 1, hintMaxMs: 1 };
   const outcome = { disposition: 'delivered', code: 250, text: 'ok', attempt: { number: 0, startedMs: clock.nowMs(), steps: {} } } as const;
   settler.settle(settledAttempt(item, outcome, plan, clock.nowMs()));

@@ -12,8 +12,6 @@ const RETRY_MAX_MS = 5000;
 export interface SettlerOptions {
   readonly mail: MailStore;
   readonly log: Log;
-  /** The recipient has left this node's memory. */
-  settled(): void;
 }
 
 export class Settler {
@@ -64,7 +62,6 @@ export class Settler {
       }
     } finally {
       this.#pending--;
-      this.#options.settled();
     }
   }
 }
