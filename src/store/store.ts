@@ -1,7 +1,6 @@
 /**
  * The store as the other rooms see it: what is kept, and the questions that can be asked. It decides nothing.
- * `sqlite/` implements it now; PostgreSQL fits behind the same interfaces. One conformance suite runs over every driver
- * (test/conformance/store.ts).
+ * `sqlite/` and `postgres/` implement it; `open.ts` chooses by URL. One conformance suite runs over every driver (test/conformance/store.ts).
  *
  * Writes that belong to mail (accept, settle, release, claim) are group-committed: a promise resolves after the commit that holds
  * the write has reached disk (P1). A failed commit rejects with `StoreError`; nothing of it is kept.
@@ -341,6 +340,56 @@ export interface QueueDepth {
   readonly oldestMs: number;
   readonly nextDueAtMs: number;
   readonly wait: WaitReason;
+}
+
+// ---- nodes ---------------------------------------------------------------------------------------------------------
+
+/** What a node does. accept: takes mail. deliver: leases and delivers it. webhooks: tells what happened. web: the HTTP API and its pages. */
+export type NodeService = 'accept' | 'deliver' | 'webhooks' | 'web';
+
+/** What a process says of itself when it opens the store as a server. */
+export interface NodeFacts {
+  /** The operator's name for it; unique among those that run. */
+  readonly name: string;
+  readonly version: string;
+  readonly services: readonly NodeService[];
+  /** Names of its egress sources. */
+  readonly sources: readonly string[];
+}
+
+/** running; draining: it was asked to stop serving and finishes what it has; drained: nothing is left; stopped: it ended in good order; lost: its lease ran out. */
+export type NodeState = 'running' | 'draining' | 'drained' | 'stopped' | 'lost';
+
+export interface NodeRow extends NodeFacts {
+  /** Given anew at each start, and again when a node that was lost comes back. Leases belong to it. */
+  readonly id: number;
+  readonly state: NodeState;
+  readonly startedMs: number;
+  /** Its last beat, by the store's clock. */
+  readonly seenMs: number;
+  /** Recipients that it has leased. */
+  readonly leased: number;
+}
+
+export interface Beat {
+  /** The store's clock. All nodes follow it. */
+  readonly nowMs: number;
+  readonly wanted: 'run' | 'drain';
+  /** It was declared lost since the last beat: other nodes took its leases. It has a new id now; what it held under the old one is no longer its own. */
+  readonly wasLost: boolean;
+}
+
+export interface NodeStore {
+  /** Of this process; 0 for a tool. */
+  readonly id: number;
+  /** Prolongs all leases of this node, and tells its state. */
+  beat(state: 'running' | 'draining' | 'drained'): Promise<Beat>;
+  /** Those that run, and those that ended within the last day, newest first. */
+  list(): Promise<NodeRow[]>;
+  /** What an operator wants of a node; it learns of it with its next beat. False: no such node runs. */
+  want(id: number, wanted: Beat['wanted']): Promise<boolean>;
+  /** Declares nodes lost whose last beat is older than the lease, and puts what they had leased back, due at once and marked as a possible repeat. How many recipients. */
+  takeOver(leaseMs: number): Promise<number>;
 }
 
 // ---- sandbox -------------------------------------------------------------------------------------------------------
