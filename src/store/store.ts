@@ -421,6 +421,9 @@ export interface Store {
   readonly mail: MailStore;
   readonly events: EventStore;
   readonly sandbox: SandboxStore;
+  readonly nodes: NodeStore;
+  /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */
+  onBell(ring: () => void): void;
   /** Facts for /metrics and readiness. */
   health(): {
     readonly isWritable: boolean;

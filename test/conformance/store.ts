@@ -7,6 +7,7 @@ import { accountsConformance } from './store-accounts.ts';
 import { acceptConformance } from './store-accept.ts';
 import { eventsConformance } from './store-events.ts';
 import { lifeConformance } from './store-life.ts';
+import { nodesConformance } from './store-nodes.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
 import type { Open } from './tenant.ts';
@@ -19,5 +20,6 @@ export function storeConformance(name: string, open: Open): void {
     queueConformance(open);
     eventsConformance(open);
     retentionConformance(open);
+    nodesConformance(open);
   });
 }

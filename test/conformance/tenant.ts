@@ -1,7 +1,7 @@
 /** What the conformance tests put into a store: an account with a domain, messages, settlements. Each tenant is new, so that tests share a store. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AcceptMessage, AcceptRecipient, AcceptResult, Bucket, Claimed, Domain, Settlement, Store } from '#store/store.ts';
+import type { AcceptMessage, AcceptRecipient, AcceptResult, Bucket, Claimed, Domain, NodeFacts, Settlement, Store } from '#store/store.ts';
 
 /** 2026-03-01 12:00 UTC: the instant that tests count from. */
 export const T0 = Date.UTC(2026, 2, 1, 12);
@@ -22,6 +22,8 @@ export interface Opened {
   counters(domainId: number): Counter[];
   /** Ends the store in good order and starts it again at that time. */
   reopen(nowMs: number): Promise<Opened>;
+  /** Opens the same store as another node beside this one; absent where a store has one server at a time. */
+  another?(node: NodeFacts): Promise<Opened>;
 }
 export type Open = () => Promise<Opened>;
 

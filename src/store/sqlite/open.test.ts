@@ -61,3 +61,22 @@ test('what was handed in before the end is finished; what comes after is refused
   await assert.rejects(store.accounts.listAccounts(), { name: 'StoreError', kind: 'closed' });
   await store.close();
 });
+
+test('a node that did not end in good order is told as lost by the next', async (t) => {
+  const path = join(directoryFor(t), 'postrider.db');
+  const first = await openSqliteStore({ path, mode: 'server' });
+  const killed = first.nodes.id;
+  await first.close();
+  const db = new DatabaseSync(path);
+  db.exec("UPDATE node SET state = 'draining', ended_ms = NULL");
+  db.close();
+  const second = await openSqliteStore({
+    path,
+    mode: 'server',
+    node: { name: 'mail', version: '1.2.3', services: ['accept'], sources: ['a'] },
+  });
+  const [own, former] = await second.nodes.list();
+  await second.close();
+  assert.partialDeepStrictEqual(own, { state: 'running', name: 'mail', version: '1.2.3', services: ['accept'], sources: ['a'] });
+  assert.partialDeepStrictEqual(former, { id: killed, state: 'lost' });
+});

@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type AcceptMessage, type Settlement, StoreError, type Store } from '#store/store.ts';
+import { type AcceptMessage, type NodeFacts, type NodeStore, type Settlement, StoreError, type Store } from '#store/store.ts';
 import { Channel } from './channel.ts';
 import { packMessage, packSettlement } from './packed.ts';
 import { lockStore } from './lock.ts';
@@ -19,6 +19,8 @@ export interface SqliteOptions {
   /** Milliseconds that a commit waits for company. Default 1: fewer, larger commits; 0: as soon as the writer is free. */
   readonly lingerMs?: number;
   readonly nowMs?: number;
+  /** What a server says of itself. */
+  readonly node?: NodeFacts;
   /** A store thread ended by itself: the process must not go on. */
   readonly onFatal?: (error: Error) => void;
 }
@@ -47,6 +49,7 @@ const WRITES = {
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
   sandbox: ['capture', 'clear'],
+  nodes: ['beat', 'want', 'takeOver'],
 } as const;
 
 /** What mail that is on its way asks. */
@@ -74,6 +77,7 @@ const READS = {
 const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   sandbox: ['list', 'get'],
+  nodes: ['list'],
 } as const;
 
 /** Names that two families share; on the threads they stand under one name each. */
@@ -81,7 +85,11 @@ const THREAD_NAMES: Readonly<Record<string, string>> = {
   'sandbox.list': 'listCaptured',
   'sandbox.get': 'getCaptured',
   'sandbox.clear': 'clearCaptured',
+  'nodes.list': 'listNodes',
 };
+
+/** A server that was told nothing of itself. */
+const NAMELESS: NodeFacts = { name: '', version: '', services: ['accept', 'deliver', 'webhooks', 'web'], sources: [] };
 
 export async function openSqliteStore(options: SqliteOptions): Promise<SqliteStore> {
   mkdirSync(dirname(options.path), { recursive: true });
@@ -90,7 +98,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   const channels: Channel[] = [];
   const thread = (kind: ThreadOptions['kind'], lingerMs = 0): Channel => {
     const channel = new Channel(
-      { path: options.path, kind, isServer, nowMs: options.nowMs ?? Date.now() },
+      { path: options.path, kind, isServer, nowMs: options.nowMs ?? Date.now(), node: options.node ?? NAMELESS },
       lingerMs,
       options.onFatal ?? (() => undefined),
     );
@@ -106,15 +114,18 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   try {
     const writer = thread('writer', isServer ? (options.lingerMs ?? 1) : 0);
     // It makes the schema; the others read it.
-    const { recovered } = await writer.ready;
+    const { node, recovered } = await writer.ready;
     const browser = thread('reader');
     const reader = isServer ? thread('reader') : browser;
     const checkpointer = isServer ? thread('checkpointer') : undefined;
     await Promise.all(channels.map((channel) => channel.ready));
     const commits = watchCommits(writer, checkpointer, options.path);
+    const families = joinFamilies(writer, reader, browser, commits);
     return {
-      ...joinFamilies(writer, reader, browser, commits),
+      ...families,
+      nodes: { ...families.nodes, id: node },
       recovered,
+      onBell: () => undefined,
       health: () => commits.health(),
       close() {
         commits.stop();
@@ -127,12 +138,9 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-function joinFamilies(
-  writer: Channel,
-  reader: Channel,
-  browser: Channel,
-  commits: { readonly isFull: boolean },
-): Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'> {
+type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'> & { readonly nodes: Omit<NodeStore, 'id'> };
+
+function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commits: { readonly isFull: boolean }): Families {
   const families: Record<string, Record<string, (...args: unknown[]) => Promise<unknown>>> = {};
   for (const [table, channel] of [
     [WRITES, writer],
@@ -158,7 +166,7 @@ function joinFamilies(
     message === undefined
       ? cancelDomain(writer, browser, [accountId, domainId], nowMs)
       : writer.call('cancel', [accountId, domainId, message, nowMs]);
-  return families as unknown as Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'>;
+  return families as unknown as Families;
 }
 
 /** Recipients found in one search, and ended in one commit. */

@@ -61,7 +61,7 @@ before(() => {
   db = new WatchedDatabase(join(directory, 'postrider.db'), 'write');
   migrate(db);
   db.exec(
-    "INSERT INTO account VALUES (1, 'a', 0, 0); INSERT INTO domain VALUES (1, 1, 'x.example', 'custom', 'active', 0, 0, 0, 0); INSERT INTO node VALUES (1, 0, NULL)",
+    "INSERT INTO account VALUES (1, 'a', 0, 0); INSERT INTO domain VALUES (1, 1, 'x.example', 'custom', 'active', 0, 0, 0, 0); INSERT INTO node (id, started_ms) VALUES (1, 0)",
   );
   mail = new MailWriter(db, 1);
   db.plans.clear();

@@ -8,7 +8,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { accountTables } from './accounts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
+import type { NodeFacts } from '#store/store.ts';
 import { eventTables } from './events.ts';
+import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
 import { templateTables } from './templates.ts';
@@ -20,6 +22,7 @@ export interface ThreadOptions {
   /** A server leases recipients and recovers a former process's; a tool does neither. */
   readonly isServer: boolean;
   readonly nowMs: number;
+  readonly node: NodeFacts;
 }
 
 /** `start` and `end`: where the call's content stands in the batch's; it becomes the last argument. */
@@ -94,6 +97,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...accountTables(opened),
     ...templateTables(opened),
     ...sandboxMethods(opened),
+    ...nodeMethods(opened),
     deleteContent: kept.deleteContent.bind(kept) as Method,
     expire: kept.expire.bind(kept) as Method,
     // After the commit: a checkpoint cannot run inside a transaction.
@@ -110,6 +114,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...templateTables(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
+    ...nodeMethods(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),
     queuedOfDomain: (accountId: number, domainId: number, limit: number) => queuedOfDomain(opened, accountId, domainId, limit),
@@ -121,6 +126,11 @@ function readerMethods(opened: Database): Record<string, Method> {
 function sandboxMethods(opened: Database): Record<string, Method> {
   const { capture, list, get, clear } = sandboxTables(opened);
   return { capture, listCaptured: list, getCaptured: get, clearCaptured: clear };
+}
+
+function nodeMethods(opened: Database): Record<string, Method> {
+  const { beat, list, want, takeOver } = nodeTable(opened, node);
+  return { beat, listNodes: list, want, takeOver };
 }
 
 const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];
@@ -210,9 +220,20 @@ function transferable(answers: readonly Answer[]): ArrayBuffer[] {
   return buffers;
 }
 
+/** Where it cannot be written, the next start counts this node among the lost. */
+function signOff(): void {
+  if (node === 0 || db === undefined) return;
+  try {
+    endNode(db, node, Date.now());
+  } catch (error) {
+    if (troubleOf(error) === undefined) throw error;
+  }
+}
+
 port.on('message', (batch: Batch | 'close') => {
   if (batch === 'close') {
     try {
+      signOff();
       db?.close();
     } finally {
       port.close();
@@ -222,6 +243,8 @@ port.on('message', (batch: Batch | 'close') => {
   contents = batch.contents;
   const answers = options.kind === 'writer' ? write(batch.calls) : read(batch.calls);
   contents = NO_CONTENTS;
+  // This thread makes so little garbage that its collector would leave many batches of contents standing.
+  batch.contents.transfer(0);
   port.postMessage(answers, transferable(answers));
   const report = resetLog();
   if (report !== undefined) port.postMessage(report);
@@ -231,7 +254,8 @@ function start(): { node: number; recovered: number } {
   const opened = open();
   if (options.kind !== 'writer' || !options.isServer) return { node: 0, recovered: 0 };
   opened.exec('BEGIN IMMEDIATE');
-  node = opened.insert('INSERT INTO node (started_ms) VALUES (?)', options.nowMs);
+  node = registerNode(opened, options.node, options.nowMs);
+  endFormerNodes(opened, node, options.nowMs);
   mail = new MailWriter(opened, node);
   methods = writerMethods(opened, mail);
   mail.followClock(options.nowMs);
