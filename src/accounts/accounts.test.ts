@@ -26,7 +26,7 @@ let count = 0;
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postrider-accounts-'));
   store = await openSqliteStore({ path: join(directory, 'postrider.db') });
-  secret = await openInstanceSecret(directory, store.accounts);
+  secret = await openInstanceSecret({ data: directory }, store.accounts);
 });
 after(async () => {
   await store.close();

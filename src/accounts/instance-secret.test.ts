@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-const open = () => openInstanceSecret(directory, store);
+const open = () => openInstanceSecret({ data: directory }, store);
 
 test('the secret is made once, for its owner only, and opens what it sealed', async () => {
   const sealed = (await open()).seal(Buffer.from('private'), 'dkim:1');
@@ -60,4 +60,53 @@ test('another secret is told', async () => {
 test('a damaged file is told', async () => {
   writeFileSync(join(directory, 'secret.key'), 'short');
   await assert.rejects(open(), /is damaged/);
+});
+
+test('nodes of one store share the secret: a copy of the file does, another file or none is refused', async () => {
+  const sealed = (await open()).seal(Buffer.from('private'), 'dkim:1');
+  const made = readFileSync(join(directory, 'secret.key'), 'utf8');
+  const second = mkdtempSync(join(tmpdir(), 'postrider-secret-'));
+  try {
+    await assert.rejects(openInstanceSecret({ data: second }, store), /secret\.key is missing; .*copy it from another node/);
+    const file = join(second, 'copied');
+    await assert.rejects(openInstanceSecret({ data: second, secretFile: file }, store), /copied is missing/);
+    writeFileSync(file, made);
+    for (const place of [
+      { data: second, secretFile: file },
+      { data: second, secret: made },
+    ])
+      assert.equal((await openInstanceSecret(place, store)).unseal(sealed, 'dkim:1').toString(), 'private');
+    await assert.rejects(
+      openInstanceSecret({ data: second, secret: 'ab'.repeat(32) }, store),
+      /the setting "secret" is not the secret that this store was made with; .*copy it from another node/,
+    );
+    assert.deepEqual(readdirSync(second), ['copied'], 'no node makes a second one');
+  } finally {
+    rmSync(second, { recursive: true });
+  }
+});
+
+test('only the start that makes the secret says where it is', async () => {
+  assert.equal((await open()).madeAt, join(directory, 'secret.key'));
+  assert.equal((await open()).madeAt, undefined);
+});
+
+test('of two nodes that make a secret at the same moment one is refused, and keeps none', async () => {
+  const slow = { setting: () => Promise.resolve(undefined), settingOnce: store.settingOnce };
+  await open();
+  const second = mkdtempSync(join(tmpdir(), 'postrider-secret-'));
+  try {
+    await assert.rejects(openInstanceSecret({ data: second }, slow), /copy it from another node/);
+    assert.deepEqual(readdirSync(second), []);
+  } finally {
+    rmSync(second, { recursive: true });
+  }
+});
+
+test("an operator's file that is missing is told before anything is made", async () => {
+  await assert.rejects(
+    openInstanceSecret({ data: directory, secretFile: join(directory, 'mine') }, store),
+    /mine \(secret_file\) is missing; make one/,
+  );
+  assert.deepEqual(facts.size, 0);
 });

@@ -229,3 +229,31 @@ test('keys such as __proto__ are unknown keys', () => {
   assert.match(problemsOf(() => fromToml('constructor = 1\n'))[0] ?? '', /^constructor: is not a setting/);
   assert.match(problemsOf(() => fromToml('[http]\ntoString = 1\n'))[0] ?? '', /^http\.toString: is not a setting/);
 });
+
+test('a URL of the store is told without its password, right or wrong', () => {
+  const url = 'postgres://app:geheim@db.example/mail';
+  assert.equal(loadConfig({ env: { POSTRIDER_STORE_URL: url } }).store.url, url);
+  for (const wrong of [`${url}?sslmode=sometimes`, 'mysql://app:geheim@db.example/mail', 'postgres://app:ge@heim@db.example/mail']) {
+    const [problem = ''] = problemsOf(() => loadConfig({ env: { POSTRIDER_STORE_URL: wrong } }));
+    assert.match(problem, /^store\.url \(environment POSTRIDER_STORE_URL\): given "\w+:\/\/app:\*\*\*@db\.example\/mail.*", expected /);
+    assert.doesNotMatch(problem, /geheim|heim@/);
+  }
+});
+
+test('connections to a database elsewhere that nobody encrypts are worth a word, unless the URL says so', () => {
+  const warned = (url: string): string => settingWarnings(loadConfig({ env: { POSTRIDER_STORE_URL: url } })).join();
+  assert.match(warned('postgres://app@db.example/mail'), /not encrypted; add sslmode=verify-full/);
+  for (const url of ['postgres://app@127.0.0.1/mail', 'postgres://app@db.example/mail?sslmode=disable', 'sqlite:/x'])
+    assert.equal(warned(url), '', url);
+});
+
+test('the instance secret is 64 hexadecimal digits or a file, not both, and is never shown', () => {
+  const secret = '0123456789abcdef'.repeat(4);
+  assert.equal(loadConfig({ env: { POSTRIDER_SECRET: secret } }).secret, secret);
+  const [short = ''] = problemsOf(() => loadConfig({ env: { POSTRIDER_SECRET: 'geheim' } }));
+  assert.match(short, /^secret .*given \(hidden\), expected 64 hexadecimal digits/);
+  assert.match(
+    problemsOf(() => loadConfig({ env: { POSTRIDER_SECRET: secret, POSTRIDER_SECRET_FILE: '/x' } })).join(),
+    /secret and secret_file: both are given/,
+  );
+});

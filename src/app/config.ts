@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
 import { parse } from 'smol-toml';
+import { storePlace } from '#store/store-url.ts';
 import { configName, show } from './setting-kinds.ts';
 import type { Complain, ListenAddress } from './setting-kinds.ts';
 import { ALL_SETTINGS, SETTINGS } from './settings.ts';
@@ -78,10 +79,16 @@ export function environmentWarnings(env: ConfigSources['env']): string[] {
   return warnings;
 }
 
-/** Settings that are right and do nothing yet. */
+/** Settings that are right and do nothing yet, or less than one may think. */
 export function settingWarnings(config: Config): string[] {
-  if (config.smtp.inbound.length === 0) return [];
-  return ['smtp.inbound has no effect: mail from other servers is not received yet'];
+  const warnings: string[] = [];
+  if (config.smtp.inbound.length > 0) warnings.push('smtp.inbound has no effect: mail from other servers is not received yet');
+  const place = storePlace(config.store.url);
+  if (place.kind === 'postgres' && !place.tls.isChosen)
+    warnings.push(
+      'store.url: the connections to the database are not encrypted; add sslmode=verify-full, or sslmode=disable where the network is trusted',
+    );
+  return warnings;
 }
 
 interface GivenFile {
@@ -175,6 +182,7 @@ function contradictions(c: Settings): string[] {
   const found: string[] = [];
   if ((c.tls.cert === undefined) !== (c.tls.key === undefined))
     found.push('tls.cert and tls.key: only one is given, expected both or none');
+  if (c.secret !== undefined && c.secretFile !== undefined) found.push('secret and secret_file: both are given, expected one');
   if (c.delivery.retry.length === 0) found.push('delivery.retry: given an empty list, expected at least one duration');
   if (c.delivery.suspendMinMs > c.delivery.suspendMaxMs) found.push('delivery.suspend_min: is longer than delivery.suspend_max');
   if (c.http.listen.length === 0) found.push('http.listen: given an empty list, expected at least one address');

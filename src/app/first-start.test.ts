@@ -24,7 +24,7 @@ beforeEach(async () => {
   store = await openSqliteStore({ path: join(directory, 'postrider.db') });
   accounts = createAccounts({
     store: store.accounts,
-    secret: await openInstanceSecret(directory, store.accounts),
+    secret: await openInstanceSecret({ data: directory }, store.accounts),
     dkim: { bits: 2048, ed25519: false },
     retentionMs: 0,
     sending: { hostname: 'mx.example.net', addresses: [] },

@@ -107,6 +107,24 @@ export function text(
   );
 }
 
+/** A text that has its own way of telling what is wrong (the end of a sentence that begins "expected"), and of being shown without what is secret in it. */
+export function checked(
+  problemOf: (given: string) => string | undefined,
+  shown: (given: string) => string,
+  sentence: string,
+): Setting<string> {
+  return {
+    ...string(undefined, sentence),
+    isSecret: true,
+    read(given, key, complain) {
+      const problem = typeof given === 'string' ? problemOf(given) : 'a text';
+      if (problem === undefined) return { value: given as string };
+      complain(key, `given ${typeof given === 'string' ? show(shown(given)) : '(hidden)'}, expected ${problem}`);
+      return undefined;
+    },
+  };
+}
+
 export function integer(min: number, max: number, preset: number | undefined, sentence: string, extras: Extras = {}): Setting<number> {
   const accept = (given: unknown): number | undefined =>
     typeof given === 'number' && Number.isSafeInteger(given) && given >= min && given <= max ? given : undefined;

@@ -3,7 +3,10 @@
  * the check of the file and the manual page (docs/settings.md) all come from this table. A setting is added here and nowhere else.
  */
 import ipaddr from 'ipaddr.js';
+import { isSecretText } from '#accounts/instance-secret.ts';
+import { parseStoreUrl, shownUrl } from '#store/store-url.ts';
 import {
+  checked,
   choice,
   duration,
   flag,
@@ -51,14 +54,39 @@ export const SETTINGS = group('', {
     'Directory of everything that is kept: the embedded store, the instance secret, certificates made here. Made when it is absent.',
   ),
 
+  secret: optional(
+    text(
+      '64 hexadecimal digits, such as "openssl rand -hex 32" prints',
+      isSecretText,
+      undefined,
+      'The instance secret, which encrypts DKIM keys in the store: 64 hexadecimal digits, the same for every node of a store and never another. Default: the file secret.key in the data directory, which the first start makes.',
+      { isSecret: true },
+    ),
+  ),
+  secret_file: optional(string(undefined, 'File with the instance secret, instead of `secret`.')),
+
   store: group('Where mail and accounts are kept.', {
     url: optional(
-      text(
-        '"sqlite:PATH"',
-        (given) => /^sqlite:./.test(given),
-        undefined,
-        'The store. Default: `sqlite:` and the file postrider.db in the data directory.',
+      checked(
+        (given) => {
+          const parsed = parseStoreUrl(given);
+          return 'expected' in parsed ? parsed.expected : undefined;
+        },
+        shownUrl,
+        'The store: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE` for PostgreSQL (14 or later), which many nodes can share. Several hosts are separated by commas; `?sslmode=verify-full` demands TLS. Default: `sqlite:` and the file postrider.db in the data directory.',
       ),
+    ),
+    password_file: optional(
+      string(
+        undefined,
+        "File with the password of the database, for those who want it in no URL. Default: the URL's, PGPASSWORD or ~/.pgpass.",
+      ),
+    ),
+    connections: integer(5, 200, 10, 'PostgreSQL: connections of this node.'),
+    start_timeout: duration(
+      ['0s', '1h'],
+      '2m',
+      'PostgreSQL: how long a start waits for a database that cannot be reached yet, before it gives up.',
     ),
   }),
 

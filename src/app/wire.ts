@@ -11,7 +11,8 @@ import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
 import { startRetention } from '#queue/retention.ts';
 import { startSmtpd } from '#smtpd/smtpd.ts';
-import { openSqliteStore, type SqliteStore } from '#store/sqlite/open.ts';
+import { openStore, type OpenedStore } from '#store/open.ts';
+import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
@@ -64,9 +65,14 @@ async function start(
   onFatal: (error: Error) => void,
   state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined },
 ): Promise<void> {
-  const store = await openStore(config, services, onFatal);
+  const store = await startStore(config, services, onFatal);
   if (store.recovered > 0) log.warn({ recipients: store.recovered }, 'leases of a former process ended; these recipients may be repeated');
-  const secret = await openInstanceSecret(config.data, store.accounts);
+  const secret = await openInstanceSecret(config, store.accounts);
+  if (secret.madeAt !== undefined && storePlace(config.store.url).kind === 'postgres')
+    log.warn(
+      { file: secret.madeAt },
+      'the instance secret was made: give each further node of this store a copy of the file, and keep one with your backups',
+    );
   const accounts = createAccounts({
     store: store.accounts,
     secret,
@@ -126,8 +132,8 @@ async function start(
   isReady.value = true;
 }
 
-async function openStore(config: Config, services: Services, onFatal: (error: Error) => void): Promise<SqliteStore> {
-  const store = await openSqliteStore({ path: config.store.url.slice('sqlite:'.length), mode: 'server', nowMs: clock.nowMs(), onFatal });
+async function startStore(config: Config, services: Services, onFatal: (error: Error) => void): Promise<OpenedStore> {
+  const store = await openStore({ url: config.store.url, mode: 'server', nowMs: clock.nowMs(), onFatal });
   services.add({ name: 'store', stopMs: 10_000, stop: () => store.close() });
   return store;
 }
@@ -136,7 +142,7 @@ interface DoorParts {
   readonly config: Config;
   readonly log: Log;
   readonly services: Services;
-  readonly store: SqliteStore;
+  readonly store: OpenedStore;
   readonly accounts: ReturnType<typeof createAccounts>;
   readonly submit: Submit;
   readonly pipeline: Awaited<ReturnType<typeof startDelivery>>;

@@ -8,7 +8,8 @@ import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import type { Config } from '#app/config.ts';
 import type { Account, Domain, Store } from '#store/store.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
+import { openStore } from '#store/open.ts';
+import { storePlace } from '#store/store-url.ts';
 import { Failure, UsageError } from './command.ts';
 import { makeDataDirectory } from './data-directory.ts';
 
@@ -20,9 +21,9 @@ export interface Administration {
 /** Opens, does, closes. */
 export async function withAccounts<T>(config: Config, work: (administration: Administration) => Promise<T>): Promise<T> {
   makeDataDirectory(config.data);
-  const store = await openSqliteStore({ path: storePath(config) });
+  const store = await openStore({ url: config.store.url });
   try {
-    const secret = await openInstanceSecret(config.data, store.accounts);
+    const secret = await openInstanceSecret(config, store.accounts);
     const accounts = createAccounts({
       store: store.accounts,
       secret,
@@ -38,18 +39,15 @@ export async function withAccounts<T>(config: Config, work: (administration: Adm
 
 /** For commands that only read: a store that does not exist is not made. */
 export async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
-  const path = storePath(config);
-  if (!existsSync(path)) throw new Failure(`there is no store at ${path}; give the data directory with --data, or start the server first`);
-  const store = await openSqliteStore({ path });
+  const place = storePlace(config.store.url);
+  if (place.kind === 'sqlite' && !existsSync(place.path))
+    throw new Failure(`there is no store at ${place.path}; give the data directory with --data, or start the server first`);
+  const store = await openStore({ url: config.store.url });
   try {
     return await work(store);
   } finally {
     await store.close();
   }
-}
-
-function storePath(config: Config): string {
-  return config.store.url.slice('sqlite:'.length);
 }
 
 /** Where mail leaves from, for the SPF record. */
