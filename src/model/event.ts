@@ -24,6 +24,8 @@ export const EVENT_KINDS = {
   notified: 12,
   /** ours: a lease ended without a result (crash, loss of the node) */
   recovered: 13,
+  /** ours: a copy was posted to the URL of o:archive-to, or could not be */
+  archived: 14,
 } as const;
 export type EventKind = keyof typeof EVENT_KINDS;
 
@@ -50,8 +52,25 @@ export interface EventDetail {
   readonly wait?: WaitReason;
   readonly testMode?: true;
   readonly possibleDuplicate?: true;
+  /** archived: what became of posting the copy. */
+  readonly archive?: PostRecord;
   /** notified: the DSN's kind and its message. */
   readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
+}
+
+/** One try to hand something to a server outside by HTTP. */
+export interface PostRecord {
+  /** done: it was taken. deferred: it is tried again at `nextAtMs`. failed: it is given up. */
+  readonly result: 'done' | 'deferred' | 'failed';
+  /** Without login and query, which may be secrets. */
+  readonly url: string;
+  /** From 1. */
+  readonly number: number;
+  readonly tookMs: number;
+  /** HTTP status of the answer, when there was one. */
+  readonly status?: number;
+  readonly address?: string;
+  readonly nextAtMs?: number;
 }
 
 export interface EventRow {

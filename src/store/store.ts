@@ -244,6 +244,8 @@ export interface Settlement {
   readonly counters: readonly CounterKey[];
   /** A delivery status notification to the submitter, accepted in the same commit; it is told as the event `notified`. */
   readonly notification?: { readonly action: NonNullable<EventDetail['dsn']>['action']; readonly message: AcceptMessage };
+  /** What others are to be told of it over HTTP, due at `atMs`. */
+  readonly outbox?: readonly OutboxEntry[];
 }
 
 export interface Release {
@@ -392,6 +394,77 @@ export interface NodeStore {
   takeOver(leaseMs: number): Promise<number>;
 }
 
+// ---- outbox ----------------------------------------------------------------------------------------------------------
+
+/** archive: a copy of a delivered message (`o:archive-to`). */
+export type OutboxKind = 'archive';
+
+/** Something that a server outside is to be told. It stands in the store from the commit of the fact that it tells (P7) until it was told or given up. */
+export interface OutboxEntry {
+  readonly kind: OutboxKind;
+  /** Who is to take it, "https://hooks.example:443": entries of one account and endpoint share its turns, so that a slow one holds up no other. */
+  readonly endpoint: string;
+  /** Where it is posted: a URL, which may hold a secret. */
+  readonly target: string;
+  /** What the kind needs to make it: JSON of some KB at most. Bodies are not copied here. */
+  readonly payload: string;
+}
+
+/** Entries that wait together: one account and endpoint. */
+export interface OutboxEndpoint {
+  readonly id: number;
+  readonly accountId: number;
+  readonly endpoint: string;
+  readonly dueAtMs: number;
+}
+
+/** An entry with what is needed to make it. */
+export interface OutboxItem extends OutboxEntry {
+  /** Never given again. */
+  readonly id: number;
+  /** Of its `OutboxEndpoint`. */
+  readonly endpointId: number;
+  readonly epoch: number;
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly createdMs: number;
+  /** Made before this one; an attempt that ended without a result (crash, loss of the node) counts. */
+  readonly attempts: number;
+  readonly message: StoredMessage | undefined;
+  readonly recipient: StoredRecipient | undefined;
+}
+
+export interface OutboxSettlement {
+  readonly item: Pick<OutboxItem, 'id' | 'epoch' | 'endpointId'>;
+  /** Set: it is tried again then. Absent: it is done with, and goes. */
+  readonly dueAtMs?: number;
+  /** Written in the same commit. */
+  readonly event?: Omit<EventRow, 'id'>;
+}
+
+/**
+ * Shared by all nodes. A claim leases an entry for a bounded time, in which an attempt ends: a lease that runs out makes the entry due again, and there is nothing to
+ * clean up after a node that is gone. An entry may be posted twice, when a node is lost between the answer and the commit; its id tells receivers.
+ */
+export interface OutboxStore {
+  /** Endpoints whose earliest entry is due, earliest first. */
+  dueEndpoints(nowMs: number, limit: number): Promise<OutboxEndpoint[]>;
+  /** Leases up to `room` due entries of each endpoint until `leaseUntilMs`, the earliest first. */
+  claim(
+    requests: readonly { readonly endpoint: number; readonly room: number }[],
+    nowMs: number,
+    leaseUntilMs: number,
+  ): Promise<OutboxItem[]>;
+  /** False: refused, another lease epoch holds it (fencing). */
+  settle(settlement: OutboxSettlement): Promise<boolean>;
+  /** Looks at the endpoint again no sooner than this. */
+  park(endpoint: number, untilMs: number): Promise<void>;
+  /** When the next endpoint is to be looked at. */
+  nextDueAtMs(): Promise<number | undefined>;
+  /** Entries that were not told yet. */
+  depth(): Promise<number>;
+}
+
 // ---- sandbox -------------------------------------------------------------------------------------------------------
 
 export interface CapturedMail {
@@ -420,6 +493,7 @@ export interface Store {
   readonly templates: TemplateStore;
   readonly mail: MailStore;
   readonly events: EventStore;
+  readonly outbox: OutboxStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

@@ -8,6 +8,7 @@ import { acceptConformance } from './store-accept.ts';
 import { eventsConformance } from './store-events.ts';
 import { lifeConformance } from './store-life.ts';
 import { nodesConformance } from './store-nodes.ts';
+import { outboxConformance } from './store-outbox.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
 import type { Open } from './tenant.ts';
@@ -21,5 +22,6 @@ export function storeConformance(name: string, open: Open): void {
     eventsConformance(open);
     retentionConformance(open);
     nodesConformance(open);
+    outboxConformance(open);
   });
 }

@@ -48,6 +48,7 @@ const WRITES = {
   ],
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
+  outbox: ['claim', 'settle', 'park'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -71,17 +72,24 @@ const READS = {
     'setting',
   ],
   templates: ['version', 'listTemplates'],
+  outbox: ['dueEndpoints', 'nextDueAtMs'],
 } as const;
 
 /** What people and their programs look at. */
 const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
+  outbox: ['depth'],
   sandbox: ['list', 'get'],
   nodes: ['list'],
 } as const;
 
 /** Names that two families share; on the threads they stand under one name each. */
 const THREAD_NAMES: Readonly<Record<string, string>> = {
+  'outbox.claim': 'claimEntries',
+  'outbox.settle': 'settleEntry',
+  'outbox.park': 'parkEndpoint',
+  'outbox.nextDueAtMs': 'nextEntryAtMs',
+  'outbox.depth': 'outboxDepth',
   'sandbox.list': 'listCaptured',
   'sandbox.get': 'getCaptured',
   'sandbox.clear': 'clearCaptured',
@@ -138,7 +146,9 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'sandbox'> & { readonly nodes: Omit<NodeStore, 'id'> };
+type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'outbox' | 'sandbox'> & {
+  readonly nodes: Omit<NodeStore, 'id'>;
+};
 
 function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commits: { readonly isFull: boolean }): Families {
   const families: Record<string, Record<string, (...args: unknown[]) => Promise<unknown>>> = {};

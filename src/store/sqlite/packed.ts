@@ -3,7 +3,7 @@
  * content as octets apart. Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
-import type { AcceptMessage, CounterKey, Settlement } from '#store/store.ts';
+import type { AcceptMessage, CounterKey, OutboxKind, Settlement } from '#store/store.ts';
 import { extraJson } from './rows.ts';
 
 export type PackedRecipient = readonly [address: string, domain: string, isLeased: boolean, extra: string | null];
@@ -27,6 +27,8 @@ export type MessageFacts = readonly [
 /** JSON of `MessageFacts`, and of the message's info. */
 export type PackedMessage = readonly [facts: string, info: string];
 
+export type PackedOutbox = readonly [kind: OutboxKind, endpoint: string, target: string, payload: string];
+
 export type SettlementFacts = readonly [
   recipient: number,
   epoch: number,
@@ -42,6 +44,7 @@ export type SettlementFacts = readonly [
   kind: EventKind,
   counters: readonly PackedCounter[],
   suppression: Settlement['suppression'] | null,
+  outbox: readonly PackedOutbox[] | null,
 ];
 
 export interface PackedNotification {
@@ -87,6 +90,7 @@ export function packSettlement(settlement: Settlement): PackedSettlement {
     settlement.event.kind,
     settlement.counters.map((counter) => packCounter(counter, 1)),
     settlement.suppression ?? null,
+    settlement.outbox?.map(({ kind, endpoint, target, payload }) => [kind, endpoint, target, payload] as const) ?? null,
   ];
   const { notification } = settlement;
   return [

@@ -11,6 +11,7 @@ import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
 import { eventTables } from './events.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
+import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
 import { templateTables } from './templates.ts';
@@ -98,6 +99,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...templateTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
+    ...outboxMethods(opened),
     deleteContent: kept.deleteContent.bind(kept) as Method,
     expire: kept.expire.bind(kept) as Method,
     // After the commit: a checkpoint cannot run inside a transaction.
@@ -115,6 +117,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
+    ...outboxMethods(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),
     queuedOfDomain: (accountId: number, domainId: number, limit: number) => queuedOfDomain(opened, accountId, domainId, limit),
@@ -131,6 +134,11 @@ function sandboxMethods(opened: Database): Record<string, Method> {
 function nodeMethods(opened: Database): Record<string, Method> {
   const { beat, list, want, takeOver } = nodeTable(opened, node);
   return { beat, listNodes: list, want, takeOver };
+}
+
+function outboxMethods(opened: Database): Record<string, Method> {
+  const { dueEndpoints, claim, settle, park, nextDueAtMs: nextEntryAtMs, depth } = outboxTable(opened);
+  return { dueEndpoints, claimEntries: claim, settleEntry: settle, parkEndpoint: park, nextEntryAtMs, outboxDepth: depth };
 }
 
 const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];

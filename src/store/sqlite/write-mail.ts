@@ -6,6 +6,7 @@ import { EVENT_KINDS, type EventRow } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
+import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
 import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
 
@@ -114,6 +115,7 @@ export class MailWriter {
       kind,
       counters,
       suppression,
+      outbox,
     ] = values;
     const isDone = ending !== null;
     const changed = db.run(
@@ -133,6 +135,7 @@ export class MailWriter {
     this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail);
     if (suppression !== null && suppression !== undefined) putSuppression(db, domainId, suppression);
     for (const counter of counters) this.#count(counter, atMs);
+    if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs }, outbox);
     if (notification !== undefined) this.#notify(values, notification);
     return true;
   }
@@ -232,6 +235,7 @@ export class MailWriter {
       'UPDATE bucket SET parked_ms = max(0, parked_ms - ?1), look_ms = max((SELECT min(due_ms) FROM recipient WHERE bucket = bucket.id AND state = 0), parked_ms - ?1) WHERE look_ms IS NOT NULL',
       byMs,
     );
+    outboxClockSetBack(this.#db, byMs, nowMs);
   }
 
   /** For the start: what was written last lies in the future when the clock was set back meanwhile. */
@@ -300,6 +304,7 @@ export class MailWriter {
         '{"possibleDuplicate":true}',
       );
     }
+    endOutboxLeases(this.#db, nowMs);
     for (const bucket of buckets) this.#lookAtBucket(bucket, nowMs);
     return rows.length;
   }

@@ -1,0 +1,157 @@
+/**
+ * The outbox on the embedded store. The process that holds the file is the only one that posts, so its start ends whatever leases the former one left;
+ * while it runs, a lease that is over makes its entry due again like any other.
+ */
+import { EVENT_KINDS } from '#model/event.ts';
+import type { EventRow } from '#model/event.ts';
+import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/store.ts';
+import type { Synchronous } from './accounts.ts';
+import type { Database, Row } from './database.ts';
+import type { PackedOutbox } from './packed.ts';
+import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from './rows.ts';
+
+/** What an entry belongs to. */
+export interface OutboxOwner {
+  readonly accountId: number;
+  readonly domainId: number;
+  readonly message: number;
+  readonly recipient: number;
+  readonly atMs: number;
+}
+
+/** Puts entries in, due at once. For use inside the transaction of the fact that they tell. */
+export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly PackedOutbox[]): void {
+  const { accountId, domainId, message, recipient, atMs } = owner;
+  for (const [kind, endpoint, target, payload] of entries) {
+    const row = db.get(
+      `INSERT INTO outbox_endpoint (account_id, name, look_ms) VALUES (?1,?2,?3)
+       ON CONFLICT (account_id, name) DO UPDATE SET look_ms = max(min(look_ms, ?3), parked_ms) RETURNING id`,
+      accountId,
+      endpoint,
+      atMs,
+    );
+    db.run(
+      'INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms) VALUES (?,?,?,?,?,?,?,?,?,?)',
+      kind,
+      Number(row?.['id']),
+      accountId,
+      domainId,
+      message,
+      recipient,
+      target,
+      payload,
+      atMs,
+      atMs,
+    );
+  }
+}
+
+const CLAIMED = `UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1
+  WHERE id IN (SELECT id FROM outbox WHERE endpoint = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?) RETURNING *`;
+const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = (SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms = 0
+  WHERE id = ?1 AND EXISTS (SELECT 1 FROM outbox WHERE endpoint = ?1)`;
+
+export function outboxTable(db: Database): Synchronous<OutboxStore> {
+  return {
+    dueEndpoints: (nowMs, limit) =>
+      db
+        .all('SELECT id, account_id, name, look_ms FROM outbox_endpoint WHERE look_ms <= ? ORDER BY look_ms LIMIT ?', nowMs, limit)
+        .map(endpointOf),
+    claim(requests, nowMs, leaseUntilMs) {
+      const items: OutboxItem[] = [];
+      for (const { endpoint, room } of requests) {
+        const name = String(db.get('SELECT name FROM outbox_endpoint WHERE id = ?', endpoint)?.['name']);
+        for (const row of db.all(CLAIMED, leaseUntilMs, endpoint, nowMs, Math.max(0, room))) items.push(itemOf(db, row, name));
+        if (db.run(LOOK_AGAIN, endpoint) === 0) db.run('DELETE FROM outbox_endpoint WHERE id = ?', endpoint);
+      }
+      return items;
+    },
+    settle: (settlement) => settle(db, settlement),
+    park(endpoint, untilMs) {
+      db.run('UPDATE outbox_endpoint SET look_ms = max(look_ms, ?1), parked_ms = ?1 WHERE id = ?2', untilMs, endpoint);
+    },
+    nextDueAtMs() {
+      const at = db.get('SELECT min(look_ms) AS at FROM outbox_endpoint')?.['at'];
+      return at === null || at === undefined ? undefined : Number(at);
+    },
+    depth: () => Number(db.get('SELECT count(*) AS n FROM outbox')?.['n']),
+  };
+}
+
+function settle(db: Database, { item, dueAtMs, event }: OutboxSettlement): boolean {
+  const { id, epoch, endpointId } = item;
+  const isOurs =
+    dueAtMs === undefined
+      ? db.run('DELETE FROM outbox WHERE id = ? AND epoch = ? AND is_leased = 1', id, epoch) === 1
+      : db.run('UPDATE outbox SET due_ms = ?, is_leased = 0 WHERE id = ? AND epoch = ? AND is_leased = 1', dueAtMs, id, epoch) === 1;
+  if (!isOurs) return false;
+  if (dueAtMs !== undefined) {
+    db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', dueAtMs, endpointId);
+  }
+  if (event !== undefined) insertEvent(db, event);
+  return true;
+}
+
+/** For a start: nobody holds a lease of the former process any more. */
+export function endOutboxLeases(db: Database, nowMs: number): void {
+  const rows = db.all('UPDATE outbox SET due_ms = ?, is_leased = 0 WHERE is_leased = 1 RETURNING endpoint', nowMs);
+  for (const endpoint of new Set(rows.map((row) => Number(row['endpoint'])))) {
+    db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', nowMs, endpoint);
+  }
+}
+
+/** The wall clock was set back by so much: what waits keeps the length of its wait, and leases theirs. */
+export function outboxClockSetBack(db: Database, byMs: number, nowMs: number): void {
+  db.run('UPDATE outbox SET due_ms = due_ms - ? WHERE due_ms > ?', byMs, nowMs);
+  db.run(
+    `UPDATE outbox_endpoint SET parked_ms = max(0, parked_ms - ?1),
+       look_ms = max(coalesce((SELECT min(due_ms) FROM outbox WHERE endpoint = outbox_endpoint.id), look_ms - ?1), parked_ms - ?1)`,
+    byMs,
+  );
+}
+
+function endpointOf(row: Row): OutboxEndpoint {
+  return {
+    id: Number(row['id']),
+    accountId: Number(row['account_id']),
+    endpoint: String(row['name']),
+    dueAtMs: Number(row['look_ms']),
+  };
+}
+
+function itemOf(db: Database, row: Row, endpoint: string): OutboxItem {
+  const about = db.get(
+    `SELECT ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM message m LEFT JOIN domain d ON d.id = m.domain_id
+     LEFT JOIN recipient r ON r.id = ? AND r.message = m.id WHERE m.id = ?`,
+    Number(row['recipient']),
+    Number(row['message']),
+  );
+  return {
+    id: Number(row['id']),
+    kind: row['kind'] as OutboxKind,
+    endpoint,
+    endpointId: Number(row['endpoint']),
+    epoch: Number(row['epoch']),
+    accountId: Number(row['account_id']),
+    domainId: Number(row['domain_id']),
+    target: String(row['target']),
+    payload: String(row['payload']),
+    createdMs: Number(row['created_ms']),
+    attempts: Number(row['attempts']) - 1,
+    message: about === undefined ? undefined : messageOf(about),
+    recipient: about === undefined || about['r_id'] === null ? undefined : recipientOf(about),
+  };
+}
+
+function insertEvent(db: Database, { kind, atUs, accountId, domainId, message, recipient, detail }: Omit<EventRow, 'id'>): void {
+  db.run(
+    'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient, detail) VALUES (?,?,?,?,?,?,?)',
+    EVENT_KINDS[kind],
+    atUs,
+    accountId,
+    domainId,
+    message,
+    recipient,
+    JSON.stringify(detail),
+  );
+}
