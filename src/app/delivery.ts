@@ -3,9 +3,9 @@
  * leads to the capturing server inside the program, over real SMTP.
  */
 import type { Accounts } from '#accounts/accounts.ts';
+import { createAddressGuard } from '#base/address-guard.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
-import { createAddressGuard } from '#delivery/addresses.ts';
 import { createConnect } from '#delivery/attempt.ts';
 import { type Composer, createComposer } from '#delivery/compose.ts';
 import { createFindRoute } from '#delivery/route.ts';

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { createAddressGuard } from '#base/address-guard.ts';
+import type { Listener } from '#base/address-guard.ts';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { createResolver } from '#dns/resolver.ts';
@@ -12,8 +14,6 @@ import type { DnsZone, ZoneNode } from '../../test/kit/dns-zone.ts';
 import { startSink } from '../../test/kit/sink.ts';
 import type { Sink, SinkOptions } from '../../test/kit/sink.ts';
 import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
-import { createAddressGuard } from './addresses.ts';
-import type { Listener } from './addresses.ts';
 import { ADDRESSES_TRIED_MAX, createConnect, HOSTS_TRIED_MAX } from './attempt.ts';
 
 const SOURCE: EgressSource = { name: 'default', ehlo: 'us.test', pool: 'default' };

@@ -6,6 +6,7 @@
  * Addresses that mail must not go to are skipped; our own end the walk, as everything behind them would come back to us.
  */
 import ipaddr from 'ipaddr.js';
+import type { AddressGuard } from '#base/address-guard.ts';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
@@ -17,7 +18,6 @@ import type { AttemptRecord, BounceClass, Outcome } from '#model/outcome.ts';
 import { clientTrust } from '#smtp/client-connect.ts';
 import { openClient } from '#smtp/client-session.ts';
 import type { ClientTimeouts, OpenFailure, OpenOptions } from '#smtp/client-session.ts';
-import type { AddressGuard } from './addresses.ts';
 import { CODE_NO_CONNECTION, CODE_NO_MX, madeOutcome } from './made-outcome.ts';
 import { providerOf } from './provider.ts';
 import { outcomeOfReply, SmtpDeliverySession } from './session.ts';

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { createAddressGuard } from '#base/address-guard.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import type { Composed, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { Outcome } from '#model/outcome.ts';
 import { startSink } from '../../test/kit/sink.ts';
 import type { Sink, SinkOptions } from '../../test/kit/sink.ts';
-import { createAddressGuard } from './addresses.ts';
 import { createConnect } from './attempt.ts';
 
 const { signal } = new AbortController();

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
-import { createAddressGuard } from '#delivery/addresses.ts';
+import { createAddressGuard } from '#base/address-guard.ts';
 import { createConnect } from '#delivery/attempt.ts';
 import type { Connect, DeliveryJob } from '#model/delivery.ts';
 import type { Route } from '#model/egress.ts';

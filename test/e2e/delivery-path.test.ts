@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
-import { createAddressGuard } from '#delivery/addresses.ts';
+import { createAddressGuard } from '#base/address-guard.ts';
 import { createConnect } from '#delivery/attempt.ts';
 import { createFindRoute } from '#delivery/route.ts';
 import type { SmartHostRule } from '#delivery/route.ts';

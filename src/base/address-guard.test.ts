@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAddressGuard } from './addresses.ts';
+import { createAddressGuard } from './address-guard.ts';
 
 const plain = createAddressGuard({ allowNetworks: [], ownListeners: [], localAddresses: [] });
 

@@ -1,8 +1,8 @@
 /**
- * Which addresses mail may be delivered to. Whoever controls a domain's DNS chooses the address we connect to, so everything that is
- * not a public unicast address is refused (loopback, private, link-local with the metadata services, multicast, unspecified,
- * documentation, and IPv6 forms that carry such an IPv4 address) unless the operator allows its network. Our own listeners are told
- * apart, as delivering to them would be a loop.
+ * Which addresses may be connected to where a stranger names them. Whoever controls a domain's DNS, or writes a URL, chooses the address we connect to, so
+ * everything that is not a public unicast address is refused (loopback, private, link-local with the metadata services, multicast,
+ * unspecified, documentation, and IPv6 forms that carry such an IPv4 address) unless the operator allows its network. Our own
+ * listeners are told apart, as mail for them would be a loop.
  */
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
@@ -16,7 +16,7 @@ export interface Listener {
 }
 
 export interface AddressGuardOptions {
-  /** CIDRs; from delivery.allow_networks. */
+  /** CIDRs. */
   readonly allowNetworks: readonly string[];
   readonly ownListeners: readonly Listener[];
   /** Addresses of this machine's interfaces; asked for once. */
@@ -24,7 +24,7 @@ export interface AddressGuardOptions {
 }
 
 export interface AddressGuard {
-  /** What kind of address it is that is not delivered to ("loopback"); undefined: it may be. */
+  /** What kind of address it is that is not connected to ("loopback"); undefined: it may be. */
   refusal(address: string): string | undefined;
   /** One of our own listeners. */
   isOwn(address: string, port: number): boolean;
