@@ -2,17 +2,30 @@
  * The first start: a store without any account gets one, with an API key; and where mail is captured (sandbox.capture) a sandbox domain with an SMTP
  * login, so that something can be sent at once. What is secret is shown in the answer of that one start; in development mode it is also kept in
  * DATA/dev-credentials.json (mode 0600), so that each start can show it again.
+ *
+ * Of nodes that start at once on a new store one does this, and the others wait until it has.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Accounts } from '#accounts/accounts.ts';
 import type { Log } from '#base/log.ts';
-import type { Account } from '#store/store.ts';
+import { randomHex } from '#base/random.ts';
+import type { Account, AccountStore } from '#store/store.ts';
+import { storePlace } from '#store/store-url.ts';
 import type { Config } from './config.ts';
 
 export const SANDBOX_DOMAIN = 'sandbox.postrider.test';
 const ACCOUNT_NAME = 'main';
 const LOGIN = 'app';
+/** Facts of the store: who makes the first account, and that it was made. */
+const TURN = 'first-start';
+const DONE = 'first-start-done';
+/** A node that began and has not ended within this time has died. */
+const TURN_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
+type Facts = Pick<AccountStore, 'setting' | 'settingOnce'>;
 
 /** What a new user needs to send the first message. */
 export interface FirstCredentials {
@@ -25,18 +38,35 @@ export interface FirstCredentials {
 }
 
 /** The credentials, when they were made now or are kept for development; else undefined. */
-export async function firstStart(config: Config, accounts: Accounts, log: Log): Promise<FirstCredentials | undefined> {
+export async function firstStart(config: Config, accounts: Accounts, facts: Facts, log: Log): Promise<FirstCredentials | undefined> {
+  // An embedded store has one server at a time.
+  const isFirst = storePlace(config.store.url).kind === 'postgres' && (await takeTurn(accounts, facts));
   const kept = config.isDev ? readKept(config) : undefined;
   const [first] = await accounts.listAccounts();
   if (first !== undefined) await noteIgnoredKey(config, accounts, log);
   if (first !== undefined && !config.isDev) return undefined;
   if (first !== undefined && kept !== undefined && (await stillWork(config, kept, accounts))) return kept;
-  const made = await make(config, accounts, first ?? (await accounts.createAccount(ACCOUNT_NAME)));
+  const made = await make(config, accounts, first ?? (await accounts.createAccount(ACCOUNT_NAME)), kept?.smtpLogin);
   if (config.isDev) writeFileSync(keptPath(config), `${JSON.stringify(made, undefined, 2)}\n`, { mode: 0o600 });
+  if (isFirst) await facts.settingOnce(DONE, 'yes');
   return made;
 }
 
-async function make(config: Config, accounts: Accounts, account: Account): Promise<FirstCredentials> {
+/** Whether the first account is this process's to make; if another's, resolves when it is made. */
+async function takeTurn(accounts: Accounts, facts: Facts): Promise<boolean> {
+  const mark = randomHex(8);
+  const hasAccounts = (await accounts.listAccounts()).length > 0;
+  const turn = hasAccounts ? await facts.setting(TURN) : await facts.settingOnce(TURN, mark);
+  if (turn === mark) return true;
+  // A store that was made by hand, with "account add", knows of no turns.
+  if (turn === undefined) return false;
+  for (const deadlineMs = performance.now() + TURN_MS; performance.now() < deadlineMs; await pause(LOOK_EVERY_MS))
+    if ((await facts.setting(DONE)) !== undefined) return false;
+  return true;
+}
+
+/** `login`: the one that this data directory had. */
+async function make(config: Config, accounts: Accounts, account: Account, login: string | undefined): Promise<FirstCredentials> {
   const wanted = config.firstApiKey;
   const isThere = wanted !== undefined && (await accounts.authenticateKey(wanted)) !== undefined;
   const apiKey =
@@ -52,8 +82,12 @@ async function make(config: Config, accounts: Accounts, account: Account): Promi
   if (!config.sandbox.capture) return { accountId: account.id, apiKey };
   const domain = (await accounts.addDomain(account.id, SANDBOX_DOMAIN, 'sandbox')) ?? (await accounts.domainFor(SANDBOX_DOMAIN));
   if (domain === undefined) throw new Error(`the sandbox domain ${SANDBOX_DOMAIN} is taken and cannot be found`);
-  const smtpPassword = await accounts.putCredential(domain, LOGIN, undefined);
-  return { accountId: account.id, apiKey, domain: domain.name, smtpLogin: `${LOGIN}@${domain.name}`, smtpPassword };
+  const first = `${LOGIN}@${domain.name}`;
+  const isTaken = login !== first && (await accounts.listCredentials(domain.id)).some((credential) => credential.login === first);
+  // Another node's developer has that one: giving it a new password would take it away.
+  const name = isTaken ? `${LOGIN}-${randomHex(3)}` : LOGIN;
+  const smtpPassword = await accounts.putCredential(domain, name, undefined);
+  return { accountId: account.id, apiKey, domain: domain.name, smtpLogin: `${name}@${domain.name}`, smtpPassword };
 }
 
 /** A key was revoked or the store replaced since: then new ones are made. */

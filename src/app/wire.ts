@@ -118,7 +118,7 @@ async function start(
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
-  state.credentials = await firstStart(config, accounts, log);
+  state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
   await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady });
   const control = await startControl({
