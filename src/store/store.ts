@@ -369,6 +369,8 @@ export interface NodeRow extends NodeFacts {
   readonly startedMs: number;
   /** Its last beat, by the store's clock. */
   readonly seenMs: number;
+  /** Since its last beat, by the store's clock; never negative. */
+  readonly silentMs: number;
   /** Recipients that it has leased. */
   readonly leased: number;
 }

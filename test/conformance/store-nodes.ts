@@ -41,7 +41,9 @@ function oneNode(store: () => Store): void {
     const second = await store().nodes.beat('running');
     assert.ok(Math.abs(first.nowMs - Date.now()) < 60_000);
     assert.ok(second.nowMs >= first.nowMs);
-    assert.equal((await rowOf(store(), store().nodes.id)).seenMs, second.nowMs);
+    const { seenMs, silentMs } = await rowOf(store(), store().nodes.id);
+    assert.equal(seenMs, second.nowMs);
+    assert.ok(silentMs >= 0 && silentMs < 60_000);
     assert.equal(second.wasLost, false);
   });
 

@@ -43,21 +43,22 @@ export function nodeTable(db: Database, own: number): Synchronous<Omit<NodeStore
       return { nowMs, wanted: row['wanted'] as Beat['wanted'], wasLost: false };
     },
     list() {
+      const nowMs = Date.now();
       const leased = new Map(
         db
           .all('SELECT node, count(*) AS n FROM recipient WHERE state = 1 GROUP BY node')
           .map((row) => [Number(row['node']), Number(row['n'])]),
       );
       return db
-        .all(`SELECT * FROM node WHERE ${RUNS} OR ended_ms > ? ORDER BY id DESC`, Date.now() - DAY_MS)
-        .map((row) => nodeOf(row, leased.get(Number(row['id'])) ?? 0));
+        .all(`SELECT * FROM node WHERE ${RUNS} OR ended_ms > ? ORDER BY id DESC`, nowMs - DAY_MS)
+        .map((row) => nodeOf(row, leased.get(Number(row['id'])) ?? 0, nowMs));
     },
     want: (id, wanted) => db.run(`UPDATE node SET wanted = ? WHERE id = ? AND ${RUNS}`, wanted, id) > 0,
     takeOver: () => 0,
   };
 }
 
-function nodeOf(row: Row, leased: number): NodeRow {
+function nodeOf(row: Row, leased: number, nowMs: number): NodeRow {
   return {
     id: Number(row['id']),
     name: String(row['name']),
@@ -67,6 +68,7 @@ function nodeOf(row: Row, leased: number): NodeRow {
     state: row['state'] as NodeState,
     startedMs: Number(row['started_ms']),
     seenMs: Number(row['seen_ms']),
+    silentMs: Math.max(0, nowMs - Number(row['seen_ms'])),
     leased,
   };
 }
