@@ -40,7 +40,14 @@ export interface FirstCredentials {
 /** The credentials, when they were made now or are kept for development; else undefined. */
 export async function firstStart(config: Config, accounts: Accounts, facts: Facts, log: Log): Promise<FirstCredentials | undefined> {
   // An embedded store has one server at a time.
-  const isFirst = storePlace(config.store.url).kind === 'postgres' && (await takeTurn(accounts, facts));
+  if (storePlace(config.store.url).kind !== 'postgres') return credentials(config, accounts, log);
+  const isFirst = await takeTurn(accounts, facts);
+  const made = await credentials(config, accounts, log);
+  if (isFirst) await facts.settingOnce(DONE, 'yes');
+  return made;
+}
+
+async function credentials(config: Config, accounts: Accounts, log: Log): Promise<FirstCredentials | undefined> {
   const kept = config.isDev ? readKept(config) : undefined;
   const [first] = await accounts.listAccounts();
   if (first !== undefined) await noteIgnoredKey(config, accounts, log);
@@ -48,7 +55,6 @@ export async function firstStart(config: Config, accounts: Accounts, facts: Fact
   if (first !== undefined && kept !== undefined && (await stillWork(config, kept, accounts))) return kept;
   const made = await make(config, accounts, first ?? (await accounts.createAccount(ACCOUNT_NAME)), kept?.smtpLogin);
   if (config.isDev) writeFileSync(keptPath(config), `${JSON.stringify(made, undefined, 2)}\n`, { mode: 0o600 });
-  if (isFirst) await facts.settingOnce(DONE, 'yes');
   return made;
 }
 
