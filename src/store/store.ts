@@ -440,6 +440,8 @@ export interface OutboxSettlement {
   readonly item: Pick<OutboxItem, 'id' | 'epoch' | 'endpointId'>;
   /** Set: it is tried again then. Absent: it is done with, and goes. */
   readonly dueAtMs?: number;
+  /** It was put back without having been tried: the attempt does not count. */
+  readonly isUntried?: true;
   /** Written in the same commit. */
   readonly event?: Omit<EventRow, 'id'>;
 }
@@ -457,6 +459,8 @@ export interface OutboxStore {
     nowMs: number,
     leaseUntilMs: number,
   ): Promise<OutboxItem[]>;
+  /** Leases up to `limit` entries of any endpoint that are as old as this, whenever they are due, unless they are leased: there is nothing left to try. */
+  claimOld(createdUntilMs: number, limit: number, nowMs: number, leaseUntilMs: number): Promise<OutboxItem[]>;
   /** False: refused, another lease epoch holds it (fencing). */
   settle(settlement: OutboxSettlement): Promise<boolean>;
   /** Looks at the endpoint again no sooner than this. */

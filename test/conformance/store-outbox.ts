@@ -16,6 +16,7 @@ export function outboxConformance(open: Open): void {
 
     entering(() => store);
     leasing(() => store);
+    giving(() => store);
     endpoints(() => store);
   });
   describe('the outbox after a start', () => afterStart(open));
@@ -177,6 +178,35 @@ function leasing(store: () => Store): void {
   });
 }
 
+function giving(store: () => Store): void {
+  it('does not count an attempt that was not made', async () => {
+    const from = await tenant(store());
+    const name = endpointName();
+    await delivered(store(), from, [entry(name)]);
+    const [item] = await claimEntries(store(), name);
+    assert.ok(item);
+    assert.equal(await store().outbox.settle({ item, dueAtMs: T0 + 1, isUntried: true }), true);
+    assert.equal((await claimEntries(store(), name, T0 + 1))[0]?.attempts, 0);
+  });
+
+  it('gives away what is too old, of a parked endpoint and before it is due too, but nothing that is leased', async () => {
+    const from = await tenant(store());
+    const [parked, later, leased] = [endpointName(), endpointName(), endpointName()];
+    const oldMs = T0 - 1000 * HOUR_MS;
+    for (const name of [parked, later, leased]) await delivered(store(), from, [entry(name, { payload: name })], oldMs);
+    await delivered(store(), from, [entry(parked, { payload: 'young' })], oldMs + 1);
+    const [endpoint] = await endpointsNamed(store(), parked, oldMs);
+    await store().outbox.park(endpoint?.id as number, T0 + HOUR_MS);
+    const [put] = await claimEntries(store(), later, oldMs);
+    await store().outbox.settle({ item: put as OutboxItem, dueAtMs: T0 + HOUR_MS });
+    await claimEntries(store(), leased, T0);
+    const old = await store().outbox.claimOld(oldMs, 100, T0, T0 + LEASE_MS);
+    assert.deepEqual(old.map(({ payload, endpoint: name }) => [payload, name]).sort(), [parked, later].map((name) => [name, name]).sort());
+    assert.deepEqual(await store().outbox.claimOld(oldMs, 100, T0, T0 + LEASE_MS), []);
+    for (const item of old) assert.equal(await store().outbox.settle({ item }), true);
+  });
+}
+
 function endpoints(store: () => Store): void {
   it('keeps accounts apart that post to one server', async () => {
     const [one, other] = [await tenant(store()), await tenant(store())];
@@ -223,7 +253,7 @@ function endpoints(store: () => Store): void {
 
   it('knows when the next endpoint is to be looked at', async () => {
     const from = await tenant(store());
-    const early = T0 - 100 * HOUR_MS;
+    const early = T0 - 5000 * HOUR_MS;
     const name = endpointName();
     await delivered(store(), from, [entry(name)], early);
     assert.equal(await store().outbox.nextDueAtMs(), early);

@@ -48,7 +48,7 @@ const WRITES = {
   ],
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
-  outbox: ['claim', 'settle', 'park'],
+  outbox: ['claim', 'claimOld', 'settle', 'park'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -86,6 +86,7 @@ const BROWSES = {
 /** Names that two families share; on the threads they stand under one name each. */
 const THREAD_NAMES: Readonly<Record<string, string>> = {
   'outbox.claim': 'claimEntries',
+  'outbox.claimOld': 'claimOldEntries',
   'outbox.settle': 'settleEntry',
   'outbox.park': 'parkEndpoint',
   'outbox.nextDueAtMs': 'nextEntryAtMs',

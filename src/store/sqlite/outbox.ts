@@ -46,8 +46,7 @@ export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly Pa
   }
 }
 
-const CLAIMED = `UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1
-  WHERE id IN (SELECT id FROM outbox WHERE endpoint = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?) RETURNING *`;
+const LEASE = 'UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1 WHERE id IN (SELECT id FROM outbox';
 const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = (SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms = 0
   WHERE id = ?1 AND EXISTS (SELECT 1 FROM outbox WHERE endpoint = ?1)`;
 
@@ -60,12 +59,28 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
     claim(requests, nowMs, leaseUntilMs) {
       const items: OutboxItem[] = [];
       for (const { endpoint, room } of requests) {
-        const name = String(db.get('SELECT name FROM outbox_endpoint WHERE id = ?', endpoint)?.['name']);
-        for (const row of db.all(CLAIMED, leaseUntilMs, endpoint, nowMs, Math.max(0, room))) items.push(itemOf(db, row, name));
+        const rows = db.all(
+          `${LEASE} WHERE endpoint = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?) RETURNING *`,
+          leaseUntilMs,
+          endpoint,
+          nowMs,
+          Math.max(0, room),
+        );
+        items.push(...rows.map((row) => itemOf(db, row)));
         if (db.run(LOOK_AGAIN, endpoint) === 0) db.run('DELETE FROM outbox_endpoint WHERE id = ?', endpoint);
       }
       return items;
     },
+    claimOld: (createdUntilMs, limit, nowMs, leaseUntilMs) =>
+      db
+        .all(
+          `${LEASE} WHERE created_ms <= ? AND (is_leased = 0 OR due_ms <= ?) ORDER BY created_ms LIMIT ?) RETURNING *`,
+          leaseUntilMs,
+          createdUntilMs,
+          nowMs,
+          limit,
+        )
+        .map((row) => itemOf(db, row)),
     settle: (settlement) => settle(db, settlement),
     park(endpoint, untilMs) {
       db.run('UPDATE outbox_endpoint SET look_ms = max(look_ms, ?1), parked_ms = ?1 WHERE id = ?2', untilMs, endpoint);
@@ -78,12 +93,18 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
   };
 }
 
-function settle(db: Database, { item, dueAtMs, event }: OutboxSettlement): boolean {
+function settle(db: Database, { item, dueAtMs, isUntried, event }: OutboxSettlement): boolean {
   const { id, epoch, endpointId } = item;
   const isOurs =
     dueAtMs === undefined
       ? db.run('DELETE FROM outbox WHERE id = ? AND epoch = ? AND is_leased = 1', id, epoch) === 1
-      : db.run('UPDATE outbox SET due_ms = ?, is_leased = 0 WHERE id = ? AND epoch = ? AND is_leased = 1', dueAtMs, id, epoch) === 1;
+      : db.run(
+          'UPDATE outbox SET due_ms = ?, is_leased = 0, attempts = attempts - ? WHERE id = ? AND epoch = ? AND is_leased = 1',
+          dueAtMs,
+          isUntried === true ? 1 : 0,
+          id,
+          epoch,
+        ) === 1;
   if (!isOurs) return false;
   if (dueAtMs !== undefined) {
     db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', dueAtMs, endpointId);
@@ -119,7 +140,7 @@ function endpointOf(row: Row): OutboxEndpoint {
   };
 }
 
-function itemOf(db: Database, row: Row, endpoint: string): OutboxItem {
+function itemOf(db: Database, row: Row): OutboxItem {
   const about = db.get(
     `SELECT ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM message m LEFT JOIN domain d ON d.id = m.domain_id
      LEFT JOIN recipient r ON r.id = ? AND r.message = m.id WHERE m.id = ?`,
@@ -129,7 +150,7 @@ function itemOf(db: Database, row: Row, endpoint: string): OutboxItem {
   return {
     id: Number(row['id']),
     kind: row['kind'] as OutboxKind,
-    endpoint,
+    endpoint: String(db.get('SELECT name FROM outbox_endpoint WHERE id = ?', Number(row['endpoint']))?.['name']),
     endpointId: Number(row['endpoint']),
     epoch: Number(row['epoch']),
     accountId: Number(row['account_id']),

@@ -137,8 +137,16 @@ function nodeMethods(opened: Database): Record<string, Method> {
 }
 
 function outboxMethods(opened: Database): Record<string, Method> {
-  const { dueEndpoints, claim, settle, park, nextDueAtMs: nextEntryAtMs, depth } = outboxTable(opened);
-  return { dueEndpoints, claimEntries: claim, settleEntry: settle, parkEndpoint: park, nextEntryAtMs, outboxDepth: depth };
+  const { dueEndpoints, claim, claimOld, settle, park, nextDueAtMs: nextEntryAtMs, depth } = outboxTable(opened);
+  return {
+    dueEndpoints,
+    claimEntries: claim,
+    claimOldEntries: claimOld,
+    settleEntry: settle,
+    parkEndpoint: park,
+    nextEntryAtMs,
+    outboxDepth: depth,
+  };
 }
 
 const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];

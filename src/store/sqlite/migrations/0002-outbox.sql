@@ -31,3 +31,4 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_due ON outbox (endpoint, due_ms);
 CREATE INDEX outbox_leased ON outbox (due_ms) WHERE is_leased = 1;
+CREATE INDEX outbox_by_age ON outbox (created_ms);
