@@ -4,7 +4,7 @@ import type { WaitReason } from '#model/wait-reason.ts';
 import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row, Value } from './database.ts';
-import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from './rows.ts';
+import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
 const RECIPIENTS_MAX = 1000;
 const EVENTS_PER_MESSAGE_MAX = 5000;

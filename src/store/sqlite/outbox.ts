@@ -8,7 +8,7 @@ import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxSt
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 import type { PackedOutbox } from './packed.ts';
-import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from './rows.ts';
+import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
 /** What an entry belongs to. */
 export interface OutboxOwner {

@@ -4,7 +4,7 @@
  */
 import type { EventKind } from '#model/event.ts';
 import type { AcceptMessage, CounterKey, OutboxKind, Settlement } from '#store/store.ts';
-import { extraJson } from './rows.ts';
+import { extraJson } from '#store/rows-json.ts';
 
 export type PackedRecipient = readonly [address: string, domain: string, isLeased: boolean, extra: string | null];
 export type PackedCounter = readonly [accountId: number, domainId: number, kind: EventKind, provider: string, tag: string, count: number];
@@ -22,6 +22,7 @@ export type MessageFacts = readonly [
   recipients: readonly PackedRecipient[],
   counters: readonly PackedCounter[],
   idempotency: AcceptMessage['idempotency'] | null,
+  uses: AcceptMessage['uses'] | null,
 ];
 
 /** JSON of `MessageFacts`, and of the message's info. */
@@ -70,6 +71,7 @@ export function packMessage(message: AcceptMessage): PackedMessage {
     message.recipients.map((recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const),
     (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
     message.idempotency ?? null,
+    message.uses ?? null,
   ];
   return [JSON.stringify(facts), JSON.stringify(message.info)];
 }

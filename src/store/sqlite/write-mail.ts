@@ -4,11 +4,12 @@
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind } from '#store/store.ts';
+import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind, Ungranted } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
+import { useGrants } from './grants.ts';
 import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
 import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
-import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from './rows.ts';
+import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from '#store/rows-json.ts';
 
 const HOUR_MS = 3_600_000;
 /** A last attempt that is due when the time ends is left to its lane this long. */
@@ -31,13 +32,27 @@ export class MailWriter {
     this.#node = node;
   }
 
-  accept(facts: string, info: string, content: Uint8Array): AcceptResult {
+  accept(facts: string, info: string, content: Uint8Array): AcceptResult | Ungranted {
     const db = this.#db;
     const values = JSON.parse(facts) as MessageFacts;
-    const [accountId, domainId, messageId, sender, createdMs, dueAtMs, wait, expiresAtMs, priority, recipients, counters, idempotency] =
-      values;
+    const [
+      accountId,
+      domainId,
+      messageId,
+      sender,
+      createdMs,
+      dueAtMs,
+      wait,
+      expiresAtMs,
+      priority,
+      recipients,
+      counters,
+      idempotency,
+      uses,
+    ] = values;
     const repeat = idempotency === null || idempotency === undefined ? undefined : this.#repeatOf(accountId, createdMs, idempotency);
     if (repeat !== undefined) return repeat;
+    if (uses !== null && uses !== undefined && !useGrants(db, uses)) return { kind: 'ungranted' };
     const id = db.insert(
       'INSERT INTO message (account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, recipient_count, info) VALUES (?,?,?,?,?,?,?,?,?)',
       accountId,

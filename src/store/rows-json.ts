@@ -1,8 +1,10 @@
-/** Rows of SQLite to our nouns. Stored JSON was written by us: it is trusted. */
+/** Rows of either driver to our nouns, by the names that the columns are asked under. Stored JSON was written by us: it is trusted. */
 import { EVENT_KINDS, type EventDetail, type EventKind, type EventRow } from '#model/event.ts';
 import type { Ending, MessageInfo, Priority, RecipientState, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { Row } from './database.ts';
+
+/** A row as a driver gives it: ids, times and flags as numbers, what is missing as null. */
+export type Row = Readonly<Record<string, unknown>>;
 
 export const STATE_QUEUED = 0;
 export const STATE_LEASED = 1;
