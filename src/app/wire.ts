@@ -7,6 +7,7 @@ import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
 import { systemClock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { AppError } from '#model/errors.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
 import { startRetention } from '#queue/retention.ts';
@@ -95,6 +96,7 @@ async function start(
     domainFor: accounts.domainFor,
     accept: async (message) => {
       const result = await accept(message);
+      if (result.kind === 'ungranted') throw new AppError('store-unavailable');
       if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
       return result;
     },

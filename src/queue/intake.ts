@@ -5,7 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
 import type { Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
-import { type AcceptMessage, type AcceptRecipient, type AcceptResult, StoreError, type Store, type SuppressionKind } from '#store/store.ts';
+import { type AcceptMessage, type AcceptRecipient, type AcceptResult, StoreError, type Store, type SuppressionKind, type Ungranted } from '#store/store.ts';
 import type { Memory } from './memory.ts';
 import { countersOf } from './settlement.ts';
 import { type WorkItem, workItem } from './work-item.ts';
@@ -25,7 +25,7 @@ export interface IntakeOptions {
   ring(): void;
 }
 
-export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult> {
+export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult | Ungranted> {
   const { store, clock, memory } = options;
 
   return async (incoming) => {
@@ -61,7 +61,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     });
   }
 
-  async function write(message: AcceptMessage): Promise<AcceptResult> {
+  async function write(message: AcceptMessage): Promise<AcceptResult | Ungranted> {
     try {
       return await store.mail.accept(message);
     } catch (error) {

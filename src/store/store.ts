@@ -185,6 +185,8 @@ export interface AcceptMessage {
   readonly idempotency?: { readonly key: string; readonly fingerprint: string; readonly untilMs: number };
   /** What the acceptance adds to the statistics, in the same commit (P7). */
   readonly counters?: readonly (CounterKey & { readonly count: number })[];
+  /** What it takes from grants, in the same commit: all of them, or it is not accepted. */
+  readonly uses?: readonly GrantUse[];
 }
 
 export type AcceptResult =
@@ -201,6 +203,11 @@ export type AcceptResult =
   | { readonly kind: 'repeat'; readonly id: number; readonly messageId: string; readonly recipientCount: number }
   /** … with another request. */
   | { readonly kind: 'conflict' };
+
+/** Nothing was kept: a grant that the message uses is not, or no longer, held to that amount. */
+export interface Ungranted {
+  readonly kind: 'ungranted';
+}
 
 /** Recipients that wait together: one receiving domain, account and priority. */
 export interface Bucket {
@@ -256,7 +263,7 @@ export interface Release {
 }
 
 export interface MailStore {
-  accept(message: AcceptMessage): Promise<AcceptResult>;
+  accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
   /** False: refused, another lease epoch holds it (fencing). */
   settle(settlement: Settlement): Promise<boolean>;
   release(release: Release): Promise<boolean>;
@@ -471,6 +478,67 @@ export interface OutboxStore {
   depth(): Promise<number>;
 }
 
+// ---- grants -----------------------------------------------------------------------------------------------------------
+
+/**
+ * A ceiling for the whole cluster is used by way of grants: parts of one window of it that a holder was given before it uses them. A holder is one purse of one process,
+ * under a number that it chose by chance and that nobody has after it.
+ */
+export interface GrantAsk {
+  /** Of the ceiling. */
+  readonly name: string;
+  /** The window that it is for begins here. */
+  readonly startMs: number;
+  /** What is held of windows that begin less than this before or after it counts against the ceiling too: the window's own length, or more where no stretch of time, wherever it begins, may see more. */
+  readonly spanMs: number;
+  readonly ceiling: number;
+  /** What the holder wants to have been given of this window in all, used parts included: more than it has to get more, less to give back what it does not use. */
+  readonly wanted: number;
+  /** What it has used of it so far; absent where accepts tell it (`AcceptMessage.uses`). */
+  readonly used?: number;
+}
+
+export interface GrantAnswer {
+  /** What it has been given of this window in all; less than wanted when there is no more. */
+  readonly held: number;
+  /** What is left of the ceiling for anybody. */
+  readonly free: number;
+  /** What others hold and are not known to have used. */
+  readonly idle: number;
+  /** Other holders that asked for it in the same span. */
+  readonly others: number;
+  /** When the oldest part that counts ceases to count. */
+  readonly reliefMs: number;
+}
+
+/** A part of a grant that an accept uses. */
+export interface GrantUse {
+  readonly holder: number;
+  readonly name: string;
+  readonly startMs: number;
+  readonly count: number;
+}
+
+/** Of one account. undefined: as the settings say. 0: none. */
+export interface AccountLimits {
+  readonly recipientsPerHour?: number;
+  readonly recipientsPerDay?: number;
+  readonly requestsPerSecond?: number;
+}
+
+/**
+ * Whatever happens, what all holders have been given of a ceiling is never more than the ceiling. A holder that is not heard of for a lease is taken to be gone: what it
+ * held of grants whose uses accepts tell is freed but for what was used, and an accept of its own that comes later is refused (`Ungranted`); what it held of
+ * others counts as used, for it may have been.
+ */
+export interface GrantStore {
+  /** Answers in the order of the asks; all of them in one transaction. Prolongs what they name by a lease. */
+  hold(holder: number, asks: readonly GrantAsk[], leaseMs: number, nowMs: number): Promise<GrantAnswer[]>;
+  limitsOf(accountId: number): Promise<AccountLimits>;
+  /** Replaces them; false: there is no such account. */
+  setLimits(accountId: number, limits: AccountLimits): Promise<boolean>;
+}
+
 // ---- sandbox -------------------------------------------------------------------------------------------------------
 
 export interface CapturedMail {
@@ -500,6 +568,7 @@ export interface Store {
   readonly mail: MailStore;
   readonly events: EventStore;
   readonly outbox: OutboxStore;
+  readonly grants: GrantStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

@@ -6,6 +6,7 @@ import { describe } from 'node:test';
 import { accountsConformance } from './store-accounts.ts';
 import { acceptConformance } from './store-accept.ts';
 import { eventsConformance } from './store-events.ts';
+import { grantsConformance } from './store-grants.ts';
 import { lifeConformance } from './store-life.ts';
 import { nodesConformance } from './store-nodes.ts';
 import { outboxConformance } from './store-outbox.ts';
@@ -23,5 +24,6 @@ export function storeConformance(name: string, open: Open): void {
     retentionConformance(open);
     nodesConformance(open);
     outboxConformance(open);
+    grantsConformance(open);
   });
 }

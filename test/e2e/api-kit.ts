@@ -100,8 +100,14 @@ export function basic(key: string): string {
 function submitInto(store: SqliteStore, accounts: Accounts): Submit {
   return createSubmit({
     domainFor: accounts.domainFor,
-    accept: (message) =>
-      store.mail.accept({ ...message, recipients: message.recipients.map((recipient) => ({ ...recipient, isLeased: false })) }),
+    accept: async (message) => {
+      const result = await store.mail.accept({
+        ...message,
+        recipients: message.recipients.map((recipient) => ({ ...recipient, isLeased: false })),
+      });
+      if (result.kind === 'ungranted') throw new Error('no grant was asked for');
+      return result;
+    },
     clock: systemClock,
     hostname: 'mail.example.org',
     limits: {

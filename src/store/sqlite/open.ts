@@ -49,6 +49,7 @@ const WRITES = {
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
   outbox: ['claim', 'claimOld', 'settle', 'park'],
+  grants: ['hold', 'setLimits'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -73,6 +74,7 @@ const READS = {
   ],
   templates: ['version', 'listTemplates'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
+  grants: ['limitsOf'],
 } as const;
 
 /** What people and their programs look at. */
@@ -147,7 +149,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'outbox' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

@@ -10,6 +10,7 @@ import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
 import { eventTables } from './events.ts';
+import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
@@ -97,6 +98,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...bound,
     ...accountTables(opened),
     ...templateTables(opened),
+    ...grantTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
     ...outboxMethods(opened),
@@ -114,6 +116,7 @@ function readerMethods(opened: Database): Record<string, Method> {
   return {
     ...accountTables(opened),
     ...templateTables(opened),
+    ...grantTables(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
