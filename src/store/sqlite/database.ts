@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { BACKUP_MARK, COPY_MARK, unfinishedCopy } from '#store/copy/marks.ts';
 import { LOG_KEPT_BYTES } from './checkpoint.ts';
 
 export type Row = Record<string, SQLOutputValue>;
@@ -100,12 +101,13 @@ export class Database {
   }
 }
 
-/** Brings the schema up to date; safe when several processes start at once. A schema that a later version made is left alone. */
-export function migrate(db: Database): void {
-  const files = readdirSync(MIGRATIONS)
-    .filter((name) => name.endsWith('.sql'))
-    .sort();
-  const newest = Number(files.at(-1)?.slice(0, 4));
+/**
+ * Brings the schema up to date; safe when several processes start at once. A schema that a later version made is left alone. A file that holds an unfinished copy is opened by
+ * the copy alone; a backup that is used as a store is none from then on.
+ */
+export function migrate(db: Database, use: 'store' | 'copy' = 'store'): void {
+  const files = migrationFiles();
+  const newest = schemaNewest();
   if (versionOf(db) > newest) {
     throw new Error(`the store was written by a later version of this program (schema ${versionOf(db)}; this one knows ${newest})`);
   }
@@ -123,6 +125,23 @@ export function migrate(db: Database): void {
       throw error;
     }
   }
+  if (use === 'copy') return;
+  const unfinished = db.allOnce('SELECT value FROM setting WHERE name = ?', COPY_MARK)[0];
+  if (unfinished !== undefined) throw unfinishedCopy('the store', String(unfinished['value']));
+  if (db.allOnce('SELECT 1 FROM setting WHERE name = ?', BACKUP_MARK).length > 0) {
+    db.exec(`DELETE FROM setting WHERE name = '${BACKUP_MARK}'`);
+  }
+}
+
+/** The schema that this program knows. */
+export function schemaNewest(): number {
+  return Number(migrationFiles().at(-1)?.slice(0, 4));
+}
+
+function migrationFiles(): string[] {
+  return readdirSync(MIGRATIONS)
+    .filter((name) => name.endsWith('.sql'))
+    .sort();
 }
 
 function versionOf(db: Database): number {

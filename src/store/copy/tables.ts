@@ -1,0 +1,278 @@
+/**
+ * What a store consists of, the same for both engines: every table that is taken along when a store is copied, backed up or restored, with its columns and the
+ * key it is walked by. A test compares this list with both schemas, so that a migration cannot add something that a backup then forgets.
+ */
+
+/** Numbers stay below 2^53; those of a flag are 0 and 1. */
+export type ColumnKind = 'integer' | 'text' | 'bytes';
+
+export interface Table {
+  readonly name: string;
+  /** Unique, never null, numbers and texts: rows are walked in its order. */
+  readonly key: readonly string[];
+  /** Those of the key that are compared without regard to the case of ASCII letters. */
+  readonly caseless?: readonly string[];
+  readonly columns: Readonly<Record<string, ColumnKind>>;
+  /** SQL that both engines understand: which rows belong to the store itself. Default: all. */
+  readonly rows?: string;
+  /** SQL: what is read in place of the table, by the engine. Where each node keeps rows of its own, a copy has what they come to. */
+  readonly from?: { readonly sqlite?: string; readonly postgres?: string };
+  /** Columns that the embedded store does not keep, as SQL that works them out there. */
+  readonly workedOut?: Readonly<Record<string, string>>;
+  /** Columns that only PostgreSQL has, and their value in what is copied. */
+  readonly only?: Readonly<Record<string, number>>;
+}
+
+const COUNTED = 'domain_id, hour, kind, provider, tag';
+
+/** What was given out of a ceiling is used up, as far as nobody tells otherwise; the holder is no node. */
+const GRANTED = `(SELECT name, start_ms, 0 AS holder, sum(CASE WHEN is_counted = 1 THEN used ELSE held END) AS held,
+  sum(CASE WHEN is_counted = 1 THEN used ELSE held END) AS used, 1 AS is_counted, 0 AS until_ms, max(keep_until_ms) AS keep_until_ms
+  FROM granted GROUP BY name, start_ms) AS granted`;
+
+/** Parents first. */
+export const TABLES: readonly Table[] = [
+  {
+    name: 'setting',
+    key: ['name'],
+    columns: { name: 'text', value: 'text' },
+    // What says something about this one copy, or this one process.
+    rows: "name NOT IN ('copy', 'backup', 'probe')",
+  },
+  {
+    name: 'account',
+    key: ['id'],
+    columns: { id: 'integer', name: 'text', created_ms: 'integer', is_disabled: 'integer' },
+  },
+  {
+    name: 'api_key',
+    key: ['id'],
+    columns: {
+      id: 'text',
+      account_id: 'integer',
+      secret_hash: 'text',
+      kind: 'text',
+      role: 'text',
+      domain_id: 'integer',
+      description: 'text',
+      created_ms: 'integer',
+      expires_ms: 'integer',
+    },
+  },
+  {
+    name: 'domain',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      account_id: 'integer',
+      name: 'text',
+      type: 'text',
+      state: 'text',
+      created_ms: 'integer',
+      retention_ms: 'integer',
+      require_tls: 'integer',
+      skip_verification: 'integer',
+    },
+  },
+  {
+    name: 'credential',
+    key: ['login'],
+    columns: { login: 'text', domain_id: 'integer', account_id: 'integer', password_hash: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'dkim_key',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      domain_id: 'integer',
+      selector: 'text',
+      algorithm: 'text',
+      private_key: 'bytes',
+      public_key: 'text',
+      state: 'text',
+      created_ms: 'integer',
+    },
+  },
+  {
+    name: 'suppression',
+    key: ['domain_id', 'address', 'kind'],
+    caseless: ['address'],
+    columns: { domain_id: 'integer', address: 'text', kind: 'text', code: 'integer', error: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'template',
+    key: ['id'],
+    columns: { id: 'integer', domain_id: 'integer', name: 'text', description: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'template_version',
+    key: ['template_id', 'tag'],
+    columns: {
+      template_id: 'integer',
+      tag: 'text',
+      source: 'text',
+      engine: 'text',
+      comment: 'text',
+      headers: 'text',
+      is_active: 'integer',
+      created_ms: 'integer',
+    },
+  },
+  {
+    name: 'bucket',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      domain: 'text',
+      account_id: 'integer',
+      priority: 'integer',
+      look_ms: 'integer',
+      parked_ms: 'integer',
+      wait: 'text',
+    },
+  },
+  {
+    name: 'message',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      account_id: 'integer',
+      domain_id: 'integer',
+      message_id: 'text',
+      sender: 'text',
+      created_ms: 'integer',
+      expires_ms: 'integer',
+      priority: 'integer',
+      has_content: 'integer',
+      first_recipient: 'integer',
+      recipient_count: 'integer',
+      info: 'text',
+    },
+    workedOut: { first_recipient: 'coalesce((SELECT min(r.id) FROM recipient r WHERE r.message = message.id), 0)' },
+  },
+  { name: 'content', key: ['id'], columns: { id: 'integer', bytes: 'bytes' } },
+  {
+    name: 'recipient',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      message: 'integer',
+      bucket: 'integer',
+      address: 'text',
+      state: 'integer',
+      ending: 'text',
+      due_ms: 'integer',
+      expires_ms: 'integer',
+      wait: 'text',
+      attempts: 'integer',
+      epoch: 'integer',
+      possible_duplicate: 'integer',
+      extra: 'text',
+    },
+  },
+  {
+    name: 'event',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      kind: 'integer',
+      at_us: 'integer',
+      account_id: 'integer',
+      domain_id: 'integer',
+      message: 'integer',
+      recipient: 'integer',
+      detail: 'text',
+    },
+  },
+  {
+    name: 'counter',
+    key: ['domain_id', 'hour', 'kind', 'provider', 'tag'],
+    columns: {
+      domain_id: 'integer',
+      hour: 'integer',
+      kind: 'integer',
+      provider: 'text',
+      tag: 'text',
+      account_id: 'integer',
+      n: 'integer',
+    },
+    from: {
+      postgres: `(SELECT ${COUNTED}, max(account_id) AS account_id, sum(n)::bigint AS n FROM counter GROUP BY ${COUNTED}) AS counter`,
+    },
+    only: { node: 0 },
+  },
+  {
+    name: 'idempotency',
+    key: ['account_id', 'key'],
+    columns: { account_id: 'integer', key: 'text', fingerprint: 'text', message: 'integer', until_ms: 'integer' },
+  },
+  {
+    name: 'captured',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      at_ms: 'integer',
+      sender: 'text',
+      recipients: 'text',
+      size_bytes: 'integer',
+      subject: 'text',
+      from_header: 'text',
+      bytes: 'bytes',
+    },
+  },
+  {
+    name: 'account_limit',
+    key: ['account_id'],
+    columns: { account_id: 'integer', recipients_per_hour: 'integer', recipients_per_day: 'integer', requests_per_second: 'integer' },
+  },
+  {
+    name: 'granted',
+    key: ['name', 'start_ms', 'holder'],
+    columns: {
+      name: 'text',
+      start_ms: 'integer',
+      holder: 'integer',
+      held: 'integer',
+      used: 'integer',
+      is_counted: 'integer',
+      until_ms: 'integer',
+      keep_until_ms: 'integer',
+    },
+    from: { sqlite: GRANTED, postgres: GRANTED },
+  },
+  {
+    name: 'outbox_endpoint',
+    key: ['id'],
+    columns: { id: 'integer', account_id: 'integer', name: 'text', look_ms: 'integer', parked_ms: 'integer' },
+  },
+  {
+    name: 'outbox',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      kind: 'text',
+      endpoint: 'integer',
+      account_id: 'integer',
+      domain_id: 'integer',
+      message: 'integer',
+      recipient: 'integer',
+      target: 'text',
+      payload: 'text',
+      created_ms: 'integer',
+      due_ms: 'integer',
+      attempts: 'integer',
+      epoch: 'integer',
+      is_leased: 'integer',
+    },
+  },
+];
+
+/** Columns that stay behind: what is leased in the source is queued in the copy, and belongs to no node. */
+export const COLUMNS_LEFT_BEHIND: Readonly<Record<string, readonly string[]>> = { recipient: ['node'] };
+
+/** Tables that stay behind: the processes that serve the source do not serve the copy. */
+export const TABLES_LEFT_BEHIND: readonly string[] = ['node'];
+
+export function columnsOf(table: Table): string[] {
+  return Object.keys(table.columns);
+}

@@ -1,0 +1,166 @@
+/** Rows for every table of a store, with the values that a copy is most likely to spoil: nulls, octets, letters of every length, quotes, ids as large as they come. */
+import type { Row } from '#store/copy/table-sum.ts';
+import { columnsOf, type Table } from '#store/copy/tables.ts';
+import { EVENT_KINDS } from '#model/event.ts';
+
+export const NOW_MS = Date.UTC(2026, 10, 23, 12);
+const DAY_MS = 86_400_000;
+/** As a node on PostgreSQL gives them. */
+export const BIG_ID = Math.floor(NOW_MS / DAY_MS) * 2 ** 38 + 123_456;
+
+const ODD = 'Zoë "quoted", \\back\\slash, {curly}, NULL, \t tab,\r\n line, Здравствуй, 日本, 👩‍👩‍👧, \u{FFFF}\u{200B}\x7f';
+const OCTETS = Uint8Array.from({ length: 256 }, (_, i) => i);
+const EMPTY = new Uint8Array();
+
+type Values = Readonly<Record<string, Row[number]>>;
+
+const ROWS: Readonly<Record<string, readonly Values[]>> = {
+  setting: [
+    { name: 'instance-secret', value: '00112233445566778899aabbccddeeff' },
+    { name: ODD, value: ODD },
+    { name: 'empty', value: '' },
+  ],
+  account: [
+    { id: 1, name: ODD, created_ms: NOW_MS, is_disabled: 0 },
+    { id: 2, name: 'Bank', created_ms: 0, is_disabled: 1 },
+  ],
+  api_key: ['b-key', 'A-key', 'a-key'].map((id) => ({
+    id,
+    account_id: 1,
+    secret_hash: id.repeat(4),
+    kind: 'account',
+    role: 'admin',
+    domain_id: id === 'b-key' ? 7 : null,
+    description: ODD,
+    created_ms: NOW_MS,
+    expires_ms: id === 'A-key' ? NOW_MS : null,
+  })),
+  domain: [7, 8].map((id) => ({
+    id,
+    account_id: id - 6,
+    name: `d${id}.example`,
+    type: 'custom',
+    state: 'active',
+    created_ms: NOW_MS,
+    retention_ms: 3 * DAY_MS,
+    require_tls: id - 7,
+    skip_verification: 8 - id,
+  })),
+  credential: ['ü@d7.example', 'z@d7.example', 'Z@d7.example'].map((login) => ({
+    login,
+    domain_id: 7,
+    account_id: 1,
+    password_hash: '$argon2id$v=19$m=1,t=1,p=1$x$y',
+    created_ms: NOW_MS,
+  })),
+  dkim_key: [OCTETS, EMPTY].map((bytes, id) => ({
+    id: id + 1,
+    domain_id: 7,
+    selector: `s${id}`,
+    algorithm: 'rsa',
+    private_key: bytes,
+    public_key: 'MIIB+/=',
+    state: 'signing',
+    created_ms: NOW_MS,
+  })),
+  // In the order of octets these are far apart; by letters, in pairs.
+  suppression: ['a@x.example', 'B@x.example', 'c@x.example', 'D@x.example', 'É@x.example', 'é@x.example'].flatMap((address) =>
+    ['bounce', 'complaint'].map((kind) => ({ domain_id: 7, address, kind, code: 550, error: ODD, created_ms: NOW_MS })),
+  ),
+  template: [{ id: 5, domain_id: 7, name: 'receipt', description: ODD, created_ms: NOW_MS }],
+  template_version: ['v1', 'V2', 'ß'].map((tag, i) => ({
+    template_id: 5,
+    tag,
+    source: `{{name}} ${ODD}`,
+    engine: 'handlebars',
+    comment: '',
+    headers: '{}',
+    is_active: i === 0 ? 1 : 0,
+    created_ms: NOW_MS,
+  })),
+  bucket: [
+    { id: 1, domain: 'x.example', account_id: 1, priority: 1, look_ms: NOW_MS + 1000, parked_ms: NOW_MS + 1000, wait: 'lane-connections' },
+    { id: 2, domain: 'xn--bcher-kva.example', account_id: 1, priority: 2, look_ms: null, parked_ms: 0, wait: 'due' },
+  ],
+  message: [3, BIG_ID].map((id) => ({
+    id,
+    account_id: 1,
+    domain_id: 7,
+    message_id: `${id}@d7.example`,
+    sender: id === 3 ? '' : 'zoë@d7.example',
+    created_ms: NOW_MS,
+    expires_ms: NOW_MS + DAY_MS,
+    priority: 1,
+    has_content: 1,
+    first_recipient: id === 3 ? 11 : BIG_ID + 40,
+    recipient_count: 2,
+    info: JSON.stringify({ subject: ODD, nul: '\0', tags: [] }),
+  })),
+  content: [
+    { id: 3, bytes: OCTETS },
+    { id: BIG_ID, bytes: new Uint8Array(300_000).fill(0x41) },
+  ],
+  recipient: [11, 12, BIG_ID + 40, BIG_ID + 41].map((id, i) => ({
+    id,
+    message: i < 2 ? 3 : BIG_ID,
+    bucket: i === 3 ? 2 : 1,
+    address: ['alice@x.example', 'Bob@x.example', 'zoë@x.example', "o'hara@xn--bcher-kva.example"][i] as string,
+    state: [0, 1, 0, 2][i] as number,
+    ending: i === 3 ? 'delivered' : null,
+    due_ms: NOW_MS + 5000 * i,
+    expires_ms: NOW_MS + DAY_MS,
+    wait: 'due',
+    attempts: i,
+    epoch: i,
+    possible_duplicate: i === 2 ? 1 : 0,
+    extra: i === 0 ? JSON.stringify({ variables: { name: ODD } }) : null,
+  })),
+  event: [
+    ...[11, 12].map((recipient) => eventOf(recipient + 100, EVENT_KINDS.accepted, 3, recipient)),
+    ...[BIG_ID + 40, BIG_ID + 41].map((recipient) => eventOf(recipient + 500, EVENT_KINDS.accepted, BIG_ID, recipient)),
+    { ...eventOf(BIG_ID + 999, EVENT_KINDS.delivered, BIG_ID, BIG_ID + 41), detail: JSON.stringify({ code: 250, text: ODD }) },
+  ],
+  counter: ['', 'b', 'B', 'ä'].map((tag) => ({ domain_id: 7, hour: 494_000, kind: 1, provider: '', tag, account_id: 1, n: 2 ** 40 })),
+  idempotency: [{ account_id: 1, key: ODD, fingerprint: 'f', message: 3, until_ms: NOW_MS + DAY_MS }],
+  captured: [
+    { id: 9, at_ms: NOW_MS, sender: '', recipients: '["a@x.example"]', size_bytes: 3, subject: ODD, from_header: '', bytes: OCTETS },
+  ],
+  account_limit: [{ account_id: 2, recipients_per_hour: null, recipients_per_day: 0, requests_per_second: 5 }],
+  granted: [
+    { name: 'quota 1', start_ms: NOW_MS, holder: 0, held: 70, used: 70, is_counted: 1, until_ms: 0, keep_until_ms: NOW_MS + DAY_MS },
+  ],
+  outbox_endpoint: [{ id: 4, account_id: 1, name: 'https://hooks.example', look_ms: NOW_MS + 100, parked_ms: 0 }],
+  outbox: [21, 22].map((id) => ({
+    id,
+    kind: 'archive',
+    endpoint: 4,
+    account_id: 1,
+    domain_id: 7,
+    message: 3,
+    recipient: 0,
+    target: 'https://hooks.example/x?y=ü',
+    payload: ODD,
+    created_ms: NOW_MS,
+    due_ms: NOW_MS + 100 * (id - 20),
+    attempts: 1,
+    epoch: 1,
+    is_leased: id === 22 ? 1 : 0,
+  })),
+};
+
+function eventOf(id: number, kind: number, message: number, recipient: number): Values {
+  return { id, kind, at_us: NOW_MS * 1000 + 1, account_id: 1, domain_id: 7, message, recipient, detail: null };
+}
+
+/** In the order of the table's columns. */
+export function oddRows(table: Table): Row[] {
+  const rows = ROWS[table.name];
+  if (rows === undefined) throw new Error(`there are no odd rows for ${table.name}`);
+  return rows.map((values) =>
+    columnsOf(table).map((column) => {
+      const value = values[column];
+      if (value === undefined) throw new Error(`the odd rows of ${table.name} lack ${column}`);
+      return value;
+    }),
+  );
+}
