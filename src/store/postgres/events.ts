@@ -1,0 +1,210 @@
+/**
+ * Reading what happened: events by domain, messages with their recipients and events, and the depth of the queue. A message's events have the days of their own
+ * times in their ids, as its own id has: every question for events says from which day on, where that is known, and so leaves the other days' partitions alone.
+ */
+import { EVENT_KINDS } from '#model/event.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
+import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
+import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
+import { int2Array } from './arrays.ts';
+import type { Queries, Value } from './database.ts';
+import { dayOf, firstIdOfDay } from './ids.ts';
+
+const RECIPIENTS_MAX = 1000;
+const EVENTS_PER_MESSAGE_MAX = 5000;
+/** Of the messages in a list. */
+const RECIPIENTS_LISTED_MAX = 20;
+
+/**
+ * Which contents are kept: of days whose partition was dropped only those that were moved to `content_kept` (2). Ids of the first day came from the other driver and
+ * are never dropped so.
+ */
+const HAS_CONTENT = `CASE WHEN m.has_content = 2 OR (m.has_content = 1 AND (m.id < ${firstIdOfDay(1)}
+  OR m.id >= coalesce((SELECT value::bigint FROM setting WHERE name = 'content.floor'), 0))) THEN 1 ELSE 0 END`;
+const MESSAGE_SHOWN = MESSAGE_COLUMNS.replace('m.has_content AS', `${HAS_CONTENT} AS`);
+const MESSAGE = `SELECT ${MESSAGE_SHOWN}, m.first_recipient AS m_first, m.recipient_count AS m_count
+  FROM message m LEFT JOIN domain d ON d.id = m.domain_id`;
+const VIEW = `SELECT ${EVENT_COLUMNS}, ${MESSAGE_SHOWN}, ${RECIPIENT_COLUMNS}`;
+
+function viewOf(row: Row): EventView {
+  return {
+    event: eventOf(row),
+    message: row['m_id'] === null ? undefined : messageOf(row),
+    recipient: row['r_id'] === null ? undefined : recipientOf(row),
+  };
+}
+
+/** Before every event of that time, whichever node's clock was a little ahead. */
+function idBefore(ms: number): number {
+  return firstIdOfDay(Math.max(0, dayOf(ms) - 1));
+}
+
+export function eventTables(db: Queries): EventStore {
+  return {
+    list: (filter, order, after, limit) => listEvents(db, filter, order, after, limit),
+    messageById: async (accountId, id, recipientsMax) =>
+      messageView(
+        db,
+        await db.get(`${MESSAGE} WHERE m.id = $1 AND ($2::bigint IS NULL OR m.account_id = $2)`, id, accountId ?? null),
+        recipientsMax,
+      ),
+    // Ordered by what no index has, so that it goes by the Message-ID.
+    messageByMessageId: async (accountId, messageId, recipientsMax) =>
+      messageView(
+        db,
+        await db.get(
+          `${MESSAGE} WHERE m.message_id = $1 AND ($2::bigint IS NULL OR m.account_id = $2) ORDER BY m.created_ms DESC, m.id DESC LIMIT 1`,
+          messageId,
+          accountId ?? null,
+        ),
+        recipientsMax,
+      ),
+    recipientsByAddress: async (accountId, address, limit) => (await db.all(BY_ADDRESS, address, accountId ?? null, limit)).map(viewOf),
+    async latestMessages(accountId, limit) {
+      const rows =
+        accountId === undefined
+          ? await db.all(`${MESSAGE} ORDER BY m.id DESC LIMIT $1`, limit)
+          : await db.all(`${MESSAGE} WHERE m.account_id = $1 ORDER BY m.id DESC LIMIT $2`, accountId, limit);
+      const views = await Promise.all(rows.map((row) => messageView(db, row, RECIPIENTS_LISTED_MAX)));
+      return views.filter((view) => view !== undefined);
+    },
+    queueByDomain: async (_nowMs, limit) => (await db.all(WAITING_BY_DOMAIN, limit)).map(depthOf),
+    async queueDepth() {
+      const row = await db.get(
+        'SELECT (SELECT count(*) FROM recipient WHERE state = 0) AS queued, (SELECT count(*) FROM recipient WHERE state = 1) AS leased',
+      );
+      return { queued: Number(row?.['queued']), leased: Number(row?.['leased']) };
+    },
+  };
+}
+
+/** One row per recipient, with its latest event: of the day before its message's own, or before its end, or later. */
+const BY_ADDRESS = `${VIEW} FROM (
+    SELECT r.* FROM recipient r JOIN message m ON m.id = r.message
+    WHERE lower(r.address) = lower($1::text COLLATE "C") AND ($2::bigint IS NULL OR m.account_id = $2) ORDER BY r.id DESC LIMIT $3
+  ) r JOIN message m ON m.id = r.message LEFT JOIN domain d ON d.id = m.domain_id
+  CROSS JOIN LATERAL (
+    SELECT * FROM event x WHERE x.message = r.message AND x.recipient IN (0, r.id)
+    AND x.id >= (least(m.created_ms, r.due_ms) / 86400000 - 1) * ${firstIdOfDay(1)} ORDER BY x.at_us DESC, x.id DESC LIMIT 1
+  ) e ORDER BY r.id DESC`;
+
+async function messageView(db: Queries, row: Row | undefined, recipientsMax = RECIPIENTS_MAX): Promise<MessageView | undefined> {
+  if (row === undefined) return undefined;
+  const message = messageOf(row);
+  const first = Number(row['m_first']);
+  const recipients = await db.all(
+    `SELECT ${RECIPIENT_COLUMNS}, b.look_ms AS b_look, b.wait AS b_wait FROM recipient r LEFT JOIN bucket b ON b.id = r.bucket
+     WHERE r.id >= $1 AND r.id < $2 ORDER BY r.id LIMIT $3`,
+    first,
+    first + Number(row['m_count']),
+    recipientsMax,
+  );
+  // Of one that is done, r_due is when: a clock that was ahead when the message came was right again by then.
+  const sinceMs = recipients.reduce((earliest, recipient) => Math.min(earliest, Number(recipient['r_due'])), message.createdMs);
+  const events = await db.all(
+    `SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = $1 AND e.id >= $2 ORDER BY e.at_us, e.id LIMIT $3`,
+    message.id,
+    idBefore(sinceMs),
+    EVENTS_PER_MESSAGE_MAX,
+  );
+  return { message, recipients: recipients.map(recipientOf), events: events.map(eventOf) };
+}
+
+/** Positions, $1, $2, …, of values as they are given. */
+class Values {
+  readonly all: Value[] = [];
+
+  add(value: Value): string {
+    this.all.push(value);
+    return `$${this.all.length}`;
+  }
+}
+
+async function listEvents(
+  db: Queries,
+  filter: EventFilter,
+  order: 'ascending' | 'descending',
+  after: EventPosition | undefined,
+  limit: number,
+): Promise<EventView[]> {
+  const values = new Values();
+  const isUp = order === 'ascending';
+  const domain = values.add(filter.domainId);
+  const conditions = [
+    `e.domain_id = ${domain}`,
+    `e.account_id = ${values.add(filter.accountId)}`,
+    ...timeConditions(values, filter, isUp, after),
+  ];
+  if (filter.kinds !== undefined) {
+    conditions.push(`e.kind = ANY(${values.add(int2Array(filter.kinds.map((kind) => EVENT_KINDS[kind])))}::smallint[])`);
+  }
+  if (filter.messageId !== undefined) {
+    conditions.push(
+      `e.message = ANY(ARRAY(SELECT id FROM message WHERE message_id = ${values.add(filter.messageId)} AND domain_id = ${domain}))`,
+    );
+  }
+  const direction = isUp ? 'ASC' : 'DESC';
+  // A recipient's events are found by its messages: by the domain's would be millions.
+  const wanted =
+    filter.recipient === undefined
+      ? ''
+      : `WITH wanted AS MATERIALIZED (SELECT r.id, r.message FROM recipient r JOIN message m ON m.id = r.message
+          WHERE lower(r.address) = lower(${values.add(filter.recipient)}::text COLLATE "C") AND m.domain_id = ${domain})`;
+  const of = filter.recipient === undefined ? '' : 'JOIN wanted w ON w.message = e.message AND w.id = e.recipient';
+  const found = `SELECT e.* FROM event e ${of} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ${values.add(limit)}`;
+  // Messages and recipients are looked up for the page alone.
+  const rows = await db.allOnce(
+    `${wanted} ${VIEW} FROM (${found}) e LEFT JOIN message m ON m.id = e.message LEFT JOIN domain d ON d.id = m.domain_id
+     LEFT JOIN recipient r ON r.id = e.recipient ORDER BY e.at_us ${direction}, e.id ${direction}`,
+    ...values.all,
+  );
+  return rows.map(viewOf);
+}
+
+/** By the times and, for the sake of the partitions, by the ids that such times have. What came from the other driver has ids without a day. */
+function timeConditions(values: Values, filter: EventFilter, isUp: boolean, after: EventPosition | undefined): string[] {
+  const conditions: string[] = [];
+  const [lowest, highest] = isUp ? [filter.beginUs, filter.endUs] : [filter.endUs, filter.beginUs];
+  if (lowest !== undefined) conditions.push(`e.at_us >= ${values.add(lowest)}`);
+  if (highest !== undefined) conditions.push(`e.at_us <= ${values.add(highest)}`);
+  if (after !== undefined) conditions.push(`(e.at_us, e.id) ${isUp ? '>' : '<'} (${values.add(after.atUs)}, ${values.add(after.id)})`);
+  const fromUs = isUp ? Math.max(lowest ?? 0, after?.atUs ?? 0) : (lowest ?? 0);
+  const toUs = isUp ? highest : minimum(highest, after?.atUs);
+  const imported = `e.id < ${firstIdOfDay(1)}`;
+  if (fromUs > 0) conditions.push(`(e.id >= ${values.add(idBefore(fromUs / 1000))} OR ${imported})`);
+  if (toUs !== undefined) conditions.push(`e.id < ${values.add(firstIdOfDay(dayOf(toUs / 1000) + 2))}`);
+  return conditions;
+}
+
+function minimum(one: number | undefined, two: number | undefined): number | undefined {
+  return one === undefined ? two : two === undefined ? one : Math.min(one, two);
+}
+
+/**
+ * The count goes through the queue, which the indexes of what waits hold alone; the rest is asked for the few domains that are shown: when each is looked at next and
+ * why not before, which a parked bucket knows better than its recipients.
+ */
+const WAITING_BY_DOMAIN = `SELECT w.*, n.*, (SELECT m.created_ms FROM recipient r JOIN message m ON m.id = r.message WHERE r.id = w.first) AS oldest FROM (
+    SELECT b.domain AS domain, sum(q.queued) AS queued, sum(q.leased) AS leased, min(q.first) AS first, min(q.leased_due) AS leased_due
+    FROM (SELECT bucket, count(*) AS queued, 0 AS leased, min(id) AS first, NULL::bigint AS leased_due FROM recipient WHERE state = 0 GROUP BY bucket
+          UNION ALL SELECT bucket, 0, count(*), min(id), min(due_ms) FROM recipient WHERE state = 1 GROUP BY bucket) q
+    JOIN bucket b ON b.id = q.bucket GROUP BY b.domain ORDER BY sum(q.queued) + sum(q.leased) DESC, b.domain LIMIT $1
+  ) w LEFT JOIN LATERAL (
+    SELECT b.parked_ms, b.wait AS parked_wait, r.due_ms, r.wait FROM bucket b
+    CROSS JOIN LATERAL (SELECT due_ms, wait FROM recipient WHERE bucket = b.id AND state = 0 ORDER BY due_ms LIMIT 1) r
+    WHERE b.domain = w.domain AND b.look_ms IS NOT NULL ORDER BY b.look_ms LIMIT 1
+  ) n ON true ORDER BY w.queued + w.leased DESC, w.domain`;
+
+function depthOf(row: Row): QueueDepth {
+  const isParked = Number(row['parked_ms']) > Number(row['due_ms']);
+  const [nextMs, wait] = isParked ? [row['parked_ms'], row['parked_wait']] : [row['due_ms'], row['wait']];
+  return {
+    domain: String(row['domain']),
+    queued: Number(row['queued']),
+    leased: Number(row['leased']),
+    // Recipients get their ids in the order of acceptance, day by day.
+    oldestMs: Number(row['oldest']),
+    nextDueAtMs: Number(nextMs ?? row['leased_due']),
+    wait: (wait ?? 'due') as WaitReason,
+  };
+}
