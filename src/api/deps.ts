@@ -8,7 +8,8 @@ import type { Accounts } from '#accounts/accounts.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { Submit } from '#model/submission.ts';
-import type { QueueDepth, Store } from '#store/store.ts';
+import type { AppError } from '#model/errors.ts';
+import type { NodeService, QueueDepth, Store } from '#store/store.ts';
 
 /** The part of `accounts` that the API uses. */
 export type ApiAccounts = Pick<
@@ -118,6 +119,10 @@ export interface ApiDeps {
   readonly log: Log;
   /** What this node did since it started, for /metrics. */
   readonly deliveryCounts?: () => DeliveryCounts;
+  /** Why no mail is taken now; undefined: it is. Absent: always. */
+  readonly refusal?: () => AppError | undefined;
+  /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */
+  readonly services?: readonly NodeService[];
   /** Not ready while starting or draining. */
   readonly isReady: () => boolean;
 }

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import { AppError } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
 import type { z } from 'zod';
 import type { Answer } from './conventions/answer.ts';
@@ -76,6 +77,7 @@ export function mount(app: FastifyInstance, door: Door, endpoint: Endpoint): voi
 
 async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
   try {
+    assertServed(door.deps, endpoint);
     refuseCrossSite(endpoint.method, headerText(request.headers['sec-fetch-site']));
     const principal = await authenticate(door.deps.accounts, request.headers.authorization);
     assertRight(principal, endpoint.right);
@@ -84,6 +86,13 @@ async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest,
   } catch (error) {
     return errorAnswer(error, door.deps.log);
   }
+}
+
+/** What takes mail is served by nodes that accept, all else by those with `web`. */
+function assertServed({ services, refusal }: ApiDeps, { right }: Endpoint): void {
+  if (services?.includes(right === 'send' ? 'accept' : 'web') === false) throw new AppError('not-served');
+  const refused = right === 'send' ? refusal?.() : undefined;
+  if (refused !== undefined) throw refused;
 }
 
 function callOf(door: Door, request: FastifyRequest, principal: Principal, body: RequestBody): Call {

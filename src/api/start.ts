@@ -98,7 +98,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   const described = endpoints(door);
   for (const endpoint of described) mount(app, door, endpoint);
   mountOperations(app, deps, metrics, described);
-  mountPages(app, door);
+  if (deps.services?.includes('web') !== false) mountPages(app, door);
   return app;
 }
 

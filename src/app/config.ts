@@ -25,6 +25,7 @@ export interface Config extends Settings {
   /** The data directory, absolute. */
   readonly data: string;
   readonly store: Settings['store'] & { readonly url: string };
+  readonly node: Settings['node'] & { readonly name: string };
   readonly smtp: Settings['smtp'] & { readonly hostname: string };
   /** First start only: POSTRIDER_API_KEY. */
   readonly firstApiKey?: string;
@@ -185,6 +186,7 @@ function contradictions(c: Settings): string[] {
   if (c.secret !== undefined && c.secretFile !== undefined) found.push('secret and secret_file: both are given, expected one');
   if (c.delivery.retry.length === 0) found.push('delivery.retry: given an empty list, expected at least one duration');
   if (c.delivery.suspendMinMs > c.delivery.suspendMaxMs) found.push('delivery.suspend_min: is longer than delivery.suspend_max');
+  if (c.node.services.length === 0) found.push('node.services: given an empty list, expected at least one service');
   if (c.http.listen.length === 0) found.push('http.listen: given an empty list, expected at least one address');
   if (c.http.requestSizeBytes < c.limits.messageSizeBytes) found.push('http.request_size: is smaller than limits.message_size');
   if (c.limits.memoryBytes < c.limits.messageSizeBytes) found.push('limits.memory: is smaller than limits.message_size');
@@ -221,6 +223,7 @@ function complete(c: Settings, isDev: boolean, firstApiKey: string | undefined):
     isDev,
     data,
     store: { ...c.store, url: c.store.url ?? `sqlite:${join(data, 'postrider.db')}` },
+    node: { ...c.node, name: c.node.name ?? hostname().toLowerCase() },
     http: { ...c.http, publicUrl: c.http.publicUrl?.replace(/\/+$/, '') },
     smtp: { ...c.smtp, hostname: c.smtp.hostname ?? hostname().toLowerCase() },
     ...(firstApiKey === undefined ? {} : { firstApiKey }),

@@ -14,6 +14,7 @@ import { limitConnections } from '#lanes/connection-limit.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
+import type { Leases } from '#queue/leases.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
 import { createComplaints } from '#sandbox/complaints.ts';
@@ -45,6 +46,7 @@ export interface DeliveryParts {
   readonly accounts: Accounts;
   readonly render: Render;
   readonly services: Services;
+  readonly leases: Leases;
 }
 
 export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
@@ -88,6 +90,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     retry: { delaysMs: config.delivery.retry, spread: RETRY_SPREAD, hintMinMs: HINT_MIN_MS, hintMaxMs: HINT_MAX_MS },
     readyRecipients: config.delivery.readyRecipients,
     readyBytes: config.delivery.readyMemoryBytes,
+    leases: parts.leases,
     laneLimits: (route, domain) => laneLimits(config, route, domain),
     sourceFor: (item) => sourceFor(sources, item),
     job: (items, content) => deliveryJob(composer, items, content),
@@ -158,7 +161,7 @@ function withoutDemands(connect: Connect): Connect {
   return (route, source, _demand, signal) => connect(route, source, 'opportunistic', signal);
 }
 
-function egressSources(config: Config): readonly EgressSource[] {
+export function egressSources(config: Config): readonly EgressSource[] {
   const { sources } = config.delivery;
   if (sources.length === 0) return [{ name: 'default', ehlo: config.smtp.hostname, pool: 'default' }];
   return sources.map((source, position) => ({

@@ -13,6 +13,7 @@ import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { Claimer, type Room } from '#queue/claimer.ts';
 import { Memory } from '#queue/memory.ts';
+import type { Leases } from '#queue/leases.ts';
 import type { RetryPlan } from '#queue/retry.ts';
 import { settledAttempt, settledWithoutAttempt } from '#queue/settlement.ts';
 import { Settler } from '#queue/settler.ts';
@@ -28,6 +29,7 @@ export interface PipelineOptions {
   readonly retry: RetryPlan;
   readonly readyRecipients: number;
   readonly readyBytes: number;
+  readonly leases: Leases;
   readonly laneLimits: LanesOptions<LaneItem>['limits'];
   /** The source an item leaves from; undefined: none serves it now. */
   sourceFor(item: WorkItem): EgressSource | undefined;
@@ -47,7 +49,7 @@ const ROUTE_LOOK_MS = 250;
 const DAY_MS = 86_400_000;
 
 export function createPipeline(options: PipelineOptions) {
-  const { store, clock, log } = options;
+  const { store, clock, log, leases } = options;
   const memory = new Memory({
     recipientsMax: options.readyRecipients,
     contentBytesMax: options.readyBytes,
@@ -62,9 +64,11 @@ export function createPipeline(options: PipelineOptions) {
     clock,
     log,
     pollMs: POLL_MS,
-    memoryRoom: () => memory.room,
+    // Outcomes that the store has not taken yet are in memory too.
+    memoryRoom: () => Math.max(0, memory.room - settler.pending),
     roomFor,
-    take: (claimed) => claimed.forEach(takeClaimed),
+    take: (claimed, tenure) => claimed.forEach((each) => takeClaimed(each, tenure)),
+    leases,
   });
   const lanes = new Lanes<WorkItem>({
     clock,
@@ -74,7 +78,11 @@ export function createPipeline(options: PipelineOptions) {
     deps: ({ route, source }) => ({
       clock,
       connect: (demand, signal) => options.connect(route, sources.get(source) as EgressSource, demand, signal),
-      job: (items) => options.job(items, () => contentOf(items[0] as WorkItem)),
+      job: (items) => ({
+        ...options.job(items, () => contentOf(items[0] as WorkItem)),
+        mayBegin: () => leases.isHeld && items.every(({ tenure }) => tenure === leases.tenure),
+      }),
+      mayBegin: () => leases.isHeld,
       settled: (items, outcomes) => items.forEach((item, position) => settleAttempt(item, outcomes[position] as Outcome)),
       returned: (items, wait, dueAtMs) => items.forEach((item) => giveBack(item, wait, dueAtMs)),
       hasRoom: () => claimer.roomAgain(),
@@ -83,10 +91,14 @@ export function createPipeline(options: PipelineOptions) {
   const sources = new Map<string, EgressSource>();
   /** Recipients of each domain whose route is being looked up. */
   const routing = new Map<string, number>();
+  /** Nothing is claimed or taken in: not begun yet, or a drain was asked for. */
+  let isPaused = true;
 
   const later = (wait: WaitReason, ms: number): { wait: WaitReason; untilMs: number } => ({ wait, untilMs: clock.nowMs() + ms });
 
   function roomFor(domain: string, accountId: number, priority: Priority, planned = 0): Room {
+    if (isPaused) return { room: 0, ...later('draining', POLL_MS) };
+    if (!leases.isHeld) return { room: 0, ...later('lease-lapsed', POLL_MS) };
     const lookedUp = routing.get(domain) ?? 0;
     const lane = lanes.ofDomain(domain);
     if (lane === undefined) {
@@ -120,10 +132,13 @@ export function createPipeline(options: PipelineOptions) {
   async function dispatch(item: WorkItem): Promise<void> {
     const settlement = settledWithoutAttempt(item, clock.nowMs(), lanes.ofDomain(item.recipient.domain)?.siteTrouble);
     if (settlement !== undefined) return settle(item, settlement);
+    if (!memory.admits(item.message.contentId, item.message.info.sizeBytes)) return giveBack(item, 'memory-limit', clock.nowMs() + POLL_MS);
+    if (isPaused) return giveBack(item, 'draining', clock.nowMs());
     const source = options.sourceFor(item);
     if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);
     const found = await routeOf(item.recipient.domain);
-    if (stop.signal.aborted) return giveBack(item, 'draining', clock.nowMs());
+    if (stop.signal.aborted || isPaused) return giveBack(item, 'draining', clock.nowMs());
+    if (item.tenure !== leases.tenure) return giveBack(item, 'lease-lapsed', clock.nowMs());
     if (found.kind === 'failed') return settleAttempt(item, found.outcome);
     sources.set(source.name, source);
     const lane = lanes.of(item.recipient.domain, found.route, source.name);
@@ -180,13 +195,57 @@ export function createPipeline(options: PipelineOptions) {
     if (wasFull) claimer.ring();
   }
 
-  function takeClaimed({ message, recipients }: Claimed): void {
+  function takeClaimed({ message, recipients }: Claimed, tenure: number): void {
     for (const { suppressed, parkedFor, ...recipient } of recipients) {
-      enter(workItem(message, recipient, suppressed, clock.nowMs(), parkedFor));
+      enter(workItem(message, recipient, suppressed, clock.nowMs(), tenure, parkedFor));
     }
   }
 
-  return { memory, lanes, claimer, settler, stop, counts, roomFor, waitOf, enter, report: (): LaneReport[] => lanes.report() };
+  /** Claims and takes in what has room; also after a pause. */
+  function begin(): void {
+    isPaused = false;
+    claimer.start();
+    lanes.again();
+  }
+
+  /** Takes in no more and gives back what waits; what is being sent goes on. */
+  async function pause(): Promise<void> {
+    isPaused = true;
+    await Promise.all([claimer.stop(), lanes.returnWaiting('draining')]);
+  }
+
+  /** Attempts may begin again: the leases are held. */
+  function again(): void {
+    if (isPaused) return;
+    claimer.ring();
+    lanes.again();
+  }
+
+  /** The leases were lost: what waits is with others, or goes back. */
+  async function letGo(): Promise<void> {
+    await lanes.returnWaiting('lease-lapsed');
+  }
+
+  /** Nothing is leased, and every outcome is written. */
+  const isIdle = (): boolean => memory.recipients === 0 && settler.pending === 0;
+
+  return {
+    begin,
+    pause,
+    again,
+    letGo,
+    isIdle,
+    memory,
+    lanes,
+    claimer,
+    settler,
+    stop,
+    counts,
+    roomFor,
+    waitOf,
+    enter,
+    report: (): LaneReport[] => lanes.report(),
+  };
 }
 
 export type Pipeline = ReturnType<typeof createPipeline>;

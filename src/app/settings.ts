@@ -88,6 +88,21 @@ export const SETTINGS = group('', {
       '2m',
       'PostgreSQL: how long a start waits for a database that cannot be reached yet, before it gives up.',
     ),
+    lease: duration(
+      ['1s', '10m'],
+      '20s',
+      'PostgreSQL: a node that is not heard of for this time is given up, and the others deliver its mail. The same on every node. A shorter time finds a dead node sooner, and takes a slow one for dead.',
+    ),
+  }),
+
+  node: group('This process among others on the same store.', {
+    name: optional(string(undefined, 'Its name in lists. Default: the name of the machine.')),
+    services: list(
+      choice(['accept', 'deliver', 'webhooks', 'web'], 'accept', ''),
+      'services',
+      ['accept', 'deliver', 'webhooks', 'web'],
+      'What it does. accept: takes mail by SMTP and the API. deliver: delivers it. webhooks: tells others what happened. web: the HTTP API for everything else, and its pages. Health and metrics are served by every node.',
+    ),
   }),
 
   http: group('The HTTP API.', {

@@ -5,13 +5,13 @@
 import { createAccounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
-import { systemClock } from '#base/clock.ts';
+import { systemClock, type Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
 import { startRetention } from '#queue/retention.ts';
-import { startSmtpd } from '#smtpd/smtpd.ts';
+import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
 import { openStore, type OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
@@ -21,8 +21,9 @@ import { createRenderer } from '#templates/render.ts';
 import type { Config } from './config.ts';
 import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
-import { startDelivery } from './delivery.ts';
+import { egressSources, startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
+import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
@@ -32,7 +33,6 @@ import { openTls, tlsFiles } from './tls.ts';
 const DRAIN_MS = 12_000;
 const QUICK_STOP_MS = 3000;
 const DOMAINS_TOLD_MAX = 1000;
-const clock = systemClock;
 
 export function startPostrider(config: Config, log: Log): Running {
   const services = new Services(log);
@@ -67,6 +67,8 @@ async function start(
   state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined },
 ): Promise<void> {
   const store = await startStore(config, services, onFatal);
+  const node = await startNode(config, log, services, store);
+  const { clock } = node;
   if (store.recovered > 0) log.warn({ recipients: store.recovered }, 'leases of a former process ended; these recipients may be repeated');
   const secret = await openInstanceSecret(config, store.accounts);
   if (secret.madeAt !== undefined && storePlace(config.store.url).kind === 'postgres')
@@ -83,7 +85,7 @@ async function start(
     clock,
   });
   const render = createRenderer();
-  const pipeline = await startDelivery({ config, log, clock, store, accounts, render, services });
+  const pipeline = await startDelivery({ config, log, clock, store, accounts, render, services, leases: node.leases });
   const accept = createIntake({
     store,
     clock,
@@ -91,6 +93,7 @@ async function start(
     roomFor: (domain, accountId, priority) => pipeline.roomFor(domain, accountId, priority).room,
     enter: pipeline.enter,
     ring: () => pipeline.claimer.ring(),
+    leases: node.leases,
   });
   const submit = createSubmit({
     domainFor: accounts.domainFor,
@@ -122,7 +125,7 @@ async function start(
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady });
+  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -130,14 +133,27 @@ async function start(
     waits: queueQuestions(store, pipeline, clock).waits,
   });
   services.add({ name: 'control', stopMs: QUICK_STOP_MS, stop: () => control.close() });
-  pipeline.claimer.start();
+  node.deliverWith(pipeline);
   isReady.value = true;
+  // The first to be stopped: the others learn that this node goes while it still finishes what it has.
+  services.add({ name: 'readiness', stopMs: QUICK_STOP_MS, stop: async () => node.goes() });
 }
 
 async function startStore(config: Config, services: Services, onFatal: (error: Error) => void): Promise<OpenedStore> {
-  const store = await openStore({ url: config.store.url, mode: 'server', nowMs: clock.nowMs(), onFatal });
+  const store = await openStore({ url: config.store.url, mode: 'server', nowMs: systemClock.nowMs(), node: nodeFacts(config, sourceNames(config)), onFatal });
   services.add({ name: 'store', stopMs: 10_000, stop: () => store.close() });
   return store;
+}
+
+async function startNode(config: Config, log: Log, services: Services, store: OpenedStore): Promise<ThisNode> {
+  const isShared = storePlace(config.store.url).kind === 'postgres';
+  const node = await ThisNode.start({ config, log, store, isShared });
+  services.add({ name: 'node', stopMs: QUICK_STOP_MS, stop: () => node.stop() });
+  return node;
+}
+
+function sourceNames(config: Config): string[] {
+  return egressSources(config).map(({ name }) => name);
 }
 
 interface DoorParts {
@@ -150,11 +166,18 @@ interface DoorParts {
   readonly pipeline: Awaited<ReturnType<typeof startDelivery>>;
   readonly state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined };
   readonly isReady: { value: boolean };
+  readonly node: ThisNode;
+  readonly clock: Clock;
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
-  const { config, log, services, store, accounts, submit, pipeline, state, isReady } = parts;
-  const secureContext = openTls(tlsFiles(config), clock, log);
+  const smtp = parts.node.does('accept') ? await openSmtpd(parts) : undefined;
+  await openApi(parts, smtp);
+}
+
+/** The first listener for submission with STARTTLS. */
+async function openSmtpd(parts: DoorParts): Promise<SmtpdListener | undefined> {
+  const { config, log, services, accounts, submit, state, node, clock } = parts;
   const smtpd = await startSmtpd({
     accounts,
     submit,
@@ -169,13 +192,18 @@ async function openDoors(parts: DoorParts): Promise<void> {
         address,
       ),
     options: smtpdOptions(config),
-    secureContext,
+    refusal: () => node.refusal(),
+    secureContext: openTls(tlsFiles(config), clock, log),
     clock,
     log,
   });
   services.add({ name: 'smtpd', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => smtpd.drain(DRAIN_MS) });
   for (const listener of smtpd.listeners) state.addresses.push({ service: listener.kind, host: listener.address, port: listener.port });
-  const smtp = smtpd.listeners.find(({ kind }) => kind === 'submission');
+  return smtpd.listeners.find(({ kind }) => kind === 'submission');
+}
+
+async function openApi(parts: DoorParts, smtp: SmtpdListener | undefined): Promise<void> {
+  const { config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock } = parts;
   const api = await startApi({
     store,
     accounts,
@@ -186,7 +214,9 @@ async function openDoors(parts: DoorParts): Promise<void> {
     deliveryCounts: () => pipeline.counts,
     clock,
     log,
-    isReady: () => isReady.value && store.health().isWritable,
+    isReady: () => isReady.value && store.health().isWritable && node.refusal() === undefined,
+    refusal: () => node.refusal(),
+    services: config.node.services,
     config: {
       listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
       publicUrl: config.http.publicUrl,

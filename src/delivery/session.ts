@@ -69,6 +69,8 @@ export class SmtpDeliverySession implements DeliverySession {
     try {
       const composed = await job.compose(this.#client.offers);
       if ('refused' in composed) return this.#all(job, 'failed', refusedFacts(composed.refused), startedMs);
+      // Composing and signing took time, in which the process may have stood still: no await between this and the first octet.
+      if (job.mayBegin?.() === false) return this.#withdrawn(job, startedMs);
       return this.#outcomes(job, await this.#client.transact(job, composed), startedMs);
     } catch (error) {
       // A bug of ours, in composing or here (P5). The connection's state is unknown.
@@ -131,6 +133,11 @@ export class SmtpDeliverySession implements DeliverySession {
     const facts: Facts = { code: CODE_NO_CONNECTION, enhanced: '4.4.2', text, bounceClass: 'connection' };
     const outcomes = this.#all(job, 'deferred', facts, startedMs);
     return this.#isKept ? outcomes.map((outcome) => ({ ...outcome, stale: true as const })) : outcomes;
+  }
+
+  #withdrawn(job: DeliveryJob, startedMs: number): Outcome[] {
+    const facts: Facts = { code: 451, enhanced: '4.3.2', text: 'this node lost its lease before the attempt', bounceClass: 'transient' };
+    return this.#all(job, 'deferred', facts, startedMs).map((outcome) => ({ ...outcome, withdrawn: true as const }));
   }
 
   #all(job: DeliveryJob, disposition: 'failed' | 'deferred', facts: Facts, startedMs: number): Outcome[] {

@@ -48,6 +48,8 @@ export interface LaneDeps<T extends LaneItem> {
   readonly clock: Clock;
   connect(demand: TlsDemand, signal: AbortSignal): Promise<ConnectResult>;
   job(items: readonly T[]): DeliveryJob;
+  /** Attempts may begin; when they may again, `Lane.again` is called. Absent: always. */
+  mayBegin?(): boolean;
   /** What came of items that were tried. Never rejects. */
   settled(items: readonly T[], outcomes: readonly Outcome[]): void;
   /** Items that are not tried now and leave memory. Never rejects. */
@@ -186,6 +188,7 @@ export class Lane<T extends LaneItem> {
     if (this.#state === 'draining') return { reason: 'draining', untilMs: nowMs };
     if (this.isSuspended) return { reason: 'lane-suspended', untilMs: this.#suspensionEndMs() };
     const rateMs = this.#bucket?.waitMs(1, this.#deps.clock.monotonicMs()) ?? 0;
+    if (this.#deps.mayBegin?.() === false) return { reason: 'lease-lapsed', untilMs: nowMs + 1000 };
     if (rateMs > 0) return { reason: 'lane-rate', untilMs: nowMs + rateMs };
     return { reason: this.#state === 'starting' ? 'lane-starting' : 'lane-connections', untilMs: nowMs + 1000 };
   }
@@ -235,11 +238,22 @@ export class Lane<T extends LaneItem> {
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'draining';
     clearTimeout(this.#rateTimer);
-    this.#return('draining', this.#deps.clock.nowMs());
+    this.returnWaiting('draining');
     await Promise.all([this.closeIdle(), this.#quiet(deadlineMs)]);
     this.#stop.abort();
     await Promise.all([...this.#active].map((session) => session.close()));
     await this.#quiet(CUT_MS);
+  }
+
+  /** Attempts may begin again. */
+  again(): void {
+    this.#pump();
+  }
+
+  /** Returns what waits; transactions that run go on. */
+  returnWaiting(wait: WaitReason, dueAtMs = this.#deps.clock.nowMs()): void {
+    const items = this.#queue.drain();
+    if (items.length > 0) this.#deps.returned(items, wait, dueAtMs);
   }
 
   /** Resolves when no worker is left, or when the time is over. */
@@ -312,7 +326,7 @@ export class Lane<T extends LaneItem> {
   /** The next transaction's items, if the rate allows it now. */
   #take(): T[] | undefined {
     // Before the rate is asked: a token is for a message, not for a look.
-    if (this.#queue.size === 0) return undefined;
+    if (this.#queue.size === 0 || this.#deps.mayBegin?.() === false) return undefined;
     if (this.#bucket !== undefined) {
       const nowMs = this.#deps.clock.monotonicMs();
       if (!this.#bucket.take(1, nowMs)) {
@@ -360,6 +374,10 @@ export class Lane<T extends LaneItem> {
         }
         const tried: T[] = items;
         items = undefined;
+        if (outcomes.every((outcome) => outcome.withdrawn === true)) {
+          this.#deps.returned(tried, 'lease-lapsed', this.#deps.clock.nowMs());
+          return;
+        }
         this.#tried(tried, outcomes);
         if (this.room > 0) this.#deps.hasRoom();
         if (this.#state !== 'draining') items = this.#take();
@@ -474,11 +492,6 @@ export class Lane<T extends LaneItem> {
     this.#suspendedUntilMs = this.#deps.clock.monotonicMs() + Math.round(forMs);
     // The first failure after the suspension suspends again.
     this.#failuresInRow = this.#limits.suspendAfter - 1;
-    this.#return('lane-suspended', this.#suspensionEndMs());
-  }
-
-  #return(wait: WaitReason, dueAtMs: number): void {
-    const items = this.#queue.drain();
-    if (items.length > 0) this.#deps.returned(items, wait, dueAtMs);
+    this.returnWaiting('lane-suspended', this.#suspensionEndMs());
   }
 }

@@ -5,6 +5,7 @@
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Route } from '#model/egress.ts';
+import type { WaitReason } from '#model/wait-reason.ts';
 import { Lane, type LaneDeps, type LaneItem, type LaneLimits, type LaneReport } from './lane.ts';
 
 export interface LanesOptions<T extends LaneItem> {
@@ -59,6 +60,17 @@ export class Lanes<T extends LaneItem> {
 
   report(): LaneReport[] {
     return [...this.#lanes.values()].map((lane) => lane.report());
+  }
+
+  /** Attempts may begin again. */
+  again(): void {
+    for (const lane of this.#lanes.values()) lane.again();
+  }
+
+  /** Returns what waits in every lane, and closes connections that stand idle; transactions that run go on. */
+  async returnWaiting(wait: WaitReason): Promise<void> {
+    for (const lane of this.#lanes.values()) lane.returnWaiting(wait);
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.closeIdle()));
   }
 
   async drain(deadlineMs: number): Promise<void> {

@@ -15,6 +15,8 @@ export interface PeerCapabilities {
 export interface Composed {
   readonly chunks: readonly Buffer[];
   readonly sizeBytes: number;
+  /** So many octets at the beginning of the first chunk are of this transaction alone: signatures and our own fields. */
+  readonly freshBytes?: number;
   /** BODY= to announce when the peer offers 8BITMIME. */
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** The transaction needs the SMTPUTF8 parameter. */
@@ -37,6 +39,8 @@ export interface DeliveryJob {
   readonly tls: TlsDemand;
   /** Makes (and signs) the bytes once the peer's capabilities are known. `refused`: cannot be sent to such a peer at all. */
   compose(capabilities: PeerCapabilities): Promise<Composed | { readonly refused: string }>;
+  /** Asked at the last moment before anything is sent for it: whether its recipients are still this node's to try. Absent: they are. */
+  mayBegin?(): boolean;
 }
 
 /** An open connection to a receiving server, past EHLO and TLS. Owned by a lane; used by one job at a time. */

@@ -59,6 +59,12 @@ export const ERRORS = {
   'store-unavailable': { http: 503, smtp: [451, '4.3.0'], text: 'The message cannot be stored at the moment; try again later' },
   'store-full': { http: 503, smtp: [452, '4.3.1'], text: 'Insufficient storage; try again later' },
   overloaded: { http: 503, smtp: [451, '4.3.2'], text: 'Too much is being received at the moment; try again later' },
+  'not-accepting': {
+    http: 503,
+    smtp: [421, '4.3.2'],
+    text: 'This server has been asked to take no mail for now; use another one, or try again later',
+  },
+  'not-served': { http: 503, smtp: [421, '4.3.2'], text: 'This server does not serve this; another one of the installation does' },
   draining: { http: 503, smtp: [421, '4.3.2'], text: 'The service is shutting down; try again later' },
   'rate-limited': { http: 429, smtp: [450, '4.7.1'], text: '{what} limit exceeded, try again after {seconds} seconds' },
   internal: { http: 500, smtp: [451, '4.3.0'], text: 'Internal Server Error' },

@@ -109,5 +109,7 @@ export interface Outcome {
    * the lane may try it again at once on a new connection instead of settling this outcome.
    */
   readonly stale?: true;
+  /** Nothing was sent, because the lease is not held any more (`DeliveryJob.mayBegin`): not an attempt, and not to be settled. */
+  readonly withdrawn?: true;
   readonly attempt: AttemptRecord;
 }

@@ -16,6 +16,7 @@ export const WAIT_REASONS = {
   'dns-trouble': 'the recipient domain cannot be looked up at the moment',
   'no-source': 'no egress source is available for it',
   draining: 'the node is shutting down',
+  'lease-lapsed': 'its node has lost touch with the store and tries nothing until it is back, or until another node takes over',
   recovered: 'its lease ended without a result; it is tried again',
   'our-fault': 'an internal error stopped the attempt; it is tried again',
 } as const;

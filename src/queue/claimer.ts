@@ -8,6 +8,7 @@ import type { Log } from '#base/log.ts';
 import type { Priority } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { Bucket, Claimed, MailStore } from '#store/store.ts';
+import { HELD_FOR_EVER, type Leases } from './leases.ts';
 
 export interface Room {
   /** Recipients that may be claimed for the domain now. */
@@ -28,7 +29,10 @@ export interface ClaimerOptions {
   roomFor(domain: string, accountId: number, priority: Priority, planned: number): Room;
   /** Recipients that memory has room for. */
   memoryRoom(): number;
-  take(claimed: readonly Claimed[]): void;
+  /** `tenure`: of the leases that they came with. */
+  take(claimed: readonly Claimed[], tenure: number): void;
+  /** Default: held for ever. */
+  readonly leases?: Leases;
 }
 
 const BUCKETS_PER_LOOK = 256;
@@ -45,10 +49,11 @@ const LOOK_GAP_MS = 5;
 
 export class Claimer {
   readonly #options: ClaimerOptions;
+  readonly #leases: Leases;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
   #isRung = false;
-  #isStopped = false;
+  #isStopped = true;
   #looking: Promise<void> = Promise.resolve();
   /** Monotonic. */
   #expiryLookAtMs = 0;
@@ -61,9 +66,12 @@ export class Claimer {
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
+    this.#leases = options.leases ?? HELD_FOR_EVER;
   }
 
+  /** Begins, or goes on after a stop. */
   start(): void {
+    this.#isStopped = false;
     this.ring();
   }
 
@@ -79,6 +87,7 @@ export class Claimer {
     if (!this.#isLooking) this.#schedule(LOOK_GAP_MS);
   }
 
+  /** No more looks. Resolves when one that is under way has ended: it may still bring something. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -110,6 +119,8 @@ export class Claimer {
   /** One look; milliseconds until the next one without a bell. */
   async #look(): Promise<number> {
     const { mail, clock, pollMs } = this.#options;
+    // What is claimed by a node that may have been given up would be claimed for nobody.
+    if (!this.#leases.isHeld) return pollMs;
     await this.#followClock();
     await this.#takeExpired();
     let memory = this.#options.memoryRoom();
@@ -119,9 +130,10 @@ export class Claimer {
     this.#hasBacklog = due.length > 0 || this.#full.size > 0;
     await Promise.all(parked.map(({ bucket, wait, untilMs }) => mail.parkBucket(bucket, untilMs, wait)));
     if (requests.length > 0) {
+      const { tenure } = this.#leases;
       const claimed = await mail.claim(requests, clock.nowMs());
       for (const { recipients } of claimed) memory -= recipients.length;
-      this.#options.take(claimed);
+      this.#options.take(claimed, tenure);
     }
     if (due.length === BUCKETS_PER_LOOK && memory > 0) return 0;
     const nextMs = await mail.nextDueAtMs();
@@ -155,8 +167,9 @@ export class Claimer {
     const sinceMs = clock.monotonicMs();
     if (sinceMs < this.#expiryLookAtMs) return;
     this.#expiryLookAtMs = sinceMs + EXPIRY_LOOK_MS;
+    const { tenure } = this.#leases;
     const expired = await mail.claimExpired(clock.nowMs(), EXPIRED_PER_LOOK);
-    if (expired.length > 0) this.#options.take(expired);
+    if (expired.length > 0) this.#options.take(expired, tenure);
     if (expired.length >= EXPIRED_PER_LOOK) this.#expiryLookAtMs = sinceMs;
   }
 

@@ -5,7 +5,16 @@
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
 import type { Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
-import { type AcceptMessage, type AcceptRecipient, type AcceptResult, StoreError, type Store, type SuppressionKind, type Ungranted } from '#store/store.ts';
+import {
+  type AcceptMessage,
+  type AcceptRecipient,
+  type AcceptResult,
+  StoreError,
+  type Store,
+  type SuppressionKind,
+  type Ungranted,
+} from '#store/store.ts';
+import { HELD_FOR_EVER, type Leases } from './leases.ts';
 import type { Memory } from './memory.ts';
 import { countersOf } from './settlement.ts';
 import { type WorkItem, workItem } from './work-item.ts';
@@ -23,10 +32,12 @@ export interface IntakeOptions {
   enter(item: WorkItem): void;
   /** Something waits on disk. */
   ring(): void;
+  /** Default: held for ever. */
+  readonly leases?: Leases;
 }
 
 export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult | Ungranted> {
-  const { store, clock, memory } = options;
+  const { store, clock, memory, leases = HELD_FOR_EVER } = options;
 
   return async (incoming) => {
     const recipients = leaseWhatHasRoom(incoming);
@@ -38,8 +49,10 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
         count: recipients.length,
       })),
     };
+    // As of before the commit: leases that are lost meanwhile are lost for this message too.
+    const { tenure } = leases;
     const result = await write(message);
-    if (result.kind === 'accepted') hand(message, result);
+    if (result.kind === 'accepted') hand(message, result, tenure);
     return result;
   };
 
@@ -70,7 +83,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     }
   }
 
-  function hand(message: AcceptMessage, result: AcceptResult & { readonly kind: 'accepted' }): void {
+  function hand(message: AcceptMessage, result: AcceptResult & { readonly kind: 'accepted' }, tenure: number): void {
     const suppressed = new Map<number, SuppressionKind>(result.suppressed);
     const stored: StoredMessage = {
       id: result.id,
@@ -90,7 +103,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     for (const [position, recipient] of message.recipients.entries()) {
       if (!recipient.isLeased) continue;
       if (leased++ === 0) memory.keep(result.contentId, message.content);
-      options.enter(workItem(stored, storedRecipient(message, result, recipient, position), suppressed.get(position), nowMs));
+      options.enter(workItem(stored, storedRecipient(message, result, recipient, position), suppressed.get(position), nowMs, tenure));
     }
     if (leased < message.recipients.length) options.ring();
   }

@@ -48,7 +48,7 @@ function item(of: { testMode?: boolean; suppressed?: SuppressionKind; recipient?
     possibleDuplicate: false,
     ...of.recipient,
   };
-  return workItem(message, recipient, of.suppressed, 1000);
+  return workItem(message, recipient, of.suppressed, 1000, 0);
 }
 
 const outcome = (disposition: Outcome['disposition'], more: Partial<Outcome> = {}): Outcome => ({

@@ -41,12 +41,19 @@ export class Settler {
     this.#isClosed = true;
   }
 
-  async #untilWritten(what: string, recipient: number, write: () => Promise<boolean>): Promise<void> {
+  /** An outcome that came too late is told. What was only given back is with its new holder already. */
+  #refused(what: 'settle' | 'release', recipient: number): void {
+    const { log } = this.#options;
+    if (what === 'settle') log.warn({ recipient, what }, 'refused: another lease holds the recipient');
+    else log.debug({ recipient, what }, 'refused: another lease holds the recipient');
+  }
+
+  async #untilWritten(what: 'settle' | 'release', recipient: number, write: () => Promise<boolean>): Promise<void> {
     this.#pending++;
     try {
       for (let delayMs = RETRY_MIN_MS; ; delayMs = Math.min(RETRY_MAX_MS, delayMs * 2)) {
         try {
-          if (!(await write())) this.#options.log.warn({ recipient, what }, 'refused: another lease holds the recipient');
+          if (!(await write())) this.#refused(what, recipient);
           return;
         } catch (error) {
           const isPassing = error instanceof StoreError && error.kind !== 'closed';

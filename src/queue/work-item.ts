@@ -17,6 +17,8 @@ export interface WorkItem {
   wait: WaitReason;
   /** Why it was left on disk when it was due. */
   readonly parkedFor: WaitReason | undefined;
+  /** Of the node's leases when it was leased (leases.ts). */
+  readonly tenure: number;
 }
 
 export function workItem(
@@ -24,6 +26,7 @@ export function workItem(
   recipient: StoredRecipient,
   suppressed: SuppressionKind | undefined,
   nowMs: number,
+  tenure: number,
   parkedFor?: WaitReason,
 ): WorkItem {
   const { options } = message.info;
@@ -39,6 +42,7 @@ export function workItem(
     sinceMs: nowMs,
     wait: 'due',
     parkedFor,
+    tenure,
   };
 }
 

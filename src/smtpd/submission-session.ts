@@ -48,6 +48,8 @@ export interface SubmissionDoor {
   readonly submit: Submit;
   /** Whether mail with this reverse-path may come from this caller; `address` is '' for the null reverse-path. */
   readonly mayUseSender: (principal: Principal, address: string) => boolean | Promise<boolean>;
+  /** Why no mail is taken now; undefined: it is. Absent: always. */
+  readonly refusal?: () => AppError | undefined;
 }
 
 export interface SubmissionRules {
@@ -82,6 +84,12 @@ export function submissionSessions(door: SubmissionDoor, rules: SubmissionRules,
     }
 
     return {
+      onConnect() {
+        const refusal = door.refusal?.();
+        // Whatever keeps us, a client that is just coming is better served elsewhere or later (RFC 5321 §3.8).
+        if (refusal !== undefined) return { code: 421, enhanced: refusal.enhanced, text: refusal.message };
+        return undefined;
+      },
       allowPlainAuth: rules.authWithoutTls === 'loopback' && isLoopback(session.address),
       async onAuth(credentials) {
         const result = await authenticate(door.accounts, credentials, session, log);
@@ -89,6 +97,8 @@ export function submissionSessions(door: SubmissionDoor, rules: SubmissionRules,
         login = result;
       },
       async onMail({ envelope }) {
+        const refusal = door.refusal?.();
+        if (refusal !== undefined) throw refusal;
         try {
           caller = await whoIsIt();
         } catch (error) {
