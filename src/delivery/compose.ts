@@ -28,6 +28,8 @@ export interface ComposerDeps extends SigningDeps {
 export interface Composer {
   /** For one content and the recipients of one transaction; in a batch that is one recipient. `content` is called when the octets are needed. */
   job(message: StoredMessage, recipients: readonly StoredRecipient[], content: () => Promise<Buffer>): DeliveryJob['compose'];
+  /** The octets of a transaction below its signatures and our own fields: the same each time. */
+  again(message: StoredMessage, recipient: StoredRecipient, capabilities: PeerCapabilities, content: Buffer): Promise<Buffer | Refused>;
 }
 
 type Refused = { readonly refused: string };
@@ -106,6 +108,12 @@ export function createComposer(deps: ComposerDeps): Composer {
       const fitted = fit(draft, message, capabilities);
       return 'refused' in fitted ? fitted : finish(sign, message, recipients, fitted);
     },
+    async again(message, recipient, capabilities, content) {
+      const draft = drafted(message, [recipient], content);
+      if ('refused' in draft) return draft;
+      const fitted = fit(draft, message, capabilities);
+      return 'refused' in fitted ? fitted : fitted.mime;
+    },
   };
 }
 
@@ -164,6 +172,7 @@ async function finish(sign: Sign, message: StoredMessage, recipients: readonly S
   return {
     chunks: fields.length === 0 ? [mime] : [fields, mime],
     sizeBytes: fields.length + mime.length,
+    freshBytes: fields.length,
     body: facts.hasEightBitBody || facts.hasEightBitHeader ? '8BITMIME' : '7BIT',
     smtputf8: facts.hasEightBitHeader || needsUtf8Envelope(message, recipients),
   };
