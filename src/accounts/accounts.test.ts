@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { HeldClock } from '#base/clock.ts';
 import type { Account, Domain } from '#store/store.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
-import type { SqliteStore } from '#store/sqlite/open.ts';
+import type { OpenedStore } from '#store/open.ts';
+import { openTestStore } from '../../test/kit/stores.ts';
 import { createAccounts } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import { openInstanceSecret } from './instance-secret.ts';
@@ -16,7 +16,7 @@ const NOW = Date.UTC(2026, 0, 15);
 const OFFICE = '192.0.2.1';
 
 let directory: string;
-let store: SqliteStore;
+let store: OpenedStore;
 let secret: InstanceSecret;
 let clock: HeldClock;
 let accounts: Accounts;
@@ -25,7 +25,7 @@ let count = 0;
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postrider-accounts-'));
-  store = await openSqliteStore({ path: join(directory, 'postrider.db') });
+  store = await openTestStore(directory);
   secret = await openInstanceSecret({ data: directory }, store.accounts);
 });
 after(async () => {

@@ -8,22 +8,22 @@ import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import type { Log } from '#base/log.ts';
 import { silentLog } from '#base/log.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
-import type { SqliteStore } from '#store/sqlite/open.ts';
+import type { OpenedStore } from '#store/open.ts';
+import { openTestStore } from '../../test/kit/stores.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { firstStart, SANDBOX_DOMAIN, welcome } from './first-start.ts';
 
 const KEY = 'key-0123456789abcdef0123456789abcdef';
 let directory: string;
-let store: SqliteStore;
+let store: OpenedStore;
 let accounts: Accounts;
 /** What makes a store one of several nodes is its URL. */
 const SHARED = { POSTRIDER_STORE_URL: 'postgres://app@db.example/mail' };
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'postrider-first-'));
-  store = await openSqliteStore({ path: join(directory, 'postrider.db') });
+  store = await openTestStore(directory);
   accounts = createAccounts({
     store: store.accounts,
     secret: await openInstanceSecret({ data: directory }, store.accounts),

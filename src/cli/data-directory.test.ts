@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Failure } from './command.ts';
 import { makeDataDirectory } from './data-directory.ts';
+import { run } from './main.ts';
 
 test('the data directory is made with what is above it, for its owner only, and again without complaint', () => {
   const home = mkdtempSync(join(tmpdir(), 'postrider-data-'));
@@ -28,3 +29,12 @@ test(
     );
   },
 );
+
+test('commands that only read do not make a store', async () => {
+  const nowhere = join(tmpdir(), 'postrider-nowhere');
+  let error = '';
+  const terminal = { out: () => undefined, error: (text: string) => void (error += text), hasColor: false };
+  assert.equal(await run(['why', '1'], { POSTRIDER_DATA: nowhere }, terminal), 1);
+  assert.match(error, /there is no store at .*nowhere/);
+  assert.equal(existsSync(nowhere), false);
+});

@@ -5,14 +5,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { controlPath } from '#app/control-path.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
+import { openStore } from '#store/open.ts';
+import { type TestStore, newTestStore } from '../../test/kit/stores.ts';
 import { COMMANDS, run } from './main.ts';
 
 let data: string;
-before(() => {
+let store: TestStore;
+before(async () => {
   data = mkdtempSync(join(tmpdir(), 'postrider-cli-'));
+  store = await newTestStore(data);
 });
-after(() => rmSync(data, { recursive: true }));
+after(async () => {
+  await store.drop();
+  rmSync(data, { recursive: true });
+});
 
 interface Result {
   readonly status: number;
@@ -25,7 +31,14 @@ async function postrider(line: string | readonly string[], env: Record<string, s
   const argv = typeof line === 'string' ? line.split(' ') : line;
   const status = await run(
     argv,
-    { POSTRIDER_DATA: data, POSTRIDER_DNS_SERVERS: '127.0.0.1:9', POSTRIDER_DNS_TIMEOUT: '50ms', POSTRIDER_DNS_TRIES: '1', ...env },
+    {
+      POSTRIDER_DATA: data,
+      ...store.environment,
+      POSTRIDER_DNS_SERVERS: '127.0.0.1:9',
+      POSTRIDER_DNS_TIMEOUT: '50ms',
+      POSTRIDER_DNS_TRIES: '1',
+      ...env,
+    },
     { out: (text) => void (out += text), error: (text) => void (error += text), hasColor: false },
   );
   return { status, out, error };
@@ -107,12 +120,6 @@ test('a setting is explained with its default, its name in the environment, and 
   assert.match(page, /environment {2}POSTRIDER_DELIVERY_ROUTES/);
   assert.match(page, /port +integer +25 +its port/);
   assert.match(await ok('settings sandbox'), /sandbox\.capture +boolean +false/);
-});
-
-test('commands that only read do not make a store', async () => {
-  const { status, error } = await postrider('why 1', { POSTRIDER_DATA: join(data, 'nowhere') });
-  assert.equal(status, 1);
-  assert.match(error, /there is no store at .*nowhere/);
 });
 
 test('an operator sets up an account, a domain, a login and keys', async (t) => {
@@ -202,11 +209,13 @@ test('an operator sets up an account, a domain, a login and keys', async (t) => 
   });
 });
 
-test('why tells the story of a message, by id, by Message-ID, and by address', async () => {
+test('why tells the story of a message, by id, by Message-ID, and by address', async (t) => {
   const path = join(data, 'story');
-  const store = await openSqliteStore({ path: join(path, 'postrider.db') });
+  const theirs = await newTestStore(path);
+  t.after(() => theirs.drop());
+  const opened = await openStore({ url: theirs.url });
   const nowMs = Date.now();
-  const accepted = await store.mail.accept({
+  const accepted = await opened.mail.accept({
     accountId: 1,
     domainId: 1,
     domain: 'mail.example.org',
@@ -232,9 +241,9 @@ test('why tells the story of a message, by id, by Message-ID, and by address', a
     content: new TextEncoder().encode('A: b\r\n\r\n'),
     recipients: ['alice@example.com', 'bob@example.com'].map((address) => ({ address, domain: 'example.com', isLeased: false })),
   });
-  await store.close();
+  await opened.close();
   assert.equal(accepted.kind, 'accepted');
-  const env = { POSTRIDER_DATA: path };
+  const env = { POSTRIDER_DATA: path, ...theirs.environment };
   const story = await ok(`why ${accepted.id}`, env);
   assert.match(story, /alice@example\.com/);
   assert.match(story, /bob@example\.com/);

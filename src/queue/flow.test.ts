@@ -7,8 +7,9 @@ import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import { openSqliteStore, type SqliteStore } from '#store/sqlite/open.ts';
+import type { OpenedStore } from '#store/open.ts';
 import { type Claimed, type MailStore, type Settlement, StoreError } from '#store/store.ts';
+import { openTestStore } from '../../test/kit/stores.ts';
 import { Claimer, type Room } from './claimer.ts';
 import { createIntake, type Incoming } from './intake.ts';
 import { Memory } from './memory.ts';
@@ -18,14 +19,14 @@ import type { WorkItem } from './work-item.ts';
 
 const START_MS = 1_800_000_000_000;
 let directory: string;
-let store: SqliteStore;
+let store: OpenedStore;
 let clock: HeldClock;
 let accountId: number;
 let domainId: number;
 
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'postrider-flow-'));
-  store = await openSqliteStore({ path: join(directory, 'postrider.db'), mode: 'server', nowMs: START_MS });
+  store = await openTestStore(directory, { mode: 'server', nowMs: START_MS });
   accountId = (await store.accounts.createAccount('one', START_MS)).id;
   const domain = await store.accounts.createDomain({
     accountId,

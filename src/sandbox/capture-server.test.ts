@@ -8,8 +8,8 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { createTransport } from 'nodemailer';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
 import type { Store } from '#store/store.ts';
+import { openTestStore } from '../../test/kit/stores.ts';
 import { MAILBOXES } from './behaviours.ts';
 import { type CaptureServer, startCaptureServer } from './capture-server.ts';
 
@@ -23,7 +23,7 @@ describe('the capture server', () => {
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'postrider-sandbox-'));
-    store = await openSqliteStore({ path: join(directory, 'store.db') });
+    store = await openTestStore(directory);
     server = await startCaptureServer({ store, clock, log: silentLog, hostname: 'sandbox.example', keepMax: KEEP_MAX });
   });
   after(async () => {

@@ -12,11 +12,11 @@ import { silentLog } from '#base/log.ts';
 import { systemClock } from '#base/clock.ts';
 import type { Submission, Submit } from '#model/submission.ts';
 import type { Domain } from '#store/store.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
-import type { SqliteStore } from '#store/sqlite/open.ts';
+import type { OpenedStore } from '#store/open.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
+import { openTestStore } from '../kit/stores.ts';
 
 export interface Tenant {
   readonly accountId: number;
@@ -27,7 +27,7 @@ export interface Tenant {
 export interface ApiRig extends AsyncDisposable {
   readonly api: Api;
   readonly url: string;
-  readonly store: SqliteStore;
+  readonly store: OpenedStore;
   readonly accounts: Accounts;
   readonly tenant: Tenant;
   /** What reached `submit`, in order. */
@@ -39,7 +39,7 @@ export interface ApiRig extends AsyncDisposable {
 
 export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<ApiDeps> = {}): Promise<ApiRig> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
-  const store = await openSqliteStore({ path: join(directory, 'store.db'), mode: 'server' });
+  const store = await openTestStore(directory, { mode: 'server' });
   const accounts = createAccounts({
     store: store.accounts,
     secret: secretBox(Buffer.alloc(32, 7)),
@@ -97,7 +97,7 @@ export function basic(key: string): string {
 }
 
 /** The real way in, up to the commit; nothing is delivered. */
-function submitInto(store: SqliteStore, accounts: Accounts): Submit {
+function submitInto(store: OpenedStore, accounts: Accounts): Submit {
   return createSubmit({
     domainFor: accounts.domainFor,
     accept: async (message) => {

@@ -12,17 +12,23 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import { environment, postrider, startProgram } from '../demo/program.ts';
 import type { Program } from '../demo/program.ts';
+import { STORE, type TestStore, newTestStore } from '../kit/stores.ts';
 
 const START_MS = 20_000;
-const directories: string[] = [];
-after(() => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+const made: { readonly data: string; readonly store: TestStore }[] = [];
+after(async () => {
+  for (const { data, store } of made) {
+    await store.drop();
+    rmSync(data, { recursive: true, force: true });
+  }
 });
 
-function freshData(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'postrider-start-'));
-  directories.push(directory);
-  return directory;
+/** A new data directory and store, and the environment of a program that uses them. */
+async function fresh(settings: Readonly<Record<string, string>> = {}): Promise<{ readonly data: string; readonly env: NodeJS.ProcessEnv }> {
+  const data = mkdtempSync(join(tmpdir(), 'postrider-start-'));
+  const store = await newTestStore(data);
+  made.push({ data, store });
+  return { data, env: environment(data, { ...store.environment, ...settings }) };
 }
 
 const url = (program: Program): string => `http://${program.doors.get('http')?.[0] ?? ''}`;
@@ -45,8 +51,7 @@ async function becomes(isSo: () => Promise<boolean>, withinMs: number, what: str
 }
 
 test('development mode: ready, pasted credentials work, and a second start shows the same', async () => {
-  const data = freshData();
-  const env = environment(data);
+  const { data, env } = await fresh();
   const first = await startProgram(['--dev'], env, START_MS);
   const kept = JSON.parse(readFileSync(join(data, 'dev-credentials.json'), 'utf8')) as {
     apiKey: string;
@@ -69,7 +74,7 @@ test('npm start ends the program when npm is told to end', { skip: process.platf
   // The shell between them would die alone; "exec" in package.json leaves none. Where there is no exec, what stands behind "||" runs.
   const child = spawn('npm', ['start'], {
     cwd: join(import.meta.dirname, '../..'),
-    env: environment(freshData()),
+    env: (await fresh()).env,
     stdio: ['ignore', 'pipe', 'ignore'],
     detached: true,
   });
@@ -92,13 +97,13 @@ test('npm start ends the program when npm is told to end', { skip: process.platf
 });
 
 test('without development mode the first start shows its key once, or takes it from POSTRIDER_API_KEY', async () => {
-  const shown = await startProgram([], environment(freshData()), START_MS);
+  const shown = await startProgram([], (await fresh()).env, START_MS);
   const key = /[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}/.exec(shown.greeting)?.[0] ?? '';
   assert.equal(await statusWith(shown, key), 200);
   await shown.stop();
 
   const given = 'key-0123456789abcdef0123456789abcdef';
-  const env = environment(freshData(), { POSTRIDER_API_KEY: given });
+  const { env } = await fresh({ POSTRIDER_API_KEY: given });
   const first = await startProgram([], env, START_MS);
   assert.equal(await statusWith(first, given), 200);
   await first.stop();
@@ -108,8 +113,7 @@ test('without development mode the first start shows its key once, or takes it f
 });
 
 test('what the command line changes while the server runs is seen within two seconds', async () => {
-  const data = freshData();
-  const env = environment(data);
+  const { data, env } = await fresh();
   const program = await startProgram(['--dev'], env, START_MS);
   try {
     const added = await postrider(['account', 'add', 'bank', '--json'], env);
@@ -141,7 +145,8 @@ test('what the command line changes while the server runs is seen within two sec
     await becomes(async () => (await statusWith(program, apiKey)) === 401, 2500, 'the key ends');
     const queue = await postrider(['queue', '--json'], env);
     assert.equal((JSON.parse(queue.out) as { isRunning: boolean }).isRunning, true);
-    for (const name of process.platform === 'win32' ? [] : ['control.sock', 'postrider.db', 'postrider.db-wal', 'secret.key']) {
+    const storeFiles = STORE === 'sqlite' ? ['postrider.db', 'postrider.db-wal'] : [];
+    for (const name of process.platform === 'win32' ? [] : ['control.sock', 'secret.key', ...storeFiles]) {
       assert.equal(statSync(join(data, name)).mode & 0o777, 0o600, name);
     }
   } finally {
@@ -150,7 +155,7 @@ test('what the command line changes while the server runs is seen within two sec
 });
 
 test('a second server on one data directory refuses to start, and the first goes on', async () => {
-  const env = environment(freshData());
+  const { env } = await fresh();
   const program = await startProgram(['--dev'], env, START_MS);
   try {
     const second = await postrider(['start', '--dev'], env);
@@ -163,7 +168,7 @@ test('a second server on one data directory refuses to start, and the first goes
 });
 
 test('killing what was started kills all of it, also where an older Node started it, and the next start goes on', async () => {
-  const env = environment(freshData());
+  const { env } = await fresh();
   // Before version 22.15, Node could not replace itself by another program.
   const older = ['--import', 'data:text/javascript,delete process.execve'];
   for (const options of [[], older]) {
@@ -189,14 +194,14 @@ test('a port that is taken ends the start with a sentence, unless its address ha
   await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
   const { port } = blocker.address() as AddressInfo;
   try {
-    const refused = await postrider(['start', '--dev'], environment(freshData(), { POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:${port}` }));
+    const refused = await postrider(['start', '--dev'], (await fresh({ POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:${port}` })).env);
     assert.equal(refused.status, 1);
     assert.match(refused.error, new RegExp(`postrider: 127\\.0\\.0\\.1:${port} is in use by another program\\n$`));
     assert.doesNotMatch(refused.error, /\n {4}at /, 'no stack');
 
     const skipped = await startProgram(
       ['--dev'],
-      environment(freshData(), { POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:0,127.0.0.1:${port}?` }),
+      (await fresh({ POSTRIDER_SMTP_SUBMISSION: `127.0.0.1:0,127.0.0.1:${port}?` })).env,
       START_MS,
     );
     assert.equal(skipped.doors.get('submission')?.length, 1);
@@ -209,14 +214,13 @@ test('a port that is taken ends the start with a sentence, unless its address ha
 });
 
 test('a wrong configuration ends the start with 2', async () => {
-  const { status, error } = await postrider(['start'], environment(freshData(), { POSTRIDER_LIMITS_MESSAGE_SIZE: 'huge' }));
+  const { status, error } = await postrider(['start'], (await fresh({ POSTRIDER_LIMITS_MESSAGE_SIZE: 'huge' })).env);
   assert.equal(status, 2);
   assert.match(error, /limits\.message_size \(environment POSTRIDER_LIMITS_MESSAGE_SIZE\): given "huge"/);
 });
 
 test('a lost instance secret is told, and nothing starts', async () => {
-  const data = freshData();
-  const env = environment(data);
+  const { data, env } = await fresh();
   await (await startProgram(['--dev'], env, START_MS)).stop();
   rmSync(join(data, 'secret.key'));
   const { status, error } = await postrider(['start', '--dev'], env);

@@ -1,6 +1,5 @@
 /** P3, P4, P5 and P7 on the running program: what becomes of mail when a process dies, when a connection breaks, and when we do not understand. */
 import assert from 'node:assert/strict';
-import type { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { DOMAIN, Installation, type RecipientStory } from '../kit/installation.ts';
 import { until } from '../kit/until.ts';
@@ -74,11 +73,11 @@ test('P4: a kill between the 250 of the other server and our commit leads to one
   home.sink.dropAll();
   const messageId = await server.send('p4@x.test');
   await until(() => arrivals('p4@x.test') === 1, 'the message has arrived');
-  const release = home.holdCommits();
+  const release = await home.store.holdCommits();
   opened.resolve();
   await until(() => home.sink.transactions.at(-1)?.isAcknowledged === true, 'the other server has said 250');
   await server.kill();
-  release();
+  await release();
   home.sink.configure({});
 
   server = await home.start();
@@ -104,7 +103,7 @@ async function isMarkedInEvents(recipient: string): Promise<boolean> {
 test('P5: what we do not understand, a resolver that says nothing useful, and a bug of ours are temporary', async () => {
   const mailboxes = ['odd-code-at-rcpt', 'odd-code-at-dot', 'malformed-at-rcpt', 'malformed-at-dot', 'half-at-dot', 'mixed-at-rcpt'];
   const bugged = await server.send('p5@x.test', { 'o:deliverytime': new Date(Date.now() + 2000).toUTCString() });
-  forgetContent(bugged);
+  await forgetContent(bugged);
   const strange = await Promise.all(mailboxes.map((mailbox) => server.send(`${mailbox}@x.test`)));
   for (const id of strange) assert.match(await deferral(id), /^the (server|connection) /);
   for (const domain of ['silent.test', 'servfail.test', 'garbage.test'])
@@ -124,38 +123,31 @@ async function deferral(messageId: string): Promise<string> {
 }
 
 /** A fault that none of our code expects: the content of accepted mail is gone. */
-function forgetContent(messageId: string): void {
-  const db = home.openDatabase();
-  db.exec('PRAGMA busy_timeout = 10000');
-  db.prepare('DELETE FROM content WHERE id = (SELECT id FROM message WHERE message_id = ?)').run(messageId);
-  db.close();
+async function forgetContent(messageId: string): Promise<void> {
+  await home.store.rows(`DELETE FROM content WHERE id = (SELECT id FROM message WHERE message_id = '${messageId}')`);
 }
 
 test('P7: nobody ever sees the state, the event, the suppression or the counter of an outcome without the others', async () => {
   const count = 100;
-  const db = home.openDatabase();
   const sending = server.sendBatch(Array.from({ length: count }, (_, n) => `550-p7-${n}@x.test`));
   const deadlineMs = performance.now() + 30_000;
   for (let failed = 0; failed < count;) {
-    const facts = factsOfFailures(db);
+    const facts = await factsOfFailures();
     assert.equal(new Set(facts).size, 1, `states, events, suppressions and counter: ${facts.join(', ')}`);
     failed = facts[0] as number;
     assert.ok(performance.now() < deadlineMs, `only ${failed} have failed`);
     await new Promise((resolve) => setImmediate(resolve));
   }
   await sending;
-  db.close();
 });
 
 /** In one snapshot. */
-function factsOfFailures(db: DatabaseSync): number[] {
-  const row = db
-    .prepare(
-      `SELECT (SELECT count(*) FROM recipient WHERE address LIKE '550-p7-%' AND ending = 'failed') AS states,
-        (SELECT count(*) FROM event e JOIN recipient r ON r.id = e.recipient WHERE e.kind = 3 AND r.address LIKE '550-p7-%') AS events,
-        (SELECT count(*) FROM suppression WHERE address LIKE '550-p7-%') AS suppressions,
-        (SELECT coalesce(sum(n), 0) FROM counter WHERE kind = 3) AS counted`,
-    )
-    .get() as Record<string, number>;
-  return Object.values(row);
+async function factsOfFailures(): Promise<number[]> {
+  const [row = {}] = await home.store.rows(
+    `SELECT (SELECT count(*) FROM recipient WHERE address LIKE '550-p7-%' AND ending = 'failed') AS states,
+      (SELECT count(*) FROM event e JOIN recipient r ON r.id = e.recipient WHERE e.kind = 3 AND r.address LIKE '550-p7-%') AS events,
+      (SELECT count(*) FROM suppression WHERE address LIKE '550-p7-%') AS suppressions,
+      (SELECT coalesce(sum(n), 0) FROM counter WHERE kind = 3) AS counted`,
+  );
+  return Object.values(row).map(Number);
 }

@@ -16,21 +16,21 @@ import type { Submission, Submit } from '#model/submission.ts';
 import { startSmtpd } from '#smtpd/smtpd.ts';
 import type { Smtpd, SmtpdDeps, SmtpdOptions } from '#smtpd/smtpd.ts';
 import type { Domain } from '#store/store.ts';
-import { openSqliteStore } from '#store/sqlite/open.ts';
-import type { SqliteStore } from '#store/sqlite/open.ts';
+import type { OpenedStore } from '#store/open.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
 import { TEST_CONTEXT } from '../kit/smtp-receiver.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
+import { openTestStore } from '../kit/stores.ts';
 
 export const PASSWORD = 'correct horse';
 export const LOGIN = 'app@ours.test';
 const DAY_MS = 86_400_000;
 
 export interface World {
-  readonly store: SqliteStore;
+  readonly store: OpenedStore;
   readonly accounts: Accounts;
   /** "ours.test", with the login app@ours.test. */
   readonly domain: Domain;
@@ -53,7 +53,7 @@ export interface Door {
 
 export async function openWorld(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-smtpd-'));
-  const store = await openSqliteStore({ path: join(directory, 'store.db'), mode: 'server' });
+  const store = await openTestStore(directory, { mode: 'server' });
   const accounts = createAccounts({
     store: store.accounts,
     secret: secretBox(Buffer.alloc(32, 7)),
@@ -142,7 +142,7 @@ async function makeTenant(accounts: Accounts, name: string, domainName: string):
   return domain;
 }
 
-function submitInto(store: SqliteStore, accounts: Accounts): Submit {
+function submitInto(store: OpenedStore, accounts: Accounts): Submit {
   return createSubmit({
     domainFor: accounts.domainFor,
     accept: async (message) => {

@@ -5,11 +5,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { type Finished, type Program, environment, postrider, startProgram } from '../demo/program.ts';
 import { type DnsZone, type ZoneNode, startDnsZone } from './dns-zone.ts';
 import { type Sink, type SinkOptions, startSink } from './sink.ts';
 import { SmtpTalk } from './smtp-talk.ts';
+import { type TestStore, newTestStore } from './stores.ts';
 
 export const DOMAIN = 'ours.test';
 export const KEY = 'key-for-the-tests-of-promises-0123456789';
@@ -53,6 +53,8 @@ export class Installation {
   readonly data: string;
   readonly zone: DnsZone;
   readonly sink: Sink;
+  /** Past the program: what is in its store. */
+  readonly store: TestStore;
   readonly #settings: Readonly<Record<string, string>>;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #running = new Set<Program>();
@@ -61,6 +63,7 @@ export class Installation {
     data: string,
     zone: DnsZone,
     sink: Sink,
+    store: TestStore,
     settings: Readonly<Record<string, string>>,
     environment: Readonly<Record<string, string>>,
   ) {
@@ -68,6 +71,7 @@ export class Installation {
     this.data = data;
     this.zone = zone;
     this.sink = sink;
+    this.store = store;
     this.#settings = settings;
   }
 
@@ -85,10 +89,10 @@ export class Installation {
     const data = extra.data ?? mkdtempSync(join(tmpdir(), 'postrider-whole-'));
     const sink = await startSink(extra.sink);
     const zone = await startDnsZone({ 'x.test': { A: ['127.0.0.1'] }, ...extra.zone });
-    const installation = new Installation(data, zone, sink, settings, extra.environment ?? {});
+    const installation = new Installation(data, zone, sink, await newTestStore(data), settings, extra.environment ?? {});
     keeper.after(async () => {
       await installation.#end();
-      await Promise.all([sink.close(), zone.close()]);
+      await Promise.all([sink.close(), zone.close(), installation.store.drop()]);
       if (extra.data === undefined) rmSync(data, { recursive: true, force: true, maxRetries: 5 });
     });
     return installation;
@@ -111,7 +115,11 @@ export class Installation {
       ...settings,
     };
     const named = Object.entries(all).map(([key, value]) => [`POSTRIDER_${key.replaceAll('.', '_').toUpperCase()}`, value]);
-    return environment(this.data, { POSTRIDER_API_KEY: KEY, ...(Object.fromEntries(named) as Record<string, string>) });
+    return environment(this.data, {
+      POSTRIDER_API_KEY: KEY,
+      ...this.store.environment,
+      ...(Object.fromEntries(named) as Record<string, string>),
+    });
   }
 
   /** Starts the program; the first time it adds the sender domain too. */
@@ -127,23 +135,6 @@ export class Installation {
   /** One command of bin/postrider on this installation. */
   command(...args: string[]): Promise<Finished> {
     return postrider(args, this.env());
-  }
-
-  get database(): string {
-    return join(this.data, 'postrider.db');
-  }
-
-  /** The store as another process sees it. */
-  openDatabase(): DatabaseSync {
-    return new DatabaseSync(this.database);
-  }
-
-  /** No other process can commit until it is released. */
-  holdCommits(): () => void {
-    const db = this.openDatabase();
-    db.exec('PRAGMA busy_timeout = 10000');
-    db.exec('BEGIN IMMEDIATE');
-    return () => db.close();
   }
 
   async #end(): Promise<void> {
