@@ -37,7 +37,7 @@ export function messageOf(row: Row): StoredMessage {
     expiresAtMs: Number(row['m_expires']),
     priority: Number(row['m_priority']) as Priority,
     // A content stands under its message's id.
-    contentId: row['m_content'] === 1 ? Number(row['m_id']) : 0,
+    contentId: Number(row['m_content']) > 0 ? Number(row['m_id']) : 0,
     info: JSON.parse(String(row['m_info'])) as MessageInfo,
   };
 }

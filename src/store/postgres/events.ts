@@ -7,6 +7,7 @@ import type { WaitReason } from '#model/wait-reason.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
 import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
 import { int2Array } from './arrays.ts';
+import { HAS_CONTENT } from './contents.ts';
 import type { Queries, Value } from './database.ts';
 import { dayOf, firstIdOfDay } from './ids.ts';
 
@@ -15,12 +16,6 @@ const EVENTS_PER_MESSAGE_MAX = 5000;
 /** Of the messages in a list. */
 const RECIPIENTS_LISTED_MAX = 20;
 
-/**
- * Which contents are kept: of days whose partition was dropped only those that were moved to `content_kept` (2). Ids of the first day came from the other driver and
- * are never dropped so.
- */
-const HAS_CONTENT = `CASE WHEN m.has_content = 2 OR (m.has_content = 1 AND (m.id < ${firstIdOfDay(1)}
-  OR m.id >= coalesce((SELECT value::bigint FROM setting WHERE name = 'content.floor'), 0))) THEN 1 ELSE 0 END`;
 const MESSAGE_SHOWN = MESSAGE_COLUMNS.replace('m.has_content AS', `${HAS_CONTENT} AS`);
 const MESSAGE = `SELECT ${MESSAGE_SHOWN}, m.first_recipient AS m_first, m.recipient_count AS m_count
   FROM message m LEFT JOIN domain d ON d.id = m.domain_id`;
@@ -93,7 +88,7 @@ async function messageView(db: Queries, row: Row | undefined, recipientsMax = RE
   const message = messageOf(row);
   const first = Number(row['m_first']);
   const recipients = await db.all(
-    `SELECT ${RECIPIENT_COLUMNS}, b.look_ms AS b_look, b.wait AS b_wait FROM recipient r LEFT JOIN bucket b ON b.id = r.bucket
+    `SELECT ${RECIPIENT_COLUMNS}, b.shown_ms AS b_look, b.wait AS b_wait FROM recipient r LEFT JOIN bucket b ON b.id = r.bucket
      WHERE r.id >= $1 AND r.id < $2 ORDER BY r.id LIMIT $3`,
     first,
     first + Number(row['m_count']),
@@ -190,14 +185,14 @@ const WAITING_BY_DOMAIN = `SELECT w.*, n.*, (SELECT m.created_ms FROM recipient 
           UNION ALL SELECT bucket, 0, count(*), min(id), min(due_ms) FROM recipient WHERE state = 1 GROUP BY bucket) q
     JOIN bucket b ON b.id = q.bucket GROUP BY b.domain ORDER BY sum(q.queued) + sum(q.leased) DESC, b.domain LIMIT $1
   ) w LEFT JOIN LATERAL (
-    SELECT b.parked_ms, b.wait AS parked_wait, r.due_ms, r.wait FROM bucket b
+    SELECT b.shown_ms, b.wait AS shown_wait, r.due_ms, r.wait FROM bucket b
     CROSS JOIN LATERAL (SELECT due_ms, wait FROM recipient WHERE bucket = b.id AND state = 0 ORDER BY due_ms LIMIT 1) r
     WHERE b.domain = w.domain AND b.look_ms IS NOT NULL ORDER BY b.look_ms LIMIT 1
   ) n ON true ORDER BY w.queued + w.leased DESC, w.domain`;
 
 function depthOf(row: Row): QueueDepth {
-  const isParked = Number(row['parked_ms']) > Number(row['due_ms']);
-  const [nextMs, wait] = isParked ? [row['parked_ms'], row['parked_wait']] : [row['due_ms'], row['wait']];
+  const isParked = Number(row['shown_ms']) > Number(row['due_ms']);
+  const [nextMs, wait] = isParked ? [row['shown_ms'], row['shown_wait']] : [row['due_ms'], row['wait']];
   return {
     domain: String(row['domain']),
     queued: Number(row['queued']),

@@ -1,0 +1,313 @@
+/**
+ * What time takes away: contents after their domain's retention, events and idempotency keys after theirs, and messages of which nothing is left. Nothing that is queued
+ * or leased is touched, however old (P3). Each step is bounded, and one node at a time takes it.
+ *
+ * Events go by the day: a partition whose newest is too old is dropped. Contents go one by one while their day is small, or when their domain keeps them for a
+ * shorter time than others. A large day goes as a whole when it is over by the longest retention: what has to stay is moved to `content_kept` first. So a
+ * content of a busy day may stay up to 30 hours longer than its domain's retention, and no million of rows is deleted by itself.
+ */
+import type { Row } from '#store/rows-json.ts';
+import { int8Array } from './arrays.ts';
+import { FLOOR, HAS_CONTENT } from './contents.ts';
+import type { Database, Queries } from './database.ts';
+import { firstIdOfDay } from './ids.ts';
+import { type Partition, type Partitions, partitionName } from './partitions.ts';
+
+const LOCK = 7_072_681_252;
+const DAY_MS = 86_400_000;
+const WALK_ANEW_MS = 3_600_000;
+/** Rows, and recipients that belong to them, that one step of a walk looks at. */
+const ROWS_EXAMINED_MAX = 5000;
+const RECIPIENTS_EXAMINED_MAX = 20_000;
+/** A walk has come to its end after so many that are too young; a few are passed by, as a clock that was wrong for a while leaves them. */
+const YOUNG_MAX = 100;
+/** A day of contents up to this size is taken away row by row, at the hour; a larger one as a whole. */
+const ROW_BY_ROW_BYTES_MAX = 256 * 1024 * 1024;
+/** Most of what was put off again and again is settled by then, and need not be moved. */
+const GRACE_MS = 6 * 3_600_000;
+
+/** The recipients of the message `m`: is one of them not settled, and when was the last settled. */
+const SETTLED = `LATERAL (SELECT max(r.due_ms) AS at_ms, bool_or(r.state <> 2) AS is_open FROM recipient r
+  WHERE r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipient_count) s`;
+
+/** Of the messages $1, whose ids lie from $2 to $3, the contents that are past their retention. */
+const DROP_CONTENTS = `WITH past AS MATERIALIZED (
+    SELECT m.id FROM message m LEFT JOIN domain d ON d.id = m.domain_id CROSS JOIN ${SETTLED}
+    WHERE m.id = ANY($1::bigint[]) AND NOT s.is_open AND s.at_ms + coalesce(d.retention_ms, 0) < $4::bigint),
+  gone AS (DELETE FROM content c USING past p WHERE c.id = p.id AND c.id >= $2::bigint AND c.id <= $3::bigint),
+  gone_kept AS (DELETE FROM content_kept k USING past p WHERE k.id = p.id)
+  UPDATE message m SET has_content = 0 FROM past p WHERE m.id = p.id`;
+
+const DELETE_ONE = `UPDATE message m SET has_content = 0 WHERE m.id = $1 AND m.account_id = $2 AND ${HAS_CONTENT} = 1
+  AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipient_count AND r.state <> 2)`;
+
+const RETIRE = `WITH gone AS MATERIALIZED (
+    SELECT m.id, m.first_recipient, m.recipient_count FROM message m CROSS JOIN ${SETTLED}
+    WHERE m.id = ANY($1::bigint[]) AND NOT s.is_open AND NOT EXISTS (SELECT 1 FROM event e WHERE e.message = m.id)),
+  recipients AS (DELETE FROM recipient r USING gone g WHERE r.id >= g.first_recipient AND r.id < g.first_recipient + g.recipient_count)
+  DELETE FROM message m USING gone g WHERE m.id = g.id`;
+
+/** The next messages of a day, and those of them whose content cannot go with it. */
+const STAYING = `SELECT max(m.id) AS last, count(*) AS n, array_agg(m.id) FILTER (WHERE s.is_open OR s.at_ms >= $4::bigint) AS staying FROM (
+    SELECT id, first_recipient, recipient_count FROM message WHERE id > $1::bigint AND id < $2::bigint AND has_content = 1 ORDER BY id LIMIT $3::bigint
+  ) m CROSS JOIN ${SETTLED}`;
+
+const KEEP = `WITH moved AS (INSERT INTO content_kept SELECT * FROM content WHERE id = ANY($1::bigint[]) AND id >= $2::bigint AND id < $3::bigint ON CONFLICT DO NOTHING),
+  gone AS (DELETE FROM content WHERE id = ANY($1::bigint[]) AND id >= $2::bigint AND id < $3::bigint)
+  UPDATE message SET has_content = 2 WHERE id = ANY($1::bigint[]) AND has_content = 1`;
+
+interface Walked {
+  /** The last row that was looked at. */
+  id: number;
+  /** When it began at the oldest. */
+  readonly sinceMs: number;
+}
+
+/** A stretch of ids whose contents are looked at one by one; of a large day only those that go before the day does. */
+interface Stretch {
+  readonly table: 'content' | 'content_kept';
+  readonly from: number;
+  readonly to: number;
+  readonly isLarge: boolean;
+}
+
+export class Retention {
+  readonly #db: Database;
+  readonly #partitions: Partitions;
+  readonly #walked = new Map<string, Walked>();
+
+  constructor(db: Database, partitions: Partitions) {
+    this.#db = db;
+    this.#partitions = partitions;
+  }
+
+  /** One step: how much went, or `limit` when there is more to look at than one step may. Nothing while another node is at it. */
+  async expire(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number> {
+    await this.#partitions.ensureAhead(nowMs);
+    // The transaction only holds the lock; what is done is done beside it.
+    return this.#db.transaction(async (queries) => {
+      const held = await queries.get('SELECT pg_try_advisory_xact_lock($1::bigint) AS is_mine', LOCK);
+      return held?.['is_mine'] === true ? this.#step(nowMs, limit, eventsRetentionMs) : 0;
+    });
+  }
+
+  /** The content of one message that is wholly settled, at its sender's wish. */
+  async deleteContent(accountId: number, message: number): Promise<boolean> {
+    return this.#db.transaction(async (queries) => {
+      if ((await queries.run(DELETE_ONE, message, accountId)) === 0) return false;
+      await queries.run('DELETE FROM content WHERE id = $1', message);
+      await queries.run('DELETE FROM content_kept WHERE id = $1', message);
+      return true;
+    });
+  }
+
+  async #step(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number> {
+    const oldMs = nowMs - eventsRetentionMs;
+    const retention = await this.#db.get('SELECT min(retention_ms) AS shortest, max(retention_ms) AS longest FROM domain');
+    const [shortestMs, longestMs] = [Number(retention?.['shortest'] ?? 0), Number(retention?.['longest'] ?? 0)];
+    const days = await this.#partitions.list('content');
+    const keys = await this.#expireKeys(nowMs, limit);
+    const contents = await this.#expireContents({ nowMs, limit, days, shortestMs, longestMs });
+    // A day goes when nothing is left to be taken from it by itself.
+    const dropped = contents < limit ? await this.#dropContents(days, nowMs, longestMs, limit) : 0;
+    return keys + contents + dropped + (await this.#expireEvents(oldMs, limit)) + (await this.#retireMessages(oldMs, nowMs, limit));
+  }
+
+  #expireKeys(nowMs: number, limit: number): Promise<number> {
+    return this.#db.run(
+      'DELETE FROM idempotency WHERE (account_id, key) IN (SELECT account_id, key FROM idempotency WHERE until_ms < $1 LIMIT $2)',
+      nowMs,
+      limit,
+    );
+  }
+
+  /** One day's partition; of those without a day, which came from the other driver nearly in order of time, the oldest rows. */
+  async #expireEvents(oldMs: number, limit: number): Promise<number> {
+    const first = partitionName('event', 0);
+    const gone = await this.#db.run(
+      `DELETE FROM ${first} WHERE id IN (SELECT id FROM (SELECT id, at_us FROM ${first} ORDER BY id LIMIT $1) e WHERE at_us < $2)`,
+      limit,
+      oldMs * 1000,
+    );
+    const [oldest] = await this.#partitions.list('event');
+    if (oldest === undefined || (oldest.day + 1) * DAY_MS > oldMs) return gone;
+    await this.#partitions.drop('event', oldest, () => Promise.resolve());
+    return limit;
+  }
+
+  // ---- contents, one by one ----
+
+  async #expireContents(given: {
+    readonly nowMs: number;
+    readonly limit: number;
+    readonly days: readonly Partition[];
+    readonly shortestMs: number;
+    readonly longestMs: number;
+  }): Promise<number> {
+    const { nowMs, limit, days, shortestMs, longestMs } = given;
+    const hasShorter = shortestMs < longestMs;
+    const stretches: Stretch[] = [
+      { table: 'content_kept', from: 0, to: Number.MAX_SAFE_INTEGER, isLarge: false },
+      { table: 'content', from: 0, to: firstIdOfDay(1), isLarge: false },
+    ];
+    for (const { day, sizeBytes } of days) {
+      stretches.push({ table: 'content', from: firstIdOfDay(day), to: firstIdOfDay(day + 1), isLarge: sizeBytes > ROW_BY_ROW_BYTES_MAX });
+    }
+    const step = new WalkStep(limit, nowMs - shortestMs);
+    for (const stretch of stretches) {
+      if (step.isOver) break;
+      if (stretch.isLarge && !hasShorter) continue;
+      await this.#walkContents(stretch, step, nowMs, longestMs);
+    }
+    return step.result;
+  }
+
+  async #walkContents(stretch: Stretch, step: WalkStep, nowMs: number, longestMs: number): Promise<void> {
+    const { table, to, isLarge } = stretch;
+    const walked = this.#walkOf(table, nowMs);
+    const from = Math.max(stretch.from - 1, walked.id);
+    if (from >= to) return;
+    const rows = await this.#db.all(
+      `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count FROM ${table} c JOIN message m ON m.id = c.id
+       LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > $1::bigint AND c.id < $2::bigint AND ($4::bigint IS NULL OR d.retention_ms < $4::bigint)
+       ORDER BY c.id LIMIT $3::bigint`,
+      from,
+      to,
+      step.rowsLeft,
+      isLarge ? longestMs : null,
+    );
+    for (let start = 0; start < rows.length && !step.isOver;) {
+      const { ids, read } = step.take(rows, start);
+      start += read;
+      if (ids.length === 0) continue;
+      walked.id = ids.at(-1) as number;
+      step.gone += await this.#db.run(DROP_CONTENTS, int8Array(ids), ids[0] as number, walked.id, nowMs);
+    }
+  }
+
+  // ---- contents, a day at once ----
+
+  /** The oldest day that is over by the longest retention: what stays of it is moved, a stretch at a time, then its partition goes. */
+  async #dropContents(days: readonly Partition[], nowMs: number, longestMs: number, limit: number): Promise<number> {
+    const [oldest] = days;
+    if (oldest === undefined || (oldest.day + 1) * DAY_MS + longestMs + GRACE_MS > nowMs) return 0;
+    const [from, to] = [firstIdOfDay(oldest.day), firstIdOfDay(oldest.day + 1)];
+    if (oldest.state === 'attached') {
+      const walked = this.#walkOf(oldest.name, nowMs);
+      const row = await this.#db.get(STAYING, Math.max(from - 1, walked.id), to, ROWS_EXAMINED_MAX, nowMs - longestMs);
+      const staying = (row?.['staying'] ?? []) as readonly unknown[];
+      if (staying.length > 0) await this.#db.run(KEEP, int8Array(staying.map(Number)), from, to);
+      if (Number(row?.['n']) === ROWS_EXAMINED_MAX) {
+        walked.id = Number(row?.['last']);
+        return limit;
+      }
+    }
+    this.#walked.delete(oldest.name);
+    await this.#partitions.drop('content', oldest, (queries) => keepLast(queries, oldest));
+    return limit;
+  }
+
+  // ---- messages ----
+
+  async #retireMessages(oldMs: number, nowMs: number, limit: number): Promise<number> {
+    const walked = this.#walkOf('message', nowMs);
+    const step = new WalkStep(limit, oldMs - 1);
+    const rows = await this.#db.all(
+      `SELECT m.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, ${HAS_CONTENT} AS has_content
+       FROM message m WHERE m.id > $1 ORDER BY m.id LIMIT $2`,
+      walked.id,
+      step.rowsLeft,
+    );
+    for (let start = 0; start < rows.length && !step.isOver;) {
+      const { ids, read } = step.take(rows, start);
+      start += read;
+      if (ids.length === 0) continue;
+      walked.id = ids.at(-1) as number;
+      const kept = new Set(rows.filter((row) => row['has_content'] === 1).map((row) => row['id']));
+      step.gone += await this.#db.run(RETIRE, int8Array(ids.filter((id) => !kept.has(id))));
+    }
+    return step.result;
+  }
+
+  /** Where that walk is. It begins anew every hour, for those that had to stay. */
+  #walkOf(name: string, nowMs: number): Walked {
+    let walked = this.#walked.get(name);
+    if (walked === undefined || Math.abs(nowMs - walked.sinceMs) >= WALK_ANEW_MS) {
+      walked = { id: 0, sinceMs: nowMs };
+      this.#walked.set(name, walked);
+    }
+    return walked;
+  }
+}
+
+/** What one step of a walk may still look at and take. */
+class WalkStep {
+  readonly #limit: number;
+  readonly #youngMs: number;
+  #recipients = 0;
+  #young = 0;
+  #isCutShort = false;
+  rowsLeft = ROWS_EXAMINED_MAX;
+  gone = 0;
+
+  /** Rows of messages that were accepted after `youngMs` are too young. */
+  constructor(limit: number, youngMs: number) {
+    this.#limit = limit;
+    this.#youngMs = youngMs;
+  }
+
+  get isOver(): boolean {
+    return this.#young >= YOUNG_MAX || this.#isFull;
+  }
+
+  get #isFull(): boolean {
+    return this.gone >= this.#limit || this.#recipients >= RECIPIENTS_EXAMINED_MAX || this.rowsLeft <= 0;
+  }
+
+  /** What the step came to: at least `limit` when it ended before the walk did. */
+  get result(): number {
+    return this.#isCutShort || (this.#isFull && this.#young < YOUNG_MAX) ? Math.max(this.#limit, this.gone) : this.gone;
+  }
+
+  /** The next rows from `start` on that are old enough, no more than may go. */
+  take(rows: readonly Row[], start: number): { readonly ids: number[]; readonly read: number } {
+    const ids: number[] = [];
+    let read = 0;
+    while (
+      start + read < rows.length &&
+      this.#young < YOUNG_MAX &&
+      ids.length < this.#limit - this.gone &&
+      this.#recipients < RECIPIENTS_EXAMINED_MAX
+    ) {
+      const row = rows[start + read++] as Row;
+      this.rowsLeft--;
+      if (Number(row['created_ms']) > this.#youngMs) {
+        this.#young++;
+        continue;
+      }
+      this.#recipients += Number(row['recipient_count']);
+      ids.push(Number(row['id']));
+    }
+    if (start + read < rows.length && this.#young < YOUNG_MAX) this.#isCutShort = true;
+    return { ids, read };
+  }
+}
+
+/** What came into the day after its messages were looked through, from a clock that was wrong. */
+async function keepLast(queries: Queries, { day, name }: Partition): Promise<void> {
+  const [from, to] = [firstIdOfDay(day), firstIdOfDay(day + 1)];
+  const rows = await queries.all(
+    'SELECT DISTINCT message FROM recipient WHERE state IN (0, 1) AND message >= $1 AND message < $2',
+    from,
+    to,
+  );
+  const messages = int8Array(rows.map((row) => Number(row['message'])));
+  await queries.allOnce(`INSERT INTO content_kept SELECT * FROM ${name} WHERE id = ANY($1::bigint[]) ON CONFLICT DO NOTHING`, messages);
+  await queries.run('UPDATE message SET has_content = 2 WHERE id = ANY($1::bigint[]) AND has_content = 1', messages);
+  await queries.run(
+    `INSERT INTO setting AS s (name, value) VALUES ($1, $2::text) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+     WHERE s.value::bigint < excluded.value::bigint`,
+    FLOOR,
+    String(to),
+  );
+}
