@@ -4,7 +4,7 @@
  */
 import { FLOOR } from './contents.ts';
 import type { Database, Queries } from './database.ts';
-import { dayOf, firstIdOfDay } from './ids.ts';
+import { dayOf, dayOfId, firstIdOfDay } from './ids.ts';
 
 export const PARTITIONED = ['content', 'event'] as const;
 export type Partitioned = (typeof PARTITIONED)[number];
@@ -61,6 +61,14 @@ export class Partitions {
     for (const day of missing) this.#known.add(day);
   }
 
+  /** For rows that have their ids already. */
+  ensureFor(ids: Iterable<number>): Promise<void> {
+    const days = new Set<number>();
+    for (const id of ids) days.add(dayOfId(id));
+    return this.ensure(days);
+  }
+
+  /** For rows of such times. */
   async ensureForTimes(times: Iterable<number>): Promise<void> {
     const days = new Set<number>();
     for (const ms of times) {
