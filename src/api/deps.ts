@@ -2,6 +2,7 @@
  * What the HTTP door needs from the house, as interfaces: `app/wire` hands them in. The door owns no state of the mail; it
  * asks the store, submits through `submit`, and reports what it is told.
  */
+import type { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
@@ -106,6 +107,8 @@ export const DEFAULT_LIMITS: ApiLimits = {
 };
 
 export interface ApiDeps {
+  /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
+  readonly memory?: ByteBudget;
   readonly store: Store;
   readonly accounts: ApiAccounts;
   readonly submit: Submit;

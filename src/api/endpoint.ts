@@ -10,7 +10,7 @@ import type { z } from 'zod';
 import type { Answer } from './conventions/answer.ts';
 import type { Right } from './conventions/auth.ts';
 import { assertRight, authenticate, refuseCrossSite } from './conventions/auth.ts';
-import type { UploadBudget } from './conventions/body.ts';
+import type { ByteBudget } from '#base/byte-budget.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import type { Form } from './conventions/form.ts';
 import { parseQuery } from './conventions/urlencoded.ts';
@@ -54,7 +54,7 @@ export interface Endpoint {
 export interface Door {
   readonly deps: ApiDeps;
   readonly limits: ApiLimits;
-  readonly budget: UploadBudget;
+  readonly budget: ByteBudget;
   readonly quota: SendingQuota;
   readonly counters: ApiCounters;
 }

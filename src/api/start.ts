@@ -11,9 +11,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fastify from 'fastify';
+import { ByteBudget } from '#base/byte-budget.ts';
 import type { Log } from '#base/log.ts';
 import type { FastifyInstance } from 'fastify';
-import { UploadBudget } from './conventions/body.ts';
 import { json } from './conventions/answer.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import { SendingQuota } from './conventions/quota.ts';
@@ -75,7 +75,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   const door: Door = {
     deps,
     limits,
-    budget: new UploadBudget(limits.uploadsInFlightBytes),
+    budget: deps.memory ?? new ByteBudget(limits.uploadsInFlightBytes),
     quota: new SendingQuota(deps.clock, limits.requestsPerHour, limits.recipientsPerHour),
     counters: metrics,
   };

@@ -304,7 +304,7 @@ export const SETTINGS = group('', {
     header_size: size(['4KB', '16MB'], '512KB', 'Largest header of a message, all fields together.'),
     received_hops: integer(5, 1_000, 50, 'Received fields in a message, more of which are taken for a loop.'),
     tags_per_message: integer(1, 100, 3, 'Tags of one message; further ones are dropped.'),
-    memory: size(['16MB', '64GB'], '128MB', 'Messages being received at once, together; further ones are put off with a temporary reply.'),
+    memory: size(['16MB', '64GB'], '64MB', 'Messages being received at once, together; further ones are put off with a temporary reply.'),
   }),
 
   log: group('The log, on standard error.', {

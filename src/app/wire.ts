@@ -5,6 +5,7 @@
 import { createAccounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
+import { ByteBudget } from '#base/byte-budget.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
@@ -171,14 +172,16 @@ interface DoorParts {
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
-  const smtp = parts.node.does('accept') ? await openSmtpd(parts) : undefined;
-  await openApi(parts, smtp);
+  const memory = new ByteBudget(parts.config.limits.memoryBytes);
+  const smtp = parts.node.does('accept') ? await openSmtpd(parts, memory) : undefined;
+  await openApi(parts, memory, smtp);
 }
 
 /** The first listener for submission with STARTTLS. */
-async function openSmtpd(parts: DoorParts): Promise<SmtpdListener | undefined> {
+async function openSmtpd(parts: DoorParts, memory: ByteBudget): Promise<SmtpdListener | undefined> {
   const { config, log, services, accounts, submit, state, node, clock } = parts;
   const smtpd = await startSmtpd({
+    memory,
     accounts,
     submit,
     mayUseSender: (principal, address) =>
@@ -202,9 +205,10 @@ async function openSmtpd(parts: DoorParts): Promise<SmtpdListener | undefined> {
   return smtpd.listeners.find(({ kind }) => kind === 'submission');
 }
 
-async function openApi(parts: DoorParts, smtp: SmtpdListener | undefined): Promise<void> {
+async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener | undefined): Promise<void> {
   const { config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock } = parts;
   const api = await startApi({
+    memory,
     store,
     accounts,
     submit,

@@ -6,11 +6,12 @@
  * Costs about 20 µs for 10 KB of text and HTML.
  */
 import { hash } from 'node:crypto';
+import { roomFor } from '#base/large.ts';
 import { formatDate } from './date.ts';
 import { writeField } from './field.ts';
 import { MailError } from './mail-error.ts';
 import { isMediaType, parseParameters, writeLegacyParameter, writeParameter } from './parameters.ts';
-import { encodeBase64, encodeText } from './transfer-encoding.ts';
+import { Base64Lines, encodeText } from './transfer-encoding.ts';
 import { hasEightBit } from './octets.ts';
 import { lineTrouble } from './smtp-text.ts';
 import { LINE_MAX } from './header.ts';
@@ -43,8 +44,8 @@ export interface ComposeContext {
   readonly boundarySeed?: string;
 }
 
-/** ASCII text, or octets that are ASCII. */
-type Piece = string | Buffer;
+/** ASCII text, octets that are ASCII, or octets that become so when they are written. */
+type Piece = string | Buffer | Base64Lines;
 
 type Entity =
   | { readonly head: string; readonly body: Piece }
@@ -150,7 +151,7 @@ function fileEntity(attachment: ComposeAttachment): Entity {
     head:
       `Content-Type: ${leafType}${charsetText}${writeLegacyParameter('name', filename)}\r\nContent-Transfer-Encoding: base64\r\n` +
       `${disposition(attachment, filename)}\r\n`,
-    body: encodeBase64(attachment.bytes),
+    body: new Base64Lines(attachment.bytes),
   };
 }
 
@@ -198,7 +199,9 @@ function freeBoundary(children: readonly Entity[], nextBoundary: () => string): 
 }
 
 function contains(entity: Entity, boundary: string): boolean {
-  return 'head' in entity ? entity.body.includes(boundary) : entity.children.some((child) => contains(child, boundary));
+  return 'head' in entity
+    ? !(entity.body instanceof Base64Lines) && entity.body.includes(boundary)
+    : entity.children.some((child) => contains(child, boundary));
 }
 
 function boundaryMaker(seed: string): () => string {
@@ -212,11 +215,12 @@ function join(pieces: readonly Piece[]): Buffer {
   const head = pieces[0] as string;
   let size = Buffer.byteLength(head);
   for (let i = 1; i < pieces.length; i++) size += (pieces[i] as Piece).length;
-  const out = Buffer.allocUnsafeSlow(size);
+  const out = roomFor(size);
   let at = out.write(head, 0, 'utf8');
   for (let i = 1; i < pieces.length; i++) {
     const piece = pieces[i] as Piece;
-    at += typeof piece === 'string' ? out.write(piece, at, 'latin1') : piece.copy(out, at);
+    if (typeof piece === 'string') at += out.write(piece, at, 'latin1');
+    else at += piece instanceof Base64Lines ? piece.write(out, at) : piece.copy(out, at);
   }
   return out;
 }

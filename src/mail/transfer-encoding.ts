@@ -12,6 +12,8 @@ export interface EncodedText {
 }
 
 const LINE_ENCODED = 76;
+/** What a line of base64 encodes. */
+const LINE_OCTETS = (LINE_ENCODED / 4) * 3;
 const QUOTED_PRINTABLE_MAX = 1024 * 1024;
 
 /** Text as UTF-8 in the encoding that suits it, line ends made CRLF. Plain ASCII with lines that fit stays as it is. */
@@ -111,17 +113,36 @@ function writeEscape(out: Buffer, length: number, octet: number): number {
   return length + 3;
 }
 
+/** Octets as base64 in lines, written where they are to stand: no copy of a large file is made on the way. Ends with CRLF unless empty. */
+export class Base64Lines {
+  readonly #bytes: Buffer;
+  /** Of what is written. */
+  readonly length: number;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    const characters = Math.ceil(bytes.length / 3) * 4;
+    this.length = characters + Math.ceil(characters / LINE_ENCODED) * 2;
+  }
+
+  /** Octets written. */
+  write(out: Buffer, start: number): number {
+    const bytes = this.#bytes;
+    let at = start;
+    for (let from = 0; from < bytes.length; from += LINE_OCTETS) {
+      at += out.write(bytes.toString('base64', from, Math.min(bytes.length, from + LINE_OCTETS)), at, 'latin1');
+      out[at++] = 0x0d;
+      out[at++] = 0x0a;
+    }
+    return at - start;
+  }
+}
+
 /** Base64 in lines; ends with CRLF unless empty. */
 export function encodeBase64(bytes: Buffer): Buffer {
-  const text = bytes.toString('base64');
-  const lineCount = Math.ceil(text.length / LINE_ENCODED);
-  const out = Buffer.allocUnsafe(text.length + lineCount * 2);
-  let length = 0;
-  for (let at = 0; at < text.length; at += LINE_ENCODED) {
-    length += out.write(text.slice(at, at + LINE_ENCODED), length, 'latin1');
-    out[length++] = 0x0d;
-    out[length++] = 0x0a;
-  }
+  const lines = new Base64Lines(bytes);
+  const out = Buffer.allocUnsafe(lines.length);
+  lines.write(out, 0);
   return out;
 }
 

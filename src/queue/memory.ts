@@ -4,6 +4,8 @@
  * a tenth of all CPU); a content that had to go before is read again when its turn comes.
  */
 import { BoundedCache } from '#base/bounded-cache.ts';
+import { ByteBudget } from '#base/byte-budget.ts';
+import { LARGE_BYTES, leftBehind } from '#base/large.ts';
 import type { Priority } from '#model/message.ts';
 
 /** One in so many parts of memory is what one destination may have, and what is kept for urgent mail. */
@@ -20,10 +22,14 @@ export class Memory {
   readonly #contents: BoundedCache<number, Buffer>;
   readonly #loading = new Map<number, Promise<Buffer | undefined>>();
   readonly #usersOf = new Map<number, number>();
+  /** Large contents that may be in memory now, and their sizes. */
+  readonly #large = new Map<number, number>();
+  readonly #largeBudget: ByteBudget;
   #recipients = 0;
 
   constructor(options: MemoryOptions) {
     this.#options = options;
+    this.#largeBudget = new ByteBudget(options.contentBytesMax);
     this.#contents = new BoundedCache({ max: options.contentBytesMax, weigh: (content) => content.byteLength });
   }
 
@@ -51,6 +57,18 @@ export class Memory {
     this.#usersOf.set(contentId, (this.#usersOf.get(contentId) ?? 0) + 1);
   }
 
+  /**
+   * Whether a content of this size may be loaded and sent now. Several transactions that send large ones would hold them all at once, whatever the
+   * cache may keep: beyond its size they wait on disk. True again for whoever shares one that is there.
+   */
+  admits(contentId: number, sizeBytes: number): boolean {
+    if (sizeBytes < LARGE_BYTES || this.#large.has(contentId)) return true;
+    const bytes = Math.min(sizeBytes, this.#options.contentBytesMax);
+    if (!this.#largeBudget.take(bytes)) return false;
+    this.#large.set(contentId, bytes);
+    return true;
+  }
+
   leave(contentId: number): void {
     this.#recipients--;
     const users = (this.#usersOf.get(contentId) ?? 1) - 1;
@@ -58,6 +76,9 @@ export class Memory {
       this.#usersOf.set(contentId, users);
     } else {
       this.#usersOf.delete(contentId);
+      this.#largeBudget.give(this.#large.get(contentId) ?? 0);
+      this.#large.delete(contentId);
+      leftBehind(this.#contents.get(contentId, 0)?.length ?? 0);
       this.#contents.delete(contentId);
     }
   }

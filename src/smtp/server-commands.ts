@@ -113,7 +113,13 @@ function mail(session: ServerSession, argument: string): void {
     (words) => {
       session.hasMail = true;
       const recipients: EnvelopeRecipient[] = [];
-      session.transaction = { envelope: { ...parsed.envelope, recipients }, recipients, chunks: 0, hasRcpt: false };
+      session.transaction = {
+        envelope: { ...parsed.envelope, recipients },
+        recipients,
+        announcedBytes: parsed.sizeBytes,
+        chunks: 0,
+        hasRcpt: false,
+      };
       session.send(words?.code ?? 250, words?.enhanced ?? '2.1.0', words?.text ?? 'Ok');
     },
   );

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { siteOf } from './server-admission.ts';
-import { MessageCollector, MessageMemory } from './server-collector.ts';
+import { ByteBudget } from '#base/byte-budget.ts';
+import { MessageCollector } from './server-collector.ts';
 import { greeted, inData, ready, startReceiver, until } from '../../test/kit/smtp-receiver.ts';
 import { SmtpTalk } from '../../test/kit/smtp-talk.ts';
 import { DEFAULT_LIMITS, withDefaults } from './server-limits.ts';
@@ -205,22 +206,22 @@ test('a client that never reads is left alone when its replies fill the buffer, 
 });
 
 test('messages under way share a memory; one too many is put off, not lost, and the memory comes back', () => {
-  const memory = new MessageMemory(10);
+  const memory = new ByteBudget(10);
   const one = new MessageCollector(100, memory);
   const other = new MessageCollector(100, memory);
   one.add(Buffer.from('123456'));
   other.add(Buffer.from('123456'));
   assert.equal(other.take(0), 'no-memory');
   assert.equal(one.take(0).toString(), '123456');
-  assert.equal(memory.heldBytes, 6);
+  assert.equal(memory.usedBytes, 6);
   one.release();
   one.release();
   other.release();
-  assert.equal(memory.heldBytes, 0);
+  assert.equal(memory.usedBytes, 0);
 });
 
 test('a message in pieces of one octet is kept in few pieces', () => {
-  const collector = new MessageCollector(1_000_000, new MessageMemory(1_000_000));
+  const collector = new MessageCollector(1_000_000, new ByteBudget(1_000_000));
   for (let i = 0; i < 300_000; i++) collector.add(Buffer.from('x'));
   assert.ok(collector.pieceCount < 1500);
   assert.equal(collector.take(0).toString(), 'x'.repeat(300_000));

@@ -42,6 +42,8 @@ export interface ServerLimits {
   readonly handshakeTimeoutMs: number;
   /** After our last reply, until the client closes too. Longer: it is cut. */
   readonly lingerMs: number;
+  /** How long a large message that was announced waits for its place in memory. Longer: 451 4.3.2. */
+  readonly memoryWaitMs: number;
   /** How long a hook may take. Longer: 451 4.3.0, and the connection is closed, since its state is unknown. */
   readonly hookTimeoutMs: number;
   /** Replies that wait for a client that does not read; beyond it no more commands are handled until it reads, or the idle time-out ends it. */
@@ -76,6 +78,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   messageTimeoutMs: 30 * MINUTE_MS,
   handshakeTimeoutMs: 30_000,
   lingerMs: 3000,
+  memoryWaitMs: 20_000,
   hookTimeoutMs: 5 * MINUTE_MS,
   outgoingBytes: 256 * 1024,
   connections: 5000,

@@ -8,7 +8,7 @@ import { Admission } from './server-admission.ts';
 import type { Extensions, ListenOptions, SessionOptions, SmtpServer } from './server-hooks.ts';
 import { withDefaults } from './server-limits.ts';
 import type { ServerLimits } from './server-limits.ts';
-import { MessageMemory } from './server-collector.ts';
+import { ByteBudget } from '#base/byte-budget.ts';
 import { ServerSession } from './server-session.ts';
 import type { ServerShared } from './server-session.ts';
 
@@ -29,7 +29,7 @@ const BACKLOG = 511;
 /** What several listeners may share, so that its limits hold for all of them together. */
 export interface Sharing {
   readonly admission?: Admission;
-  readonly memory?: MessageMemory;
+  readonly memory?: ByteBudget;
 }
 
 /** Rejects when the address cannot be listened on. */
@@ -43,7 +43,7 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
     limits,
     extensions: { ...ALL_EXTENSIONS, ...options.extensions },
     admission: sharing.admission ?? new Admission(limits),
-    memory: sharing.memory ?? new MessageMemory(Number.POSITIVE_INFINITY),
+    memory: sharing.memory ?? new ByteBudget(Number.POSITIVE_INFINITY),
     onOver: (session) => {
       sessions.delete(session);
       if (sessions.size === 0) whenEmpty?.();

@@ -4,6 +4,7 @@
  * whose size is not a number, a message far over the limit) is disconnected.
  */
 import type { Buffer } from 'node:buffer';
+import { LARGE_BYTES } from '#base/large.ts';
 import type { LineTrouble } from '#mail/smtp-text.ts';
 import type { Envelope, EnvelopeRecipient } from '#model/submission.ts';
 import { MessageCollector } from './server-collector.ts';
@@ -17,6 +18,8 @@ export interface Transaction {
   readonly envelope: Envelope;
   /** The envelope's, to add to. */
   readonly recipients: EnvelopeRecipient[];
+  /** As MAIL announced it. */
+  readonly announcedBytes?: number | undefined;
   /** Present once the message has begun. */
   collector?: MessageCollector;
   /** BDAT commands so far. */
@@ -34,11 +37,27 @@ export function data(session: ServerSession): void {
   }
   session.ask(
     () => session.hooks.onData?.(transaction.envelope),
+    () =>
+      collect(session, transaction, (collector) => {
+        session.send(354, undefined, 'End data with <CR><LF>.<CR><LF>');
+        session.readOctets(new DataReader(session, collector));
+      }),
     () => {
-      transaction.collector = new MessageCollector(session.limits.messageBytes, session.shared.memory);
-      session.send(354, undefined, 'End data with <CR><LF>.<CR><LF>');
-      session.readOctets(new DataReader(session, transaction.collector));
+      session.endTransaction();
+      session.hasRefusedData = true;
     },
+  );
+}
+
+/** The message has begun. A large one that was announced waits for its place in memory rather than being refused half-way. */
+function collect(session: ServerSession, transaction: Transaction, take: (collector: MessageCollector) => void): void {
+  const { announcedBytes = 0 } = transaction;
+  const collector = new MessageCollector(session.limits.messageBytes, session.shared.memory);
+  transaction.collector = collector;
+  if (announcedBytes < LARGE_BYTES) return take(collector);
+  session.ask(
+    async () => ((await collector.reserve(announcedBytes, session.limits.memoryWaitMs)) ? undefined : NO_MEMORY),
+    () => take(collector),
     () => {
       session.endTransaction();
       session.hasRefusedData = true;
@@ -62,8 +81,7 @@ export function bdat(session: ServerSession, argument: string): void {
   const trouble = orderTrouble(transaction);
   if (trouble !== undefined || transaction === undefined) return skip(trouble ?? NO_MAIL);
   if (++transaction.chunks > limits.chunksPerMessage) return session.close({ code: 552, enhanced: '5.5.1', text: 'Too many chunks' });
-  const take = (): void => {
-    const collector = (transaction.collector ??= new MessageCollector(limits.messageBytes, session.shared.memory));
+  const take = (collector: MessageCollector): void => {
     if (collector.sizeBytes + sizeBytes > limits.messageBytes) return skip(tooLarge(session));
     const done = (): void => {
       if (isLast) finish(session, transaction, collector, 0);
@@ -71,10 +89,11 @@ export function bdat(session: ServerSession, argument: string): void {
     };
     new ChunkReader(session, sizeBytes, collector, done).begin();
   };
-  if (transaction.collector !== undefined) return take();
+  if (transaction.collector !== undefined) return take(transaction.collector);
   session.ask(
     () => session.hooks.onData?.(transaction.envelope),
-    take,
+    // Its place is taken as it comes: the chunk is on its way already.
+    () => take((transaction.collector = new MessageCollector(limits.messageBytes, session.shared.memory))),
     // The refusal is said at once; the chunk is still on its way, and is passed over.
     () => {
       session.endTransaction();
@@ -220,6 +239,7 @@ function releasing(collector: MessageCollector, ask: () => HookResult): HookResu
 const NO_MAIL: ServerReply = { code: 503, enhanced: '5.5.1', text: 'Say MAIL first' };
 const NO_RCPT: ServerReply = { code: 503, enhanced: '5.5.1', text: 'Say RCPT first' };
 const NO_VALID_RCPT: ServerReply = { code: 554, enhanced: '5.5.1', text: 'No valid recipients' };
+const NO_MEMORY: ServerReply = { code: 451, enhanced: '4.3.2', text: 'Too much is being received at the moment; try again later' };
 const MIXED: ServerReply = { code: 503, enhanced: '5.5.1', text: 'BDAT has begun; DATA cannot be mixed with it' };
 
 function orderTrouble(transaction: Transaction | undefined): ServerReply | undefined {
@@ -234,7 +254,7 @@ function tooLarge(session: ServerSession): ServerReply {
 
 function faultReply(fault: LineTrouble | 'too-large' | 'no-memory', session: ServerSession): ServerReply {
   if (fault === 'too-large') return tooLarge(session);
-  if (fault === 'no-memory') return { code: 451, enhanced: '4.3.2', text: 'Too much is being received at the moment; try again later' };
+  if (fault === 'no-memory') return NO_MEMORY;
   const texts: Record<LineTrouble, string> = {
     'bare-cr': 'The message has a bare CR; lines end with CRLF (RFC 5321 section 2.3.8)',
     'bare-lf': 'The message has a bare LF; lines end with CRLF (RFC 5321 section 2.3.8)',

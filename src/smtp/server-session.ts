@@ -16,7 +16,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { randomHex } from '#base/random.ts';
 import type { Admission } from './server-admission.ts';
-import type { MessageMemory } from './server-collector.ts';
+import type { ByteBudget } from '#base/byte-budget.ts';
 import { command } from './server-commands.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { Extensions, HookResult, ServerReply, SessionFacts, SessionHooks, SessionOptions } from './server-hooks.ts';
@@ -31,7 +31,7 @@ export interface ServerShared {
   readonly limits: ServerLimits;
   readonly extensions: Extensions;
   readonly admission: Admission;
-  readonly memory: MessageMemory;
+  readonly memory: ByteBudget;
   readonly onOver: (session: ServerSession) => void;
 }
 

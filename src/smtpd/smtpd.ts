@@ -3,10 +3,10 @@
  * is in `submission-session.ts`. It opens every listener or none: when one that is not optional fails, those already open are closed again.
  */
 import type { SecureContext } from 'node:tls';
+import { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { Admission } from '#smtp/server-admission.ts';
-import { MessageMemory } from '#smtp/server-collector.ts';
 import type { SessionOptions, SmtpServer } from '#smtp/server-hooks.ts';
 import { withDefaults } from '#smtp/server-limits.ts';
 import type { ServerLimits } from '#smtp/server-limits.ts';
@@ -44,6 +44,8 @@ export interface SmtpdOptions {
 
 export interface SmtpdDeps extends SubmissionDoor {
   readonly options: SmtpdOptions;
+  /** Shared with other doors; default: one of its own, of `memoryBytes`. */
+  readonly memory?: ByteBudget;
   /** Asked at every handshake. */
   readonly secureContext: () => SecureContext;
   readonly clock: Clock;
@@ -71,7 +73,7 @@ export async function startSmtpd(deps: SmtpdDeps): Promise<Smtpd> {
   const { options, log } = deps;
   const proxies = new Networks(options.proxyFrom);
   const limits = withDefaults(options.limits);
-  const memory = new MessageMemory(options.memoryBytes);
+  const memory = deps.memory ?? new ByteBudget(options.memoryBytes);
   const sharing = { admission: new Admission(limits), memory };
   const session: SessionOptions = {
     hostname: options.hostname,
@@ -106,7 +108,7 @@ export async function startSmtpd(deps: SmtpdDeps): Promise<Smtpd> {
       return servers.reduce((sum, { server }) => sum + server.connectionCount, 0);
     },
     get memoryBytes() {
-      return memory.heldBytes;
+      return memory.usedBytes;
     },
     async drain(deadlineMs) {
       await Promise.all(servers.map(({ server }) => server.drain(deadlineMs)));

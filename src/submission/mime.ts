@@ -7,6 +7,7 @@
  * Received headers (a loop), and a NUL. Lines of any length are taken: delivery encodes what no server would take.
  * Cost for 10 KB from SMTP: about 10 µs.
  */
+import { prepended, roomFor } from '#base/large.ts';
 import { parseAddressList } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
 import { formatDate } from '#mail/date.ts';
@@ -179,10 +180,11 @@ export function bounded(text: string, lengthMax: number): string {
 }
 
 /** [added fields][message without the cuts], in memory of its own: the store takes the ArrayBuffer. */
-function assemble(mime: Buffer, added: string, cuts: readonly RawField[]): Uint8Array<ArrayBuffer> {
+function assemble(mime: Buffer, added: string, cuts: readonly RawField[]): Buffer {
+  if (cuts.length === 0) return prepended(added, mime);
   let size = added.length + mime.length;
   for (const cut of cuts) size -= cut.end - cut.start;
-  const out = Buffer.allocUnsafeSlow(size);
+  const out = roomFor(size);
   let to = out.write(added, 0, 'latin1');
   let from = 0;
   for (const cut of cuts) {

@@ -7,6 +7,7 @@
  * Cost on the hot path (SMTP, 10 KB, one recipient): about 12 µs beside the accepting commit.
  */
 import { isAscii } from 'node:buffer';
+import { LargeTurns } from '#base/large.ts';
 import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
 import { splitMessage } from '#mail/header.ts';
@@ -61,7 +62,11 @@ export interface SubmitDeps {
 }
 
 export function createSubmit(deps: SubmitDeps): Submit {
-  return async (principal, submission) => {
+  const turns = new LargeTurns();
+
+  return (principal, submission) => turns.run(sizeOf(submission), () => submit(principal, submission));
+
+  async function submit(principal: Principal, submission: Submission): Promise<SubmitResult> {
     const nowMs = deps.clock.nowMs();
     const domain = await authorisedDomain(deps, principal, submission.domain);
     const recipients = distinctRecipients(submission);
@@ -73,7 +78,13 @@ export function createSubmit(deps: SubmitDeps): Submit {
     await checkSenders(deps, principal, submission, domain, content);
     await deps.takeQuota?.(principal.accountId, domain.id, recipients.length, content.bytes.length);
     return keep(deps, principal, submission, domain, content, recipients, nowMs);
-  };
+  }
+}
+
+/** Roughly what it takes while it is made and written. */
+function sizeOf({ content }: Submission): number {
+  if (content.kind === 'mime') return content.bytes.length;
+  return content.attachments.reduce((sum, { bytes }) => sum + bytes.length, (content.text?.length ?? 0) + (content.html?.length ?? 0));
 }
 
 // ---- who and how many ------------------------------------------------------------------------------------------------

@@ -7,34 +7,14 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import type { ByteBudget } from '#base/byte-budget.ts';
+import { LARGE_BYTES, leftBehind } from '#base/large.ts';
 import { AppError } from '#model/errors.ts';
 
 const MEBIBYTE = 1024 * 1024;
+/** A large body waits so long for its place in memory. */
+const PLACE_WAIT_MS = 20_000;
 const inflate = promisify(gunzip);
-
-/** The sum of what is being received or worked on. Taken as bytes arrive, not as they are announced: an announcement costs an attacker nothing. */
-export class UploadBudget {
-  readonly #max: number;
-  #used = 0;
-
-  constructor(maxBytes: number) {
-    this.#max = maxBytes;
-  }
-
-  take(bytes: number): boolean {
-    if (this.#used + bytes > this.#max) return false;
-    this.#used += bytes;
-    return true;
-  }
-
-  release(bytes: number): void {
-    this.#used -= bytes;
-  }
-
-  get used(): number {
-    return this.#used;
-  }
-}
 
 /** Mailgun's sentence: "request size exceeds 52.4MiB limit". */
 export class RequestTooLarge extends Error {
@@ -54,12 +34,12 @@ export class UnsupportedEncoding extends Error {
 /** The client went away, or its time ran out, before the body was whole. Nobody is left to answer. */
 export class ClientGone extends Error {}
 
-/** The budget's share is given back when the answer is out or the connection is gone. */
+/** The budget's share is taken as bytes arrive, not as they are announced (an announcement costs an attacker nothing), and given back when the answer is out or the connection is gone. */
 export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   maxBytes: number,
-  budget: UploadBudget,
+  budget: ByteBudget,
 ): Promise<Buffer<ArrayBufferLike>> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding !== 'identity' && encoding !== '' && encoding !== 'gzip') throw new UnsupportedEncoding(encoding);
@@ -68,12 +48,28 @@ export async function readBody(
     throw new RequestTooLarge(maxBytes);
   }
   let taken = 0;
+  /** Of what was taken, not filled yet. */
+  let reserved = 0;
   const take = (bytes: number): boolean => {
-    if (!budget.take(bytes)) return false;
-    taken += bytes;
+    const lacking = Math.max(0, bytes - reserved);
+    if (!budget.take(lacking)) return false;
+    reserved -= bytes - lacking;
+    taken += lacking;
     return true;
   };
-  response.once('close', () => budget.release(taken));
+  let isOver = false;
+  response.once('close', () => {
+    isOver = true;
+    budget.give(taken);
+    leftBehind(taken);
+  });
+  const announced = Number(request.headers['content-length'] ?? 0);
+  // A large one waits for its place, so that several come one after the other; who announces has shown a key before.
+  if (announced >= LARGE_BYTES && (await budget.reserve(announced, PLACE_WAIT_MS))) {
+    if (isOver) budget.give(announced);
+    else taken = reserved = announced;
+  }
+  if (isOver) throw new ClientGone();
   const body = await collect(request, maxBytes, take);
   return encoding === 'gzip' ? await unzip(body, maxBytes, take) : body;
 }
@@ -93,7 +89,10 @@ function collect(request: IncomingMessage, maxBytes: number, take: (bytes: numbe
       else if (!take(chunk.length)) refuse(new AppError('overloaded'));
       else chunks.push(chunk);
     });
-    request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
+    request.once('end', () => {
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+      leftBehind(size);
+    });
     request.once('error', () => reject(new ClientGone()));
     // 'close' comes after a whole body too; an Error is too dear to make for nothing.
     request.once('close', () => (request.complete ? undefined : reject(new ClientGone())));

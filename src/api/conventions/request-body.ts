@@ -5,7 +5,7 @@
 import type { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ApiLimits } from '#api/deps.ts';
-import type { UploadBudget } from './body.ts';
+import type { ByteBudget } from '#base/byte-budget.ts';
 import { readBody } from './body.ts';
 import { badParameter } from './errors.ts';
 import { Form } from './form.ts';
@@ -25,7 +25,7 @@ export async function readRequestBody(
   request: IncomingMessage,
   response: ServerResponse,
   limits: ApiLimits,
-  budget: UploadBudget,
+  budget: ByteBudget,
 ): Promise<RequestBody> {
   if (request.method === 'GET' || request.method === 'HEAD') return NO_BODY;
   const { headers } = request;

@@ -92,29 +92,33 @@ export class Channel {
     if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
     let count = 0;
     let bytes = 0;
+    let copiedBytes = 0;
     while (count < this.#waiting.length && count < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
-      bytes += this.#waiting[count++]?.content?.byteLength ?? 0;
+      const content = this.#waiting[count++]?.content;
+      bytes += content?.byteLength ?? 0;
+      if (content !== undefined && !isShared(content)) copiedBytes += content.byteLength;
     }
     const batch = this.#waiting;
     this.#waiting = batch.splice(count);
     this.#waitingBytes -= bytes;
     this.#inFlight = batch;
     this.#sentAtMs = performance.now();
-    this.#post(batch, bytes);
+    this.#post(batch, copiedBytes, bytes - copiedBytes);
   }
 
-  /** All contents of a batch go in one buffer, which is handed over instead of being copied again on the way. */
-  #post(batch: readonly Waiting[], bytes: number): void {
+  /** All contents of a batch go in one buffer, which is handed over instead of being copied again on the way. Large ones are in shared memory. */
+  #post(batch: readonly Waiting[], bytes: number, sharedBytes: number): void {
     const contents = Buffer.allocUnsafeSlow(bytes);
     let end = 0;
     const calls = batch.map(({ name, args, content }): Call => {
       if (content === undefined) return [name, args];
+      if (isShared(content)) return [name, [...args, content]];
       const start = end;
       contents.set(content, start);
       end += content.byteLength;
       return [name, args, start, end];
     });
-    this.#worker.postMessage({ calls, contents: contents.buffer } satisfies Batch, [contents.buffer]);
+    this.#worker.postMessage({ calls, contents: contents.buffer, sharedBytes } satisfies Batch, [contents.buffer]);
   }
 
   #onAnswers(answers: readonly Answer[]): void {
@@ -161,4 +165,8 @@ export class Channel {
     this.#worker.postMessage('close');
     await ended;
   }
+}
+
+function isShared(content: Uint8Array): boolean {
+  return content.buffer instanceof SharedArrayBuffer;
 }

@@ -5,6 +5,7 @@
  * After an I/O error the connection is closed and opened anew before the next batch: what a failed sync left in the cache is not trusted.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { leftBehind } from '#base/large.ts';
 import { accountTables } from './accounts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
@@ -32,6 +33,8 @@ export type Call = readonly [name: string, args: readonly unknown[], start?: num
 export interface Batch {
   readonly calls: readonly Call[];
   readonly contents: ArrayBuffer;
+  /** Of large contents, which stand in shared memory among the arguments. */
+  readonly sharedBytes: number;
 }
 export type Answer = readonly [ok: true, value: unknown] | readonly [ok: false, trouble: string | undefined, message: string];
 
@@ -264,6 +267,7 @@ port.on('message', (batch: Batch | 'close') => {
   contents = NO_CONTENTS;
   // This thread makes so little garbage that its collector would leave many batches of contents standing.
   batch.contents.transfer(0);
+  leftBehind(batch.sharedBytes);
   port.postMessage(answers, transferable(answers));
   const report = resetLog();
   if (report !== undefined) port.postMessage(report);
