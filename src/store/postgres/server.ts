@@ -100,7 +100,7 @@ export class Server {
     this.#lastFailure = `PostgreSQL cannot be reached: ${failure instanceof Error ? failure.message || String(failure.cause ?? failure.name) : String(failure)}`;
     this.#retryAtMs = performance.now() + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++);
     this.onTrouble?.('io', this.#lastFailure);
-    throw new LostConnection(this.#lastFailure, false);
+    throw new LostConnection(this.#lastFailure, false, failure);
   }
 
   /** The next attempt is made at once. */

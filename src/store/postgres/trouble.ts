@@ -4,9 +4,11 @@ import { StoreError } from '#store/store.ts';
 /** The connection is gone. `isSent`: what was on its way may have been done or not. */
 export class LostConnection extends StoreError {
   readonly isSent: boolean;
-  constructor(message: string, isSent: boolean) {
+  /** `cause`: what the system or the server said (connect-failure.ts makes a sentence of it). */
+  constructor(message: string, isSent: boolean, cause?: unknown) {
     super('io', message);
     this.isSent = isSent;
+    if (cause !== undefined) this.cause = cause;
   }
 }
 
