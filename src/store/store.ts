@@ -501,6 +501,8 @@ export interface GrantAsk {
 export interface GrantAnswer {
   /** What it has been given of this window in all; less than wanted when there is no more. */
   readonly held: number;
+  /** What the store knows to be used of that. */
+  readonly used: number;
   /** What is left of the ceiling for anybody. */
   readonly free: number;
   /** What others hold and are not known to have used. */

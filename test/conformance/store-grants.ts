@@ -49,9 +49,17 @@ function sharing(store: () => Store): void {
   it('gives a part of what is wanted when there is no more', async () => {
     const name = unique('ceiling ');
     const first = holder();
-    assert.deepEqual(await hold(store(), first, { name, wanted: 90 }), { held: 90, free: 10, idle: 0, others: 0, reliefMs: T0 + HOUR_MS });
+    assert.deepEqual(await hold(store(), first, { name, wanted: 90 }), {
+      held: 90,
+      used: 0,
+      free: 10,
+      idle: 0,
+      others: 0,
+      reliefMs: T0 + HOUR_MS,
+    });
     assert.deepEqual(await hold(store(), holder(), { name, wanted: 30 }), {
       held: 10,
+      used: 0,
       free: 0,
       idle: 90,
       others: 1,

@@ -10,6 +10,7 @@ import { grantsConformance } from './store-grants.ts';
 import { lifeConformance } from './store-life.ts';
 import { nodesConformance } from './store-nodes.ts';
 import { outboxConformance } from './store-outbox.ts';
+import { pursesConformance } from './purses.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
 import type { Open } from './tenant.ts';
@@ -25,5 +26,6 @@ export function storeConformance(name: string, open: Open): void {
     nodesConformance(open);
     outboxConformance(open);
     grantsConformance(open);
+    pursesConformance(open);
   });
 }

@@ -6,8 +6,8 @@ import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from 
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 
-/** Windows are kept so much longer than they count, for holders whose clocks differ a little. */
-const KEPT_LONGER_MS = 60_000;
+/** Windows are kept so much longer than they count, for holders whose clocks differ. */
+const KEPT_LONGER_MS = 300_000;
 /** Rows of windows long past that one call deletes. */
 const SWEPT_MAX = 200;
 
@@ -61,6 +61,7 @@ function holdOne(db: Database, holder: number, ask: GrantAsk, leaseMs: number, n
   const oldest = others['oldest_ms'];
   return {
     held,
+    used,
     free: Math.max(0, room - held),
     idle: Number(others['idle']),
     others: Number(others['others']),
