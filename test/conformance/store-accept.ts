@@ -242,7 +242,7 @@ function counters(opened: () => Opened): void {
     ]);
     const hour = T0 / HOUR_MS;
     const kind = EVENT_KINDS.accepted;
-    assert.deepEqual(opened().counters(from.domainId), [
+    assert.deepEqual(await opened().counters(from.domainId), [
       { kind, hour, tag: '', n: 3 },
       { kind, hour, tag: 'news', n: 2 },
       { kind, hour: hour + 1, tag: '', n: 5 },
@@ -256,9 +256,7 @@ function counters(opened: () => Opened): void {
     const broken = unwritable(mail(from, counted));
     await Promise.allSettled([store.mail.accept(mail(from, counted)), store.mail.accept(broken), store.mail.accept(mail(from, counted))]);
     assert.deepEqual(
-      opened()
-        .counters(from.domainId)
-        .map(({ n }) => n),
+      (await opened().counters(from.domainId)).map(({ n }) => n),
       [2],
     );
   });

@@ -73,9 +73,7 @@ function settling(opened: () => Opened): void {
     });
     assert.equal((await store().accounts.suppressionOf(from.domainId, 'bounce', 'gone@x.example'))?.code, 550);
     assert.deepEqual(
-      opened()
-        .counters(from.domainId)
-        .map(({ kind, tag, n }) => [kind, tag, n]),
+      (await opened().counters(from.domainId)).map(({ kind, tag, n }) => [kind, tag, n]),
       [
         [EVENT_KINDS.failed, '', 1],
         [EVENT_KINDS.failed, 'receipts', 1],
@@ -90,9 +88,7 @@ function settling(opened: () => Opened): void {
     assert.deepEqual(settlements, [true, false, false]);
     assert.deepEqual(await kindsOf(store(), from, accepted), ['accepted', 'delivered']);
     assert.deepEqual(
-      opened()
-        .counters(from.domainId)
-        .map(({ n }) => n),
+      (await opened().counters(from.domainId)).map(({ n }) => n),
       [1],
     );
   });

@@ -19,7 +19,7 @@ export interface Counter {
 export interface Opened {
   readonly store: Store;
   /** Counters of a domain as they are on disk. */
-  counters(domainId: number): Counter[];
+  counters(domainId: number): Counter[] | Promise<Counter[]>;
   /** Ends the store in good order and starts it again at that time. */
   reopen(nowMs: number): Promise<Opened>;
   /** Opens the same store as another node beside this one; absent where a store has one server at a time. */
