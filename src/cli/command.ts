@@ -18,6 +18,8 @@ export interface Terminal {
   error(text: string): void;
   /** Colours may be used on standard output. */
   readonly hasColor: boolean;
+  /** Width of standard error, when it is a terminal on which a line can be written again. */
+  readonly columns?: number;
 }
 
 export interface Call {

@@ -9,12 +9,14 @@ import type { Config } from '#app/config.ts';
 import { accountAdd, accountList } from './account.ts';
 import { Failure, helpOf, parseCommand, UsageError } from './command.ts';
 import type { Call, Command, Terminal } from './command.ts';
+import { backup, restore } from './backup.ts';
 import { credentialAdd, credentialDelete, credentialList } from './credential.ts';
 import { domainAdd, domainList, domainRecords, domainRotate, domainVerify } from './domain.ts';
 import { keyAdd, keyList, keyRevoke } from './key.ts';
 import { queue } from './queue.ts';
 import { checkConfig, settings } from './settings.ts';
 import { start } from './start.ts';
+import { storeCopy } from './store-copy.ts';
 import { templateAdd, templateDelete, templateList } from './template.ts';
 import { why } from './why.ts';
 
@@ -55,6 +57,9 @@ export const COMMANDS: readonly Command[] = [
   templateDelete,
   why,
   queue,
+  backup,
+  restore,
+  storeCopy,
   version,
 ];
 
@@ -160,6 +165,7 @@ if (import.meta.main) {
     out: (text) => void stdout.write(text),
     error: (text) => void process.stderr.write(text),
     hasColor: stdout.isTTY && stdout.hasColors() && (env['NO_COLOR'] ?? '') === '',
+    ...(process.stderr.isTTY && { columns: process.stderr.columns }),
   });
   // Whatever was left open (a socket that lingers) must not keep the process; what was written must arrive first.
   stdout.write('', () => process.exit(status));

@@ -19,9 +19,15 @@ export interface Table {
   readonly from?: { readonly sqlite?: string; readonly postgres?: string };
   /** Columns that the embedded store does not keep, as SQL that works them out there. */
   readonly workedOut?: Readonly<Record<string, string>>;
+  /** Columns that PostgreSQL keeps otherwise, as SQL that finds their value there. */
+  readonly found?: Readonly<Record<string, string>>;
   /** Columns that only PostgreSQL has, and their value in what is copied. */
   readonly only?: Readonly<Record<string, number>>;
 }
+
+/** A day's contents go there at once, and their messages are not told. */
+const HAS_CONTENT = `CASE WHEN has_content = 0 THEN 0
+  ELSE least(1, (SELECT count(*) FROM content c WHERE c.id = message.id) + (SELECT count(*) FROM content_kept k WHERE k.id = message.id)) END`;
 
 const COUNTED = 'domain_id, hour, kind, provider, tag';
 
@@ -130,6 +136,7 @@ export const TABLES: readonly Table[] = [
       parked_ms: 'integer',
       wait: 'text',
     },
+    only: { shown_ms: 0 },
   },
   {
     name: 'message',
@@ -149,8 +156,14 @@ export const TABLES: readonly Table[] = [
       info: 'text',
     },
     workedOut: { first_recipient: 'coalesce((SELECT min(r.id) FROM recipient r WHERE r.message = message.id), 0)' },
+    found: { has_content: HAS_CONTENT },
   },
-  { name: 'content', key: ['id'], columns: { id: 'integer', bytes: 'bytes' } },
+  {
+    name: 'content',
+    key: ['id'],
+    columns: { id: 'integer', bytes: 'bytes' },
+    from: { postgres: '(SELECT id, bytes FROM content UNION ALL SELECT id, bytes FROM content_kept) AS content' },
+  },
   {
     name: 'recipient',
     key: ['id'],
