@@ -6,6 +6,7 @@
  *   npm run bench -- --messages 20000 --runs 5 --only "smtp signed"    (part of a workload's and a server's name)
  *   npm run bench -- --queued 1000000               with so many recipients waiting (see queued.ts)
  *   npm run bench -- --only "smtp unsigned" --profile   CPU profiles of our own program in bench/results
+ *   npm run bench -- --store postgres --nodes 3     on a PostgreSQL of its own (cluster.ts), its processes counted apart
  *
  * In each run the servers take their turns, so that a drift of the machine hits all of them; each starts on an empty queue and is warmed up first.
  */
@@ -13,10 +14,10 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Child } from './child.ts';
+import { Cluster, type StoreName } from './cluster.ts';
 import { floors } from './floors.ts';
 import { harakaVersion, startHaraka } from './haraka.ts';
 import { type LoadRequest, type Sample, arrival, measure } from './measure.ts';
-import { PostriderHome } from './postrider.ts';
 import { postfixVersion, startPostfix } from './postfix.ts';
 import { canMeasure } from './processes.ts';
 import { benchQueued } from './queued.ts';
@@ -32,6 +33,8 @@ const { values: options } = parseArgs({
     size: { type: 'string', default: '10240' },
     only: { type: 'string', default: '' },
     queued: { type: 'string' },
+    store: { type: 'string', default: 'sqlite' },
+    nodes: { type: 'string', default: '1' },
     profile: { type: 'boolean', default: false },
     'no-peers': { type: 'boolean', default: false },
     'no-chunking': { type: 'boolean', default: false },
@@ -42,6 +45,10 @@ const size: WorkloadSize = {
   connections: Number(options.connections),
   sizeBytes: Number(options.size),
 };
+const NODES_MAX = 20;
+const store = options.store as StoreName;
+const nodes = Number(options.nodes);
+checkOptions();
 const results = join(import.meta.dirname, 'results');
 mkdirSync(results, { recursive: true });
 
@@ -59,7 +66,8 @@ try {
   process.stdout.write(`${machine()}\n${floors()}\n`);
   if (!canMeasure) process.stdout.write('CPU and memory are read from /proc, which this system does not have: those columns are 0.\n');
   if (options.queued === undefined) await benchAll(sinkPort);
-  else await inDirectory((directory) => benchQueued({ directory, sink, sinkPort, generators, size, queued: Number(options.queued) }));
+  else
+    await inDirectory((directory) => benchQueued({ directory, sink, sinkPort, generators, size, queued: Number(options.queued), store }));
 } finally {
   sink.stop();
   generators.smtp.stop();
@@ -76,7 +84,7 @@ interface Contender {
 async function benchAll(sinkPort: number): Promise<void> {
   const contenders = allContenders();
   process.stdout.write(`${options.runs} runs of ${size.messages} messages of ${size.sizeBytes} bytes, ${size.connections} connections\n\n`);
-  process.stdout.write(heading());
+  process.stdout.write(heading(store === 'postgres'));
   for (const workload of WORKLOADS) {
     const isWanted = (contender: Contender): boolean => `${workload.name} ${contender.name}`.includes(options.only);
     const taking = contenders.filter((contender) => contender.takes(workload) && isWanted(contender));
@@ -91,14 +99,14 @@ async function benchAll(sinkPort: number): Promise<void> {
         }
       }
     }
-    for (const [name, its] of samples) if (its.length > 0) process.stdout.write(row(workload.name, name, its));
+    for (const [name, its] of samples) if (its.length > 0) process.stdout.write(row(workload.name, name, its, store === 'postgres'));
   }
 }
 
 function allContenders(): Contender[] {
   const contenders: Contender[] = [
     { name: '(none: straight to the sink)', start: () => Promise.resolve(undefined), takes: ({ name }) => name === 'smtp unsigned' },
-    { name: 'Postrider', start: startOurs, takes: () => true },
+    { name: ourName(), start: startOurs, takes: () => true },
   ];
   if (options['no-peers']) return contenders;
   const postfix = postfixVersion();
@@ -111,13 +119,41 @@ function allContenders(): Contender[] {
 }
 
 async function startOurs(directory: string, sinkPort: number, workload: Workload): Promise<Server> {
-  const home = await PostriderHome.make({
+  const cluster = await Cluster.make({
     directory,
     sinkPort,
     sign: workload.sign,
+    store,
+    nodes,
     ...(options.profile && { profileInto: join(results, `profile-${workload.name.replaceAll(' ', '-')}`) }),
   });
-  return home.start();
+  try {
+    return await cluster.start();
+  } catch (error) {
+    await cluster.end();
+    throw error;
+  }
+}
+
+function ourName(): string {
+  if (store === 'sqlite') return 'Postrider';
+  return `Postrider, ${nodes === 1 ? '1 node' : `${nodes} nodes`} on PostgreSQL`;
+}
+
+function checkOptions(): void {
+  const isNumber = Number.isInteger(nodes) && nodes >= 1 && nodes <= NODES_MAX;
+  const rules: readonly (readonly [isBroken: boolean, sentence: string])[] = [
+    [!['sqlite', 'postgres'].includes(store), `--store ${store}: expected sqlite or postgres`],
+    [!isNumber, `--nodes ${options.nodes}: expected a number from 1 to ${NODES_MAX}`],
+    [
+      nodes > 1 && (store === 'sqlite' || options.queued !== undefined),
+      '--nodes: more than one go with --store postgres, without --queued',
+    ],
+  ];
+  const broken = rules.find(([isBroken]) => isBroken);
+  if (broken === undefined) return;
+  process.stderr.write(`${broken[1]}\n`);
+  process.exit(2);
 }
 
 /** One contender, one workload, one run, from an empty queue. */
@@ -129,14 +165,14 @@ function once(contender: Contender, workload: Workload, sinkPort: number, run: n
       const sized = { ...size, messages };
       const recipients = recipientsOf(workload, sized);
       if (workload.door === 'smtp') {
-        return { generator: generators.smtp, argument: smtpLoad(server?.smtpPort ?? sinkPort, sized, prefix), recipients };
+        return { generator: generators.smtp, argument: smtpLoad(server?.smtpPorts ?? [sinkPort], sized, prefix), recipients };
       }
       if (server?.api === undefined) throw new Error(`${contender.name} has no API`);
       return { generator: generators.api, argument: apiLoad(server.api, workload, sized, prefix), recipients };
     };
     try {
       await warmUp(load(Math.min(1000, Math.ceil(size.messages / 5)), `w${run}-`));
-      return await measure(server?.pid, sink, load(size.messages, `m${run}-`));
+      return await measure(server, sink, load(size.messages, `m${run}-`));
     } finally {
       running = undefined;
       await server?.stop();

@@ -22,7 +22,12 @@ export interface Work {
 }
 
 /** Rejects as soon as one client fails. */
-export function drive(count: number, clients: number, recipientsEach: number, open: (work: Work) => void): Promise<LoadResult> {
+export function drive(
+  count: number,
+  clients: number,
+  recipientsEach: number,
+  open: (work: Work, client: number) => void,
+): Promise<LoadResult> {
   const latencies = new Latencies(count);
   const startedAtMs = performance.timeOrigin + performance.now();
   const cpu = process.cpuUsage();
@@ -48,6 +53,6 @@ export function drive(count: number, clients: number, recipientsEach: number, op
         if (--running === 0) finish();
       },
     };
-    for (let i = 0; i < clients; i++) open(work);
+    for (let i = 0; i < clients; i++) open(work, i);
   });
 }

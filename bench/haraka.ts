@@ -40,8 +40,8 @@ export async function startHaraka(directory: string, sinkPort: number): Promise<
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   await listening(port);
   return {
-    pid: child.pid as number,
-    smtpPort: port,
+    pids: [child.pid as number],
+    smtpPorts: [port],
     stop: async () => {
       child.kill('SIGKILL');
       await gone;

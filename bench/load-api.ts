@@ -10,7 +10,8 @@ import { type LoadResult, type Work, drive } from './drive.ts';
 import { ID_HEADER, SENDER, SENDER_DOMAIN, recipientOf, text } from './message.ts';
 
 export interface ApiLoad {
-  readonly port: number;
+  /** Connections are spread over them. */
+  readonly ports: readonly number[];
   readonly key: string;
   /** Calls to make. */
   readonly calls: number;
@@ -73,11 +74,11 @@ class Client {
   #sentAtMs = 0;
   #isOver = false;
 
-  constructor(load: ApiLoad, work: Work, body: string) {
+  constructor(load: ApiLoad, port: number, work: Work, body: string) {
     this.#load = load;
     this.#work = work;
     this.#body = body;
-    this.#socket = connect(load.port, '127.0.0.1', () => this.#call());
+    this.#socket = connect(port, '127.0.0.1', () => this.#call());
     this.#socket.setNoDelay(true);
     this.#socket.on('data', (bytes: Buffer) => this.#take(bytes));
     this.#socket.on('error', (error) => this.#end(error));
@@ -132,7 +133,12 @@ class Client {
 
 function run(load: ApiLoad): Promise<LoadResult> {
   const body = text(load.sizeBytes);
-  return drive(load.calls, load.connections, load.recipientsPerCall, (work) => void new Client(load, work, body));
+  return drive(
+    load.calls,
+    load.connections,
+    load.recipientsPerCall,
+    (work, client) => void new Client(load, load.ports[client % load.ports.length] as number, work, body),
+  );
 }
 
 answerParent({ run });

@@ -10,7 +10,8 @@ import { type LoadResult, type Work, drive } from './drive.ts';
 import { SENDER, header, recipientOf, text } from './message.ts';
 
 export interface SmtpLoad {
-  readonly port: number;
+  /** Connections are spread over them. */
+  readonly ports: readonly number[];
   readonly messages: number;
   readonly connections: number;
   readonly sizeBytes: number;
@@ -33,11 +34,11 @@ class Client {
   #sentAtMs = 0;
   #isOver = false;
 
-  constructor(load: SmtpLoad, work: Work, body: string) {
+  constructor(load: SmtpLoad, port: number, work: Work, body: string) {
     this.#load = load;
     this.#work = work;
     this.#body = body;
-    this.#socket = connect(load.port, '127.0.0.1');
+    this.#socket = connect(port, '127.0.0.1');
     this.#socket.setNoDelay(true);
     this.#socket.on('data', (bytes: Buffer) => this.#take(bytes));
     this.#socket.on('error', (error) => this.#end(error));
@@ -106,7 +107,12 @@ class Client {
 
 function run(load: SmtpLoad): Promise<LoadResult> {
   const body = text(load.sizeBytes);
-  return drive(load.messages, load.connections, 1, (work) => void new Client(load, work, body));
+  return drive(
+    load.messages,
+    load.connections,
+    1,
+    (work, client) => void new Client(load, load.ports[client % load.ports.length] as number, work, body),
+  );
 }
 
 answerParent({ run });

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from './child.ts';
 import type { LoadResult } from './drive.ts';
 import { type Usage, usage } from './processes.ts';
+import type { Server } from './server.ts';
 import type { SinkCounts } from './sink.ts';
 
 export interface Sample {
@@ -15,6 +16,10 @@ export interface Sample {
   readonly p99Ms: number;
   readonly peakRssMb: number;
   readonly peakPssMb: number;
+  /** Of the database server, when there is one: not in the figures above. */
+  readonly databaseCpuPerThousand: number;
+  readonly databasePssMb: number;
+  readonly walKbPerMessage: number;
   /** Generator and sink together. */
   readonly harnessCpuPerThousand: number;
   /** Deliveries beyond those that were accepted. */
@@ -37,24 +42,37 @@ const STUCK_AFTER_MS = 60_000;
 
 const NOTHING: Usage = { userSeconds: 0, systemSeconds: 0, peakRssBytes: 0, pssBytes: 0 };
 
-/** `pid` undefined: the load goes straight to the sink (the floor of the harness itself). */
-export async function measure(pid: number | undefined, sink: Child, load: LoadRequest): Promise<Sample> {
+/** What is measured of a server. */
+export type Measured = Pick<Server, 'pids' | 'database'>;
+
+/** `server` undefined: the load goes straight to the sink (the floor of the harness itself). */
+export async function measure(server: Measured | undefined, sink: Child, load: LoadRequest): Promise<Sample> {
   await sink.ask('reset');
-  const read = (): Usage => (pid === undefined ? NOTHING : usage(pid));
+  const database = server?.database;
+  const read = (): Usage => (server?.pids ?? []).map((pid) => usage(pid)).reduce(added, NOTHING);
+  const readDatabase = (): Usage => (database === undefined ? NOTHING : usage(database.pid));
+  const walBefore = (await database?.walBytes()) ?? 0;
   const before = read();
+  const databaseBefore = readDatabase();
   const sinkBefore = usage(sink.pid);
   let peakPss = 0;
-  const sampling = setInterval(() => (peakPss = Math.max(peakPss, read().pssBytes)), SAMPLE_EVERY_MS);
+  let databasePss = 0;
+  const sampling = setInterval(() => {
+    peakPss = Math.max(peakPss, read().pssBytes);
+    databasePss = Math.max(databasePss, readDatabase().pssBytes);
+  }, SAMPLE_EVERY_MS);
   try {
     const [arrivedAtMs, result] = await Promise.all([arrival(sink, load.recipients), load.generator.ask<LoadResult>('run', load.argument)]);
     await sleep(SETTLE_MS);
     const after = read();
+    const databaseAfter = readDatabase();
+    const walAfter = (await database?.walBytes()) ?? 0;
     const sinkAfter = usage(sink.pid);
     const counts = await sink.ask<SinkCounts>('counts');
     const perThousand = (seconds: number): number => (seconds * 1000) / load.recipients;
     const user = after.userSeconds - before.userSeconds;
     const system = after.systemSeconds - before.systemSeconds;
-    const sinkCpu = sinkAfter.userSeconds + sinkAfter.systemSeconds - sinkBefore.userSeconds - sinkBefore.systemSeconds;
+    const sinkCpu = cpuOf(sinkAfter) - cpuOf(sinkBefore);
     return {
       cpuPerThousand: perThousand(user + system),
       userPerThousand: perThousand(user),
@@ -65,12 +83,28 @@ export async function measure(pid: number | undefined, sink: Child, load: LoadRe
       p99Ms: result.p99Ms,
       peakRssMb: after.peakRssBytes / 2 ** 20,
       peakPssMb: Math.max(peakPss, after.pssBytes) / 2 ** 20,
+      databaseCpuPerThousand: perThousand(cpuOf(databaseAfter) - cpuOf(databaseBefore)),
+      databasePssMb: Math.max(databasePss, databaseAfter.pssBytes) / 2 ** 20,
+      walKbPerMessage: (walAfter - walBefore) / 1024 / load.recipients,
       harnessCpuPerThousand: perThousand(result.cpuSeconds + sinkCpu),
       surplus: counts.recipients - load.recipients,
     };
   } finally {
     clearInterval(sampling);
   }
+}
+
+function cpuOf({ userSeconds, systemSeconds }: Usage): number {
+  return userSeconds + systemSeconds;
+}
+
+function added(one: Usage, other: Usage): Usage {
+  return {
+    userSeconds: one.userSeconds + other.userSeconds,
+    systemSeconds: one.systemSeconds + other.systemSeconds,
+    peakRssBytes: one.peakRssBytes + other.peakRssBytes,
+    pssBytes: one.pssBytes + other.pssBytes,
+  };
 }
 
 /** Resolves to the time when so many recipients have arrived since the last reset; rejects when nothing has arrived for a long while. */

@@ -37,8 +37,8 @@ export async function startPostfix(directory: string, sinkPort: number): Promise
   execFileSync('postfix', ['-c', config, 'start'], { stdio: 'ignore' });
   const pid = await masterPid(join(queue, 'pid/master.pid'));
   return {
-    pid,
-    smtpPort: port,
+    pids: [pid],
+    smtpPorts: [port],
     stop: () => {
       execFileSync('postfix', ['-c', config, 'stop'], { stdio: 'ignore' });
       return Promise.resolve();

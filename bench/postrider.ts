@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SENDER_DOMAIN } from './message.ts';
-import { type Server, freePort } from './server.ts';
+import { freePort } from './server.ts';
 
 const READY_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 60_000;
@@ -20,12 +20,25 @@ export interface PostriderOptions {
   readonly sign: boolean;
   /** More configuration, TOML: tables that are not set here. */
   readonly settings?: string;
+  /** Default: the embedded one, in the directory. */
+  readonly shared?: StoreOfNodes;
   /** Write CPU profiles into this directory when it stops. */
   readonly profileInto?: string;
 }
 
-export interface Postrider extends Server {
+/** A database that nodes share. */
+export interface StoreOfNodes {
+  readonly url: string;
+  readonly node: string;
+  /** Of the node that was first; absent for that one. */
+  readonly secretFile?: string;
+}
+
+export interface Postrider {
+  readonly pid: number;
+  readonly smtpPort: number;
   readonly api: { readonly port: number; readonly key: string };
+  stop(): Promise<void>;
   /** Milliseconds from its start to its ready line. */
   readonly readyAfterMs: number;
   /** Resolves when the process is gone, with its exit status (or signal). */
@@ -58,6 +71,8 @@ export class PostriderHome {
     mkdirSync(options.directory, { recursive: true });
     const home = new PostriderHome(options, await freePort(), await freePort());
     home.configure();
+    // Account and domain are there when the store is another's too.
+    if (options.shared?.secretFile !== undefined) return home;
     const first = await home.start({ isProfiled: false });
     try {
       await home.command('domain', 'add', SENDER_DOMAIN);
@@ -71,17 +86,21 @@ export class PostriderHome {
     return join(this.#options.directory, 'postrider.toml');
   }
 
+  get secretFile(): string {
+    return join(this.#options.directory, 'data', 'secret.key');
+  }
+
   get logFile(): string {
     return join(this.#options.directory, 'log');
   }
 
   /** Writes the configuration; `sinkPort` may change between starts. */
   configure(sinkPort = this.#options.sinkPort): void {
-    const { directory, sign, settings } = this.#options;
+    const { directory, sign, settings, shared } = this.#options;
     writeFileSync(
       this.#configFile,
       `data = ${JSON.stringify(join(directory, 'data'))}
-http.listen = ["127.0.0.1:${this.httpPort}"]
+${shared === undefined ? '' : sharing(shared)}http.listen = ["127.0.0.1:${this.httpPort}"]
 smtp.submission = ["127.0.0.1:${this.smtpPort}"]
 smtp.hostname = "postrider.example"
 dkim.sign = ${sign}
@@ -188,4 +207,9 @@ tls = "none"
     clearTimeout(timer);
     if (result !== '0') throw new Error(`Postrider did not stop cleanly (${result}); the end of ${this.logFile}:\n${this.logTail()}`);
   }
+}
+
+function sharing({ url, node, secretFile }: StoreOfNodes): string {
+  const secret = secretFile === undefined ? '' : `secret_file = ${JSON.stringify(secretFile)}\n`;
+  return `${secret}store.url = ${JSON.stringify(url)}\nnode.name = ${JSON.stringify(node)}\n`;
 }

@@ -8,7 +8,8 @@ import type { Child } from './child.ts';
 import type { LoadResult } from './drive.ts';
 import type { ApiLoad } from './load-api.ts';
 import { type Sample, arrival, measure } from './measure.ts';
-import { type Postrider, PostriderHome } from './postrider.ts';
+import { Cluster, type StoreName } from './cluster.ts';
+import type { Postrider, PostriderHome } from './postrider.ts';
 import { heading, row } from './report.ts';
 import { type WorkloadSize, smtpLoad } from './workloads.ts';
 
@@ -19,6 +20,7 @@ export interface QueuedBench {
   readonly generators: { readonly smtp: Child; readonly api: Child };
   readonly size: WorkloadSize;
   readonly queued: number;
+  readonly store: StoreName;
 }
 
 const FEW = 1000;
@@ -30,11 +32,13 @@ const FIRST_DUE_MS = 20_000;
 
 export async function benchQueued(bench: QueuedBench): Promise<void> {
   const { sink, sinkPort, size, queued } = bench;
-  const home = await PostriderHome.make({ directory: bench.directory, sinkPort, sign: false });
+  const cluster = await Cluster.make({ directory: bench.directory, sinkPort, sign: false, store: bench.store, nodes: 1 });
+  const home = cluster.homes[0] as PostriderHome;
+  const hasDatabase = cluster.database !== undefined;
   let ours = await home.start();
   const load = async (prefix: string): Promise<Sample> => {
-    const argument = smtpLoad(ours.smtpPort, size, prefix);
-    return await measure(ours.pid, sink, { generator: bench.generators.smtp, argument, recipients: size.messages });
+    const argument = smtpLoad([ours.smtpPort], size, prefix);
+    return await measure(cluster.serverOf([ours]), sink, { generator: bench.generators.smtp, argument, recipients: size.messages });
   };
   try {
     await fill(bench, ours, FEW, 'few-');
@@ -48,20 +52,24 @@ export async function benchQueued(bench: QueuedBench): Promise<void> {
     process.stdout.write(`start with ${queued} queued: ready after ${ms(ours.readyAfterMs)}, first delivery after ${ms(first.afterMs)}\n`);
     await load('warm-again-');
     const restarted = await load('restarted-');
-    process.stdout.write(`\n${heading()}`);
-    process.stdout.write(row(`smtp unsigned, ${FEW} queued`, 'Postrider', [few]));
-    process.stdout.write(row(`smtp unsigned, ${queued} queued`, 'Postrider', [many]));
-    process.stdout.write(row('the same, started with them', 'Postrider', [restarted]));
-    process.stdout.write(`\nCPU per message: ${(many.cpuPerThousand / few.cpuPerThousand).toFixed(2)} × that of the short queue, `);
-    process.stdout.write(`${(restarted.cpuPerThousand / few.cpuPerThousand).toFixed(2)} × after the restart\n`);
+    process.stdout.write(`\n${heading(hasDatabase)}`);
+    process.stdout.write(row(`smtp unsigned, ${FEW} queued`, 'Postrider', [few], hasDatabase));
+    process.stdout.write(row(`smtp unsigned, ${queued} queued`, 'Postrider', [many], hasDatabase));
+    process.stdout.write(row('the same, started with them', 'Postrider', [restarted], hasDatabase));
+    const times = (of: (sample: Sample) => number): string =>
+      `${(of(many) / of(few)).toFixed(2)} × that of the short queue, ${(of(restarted) / of(few)).toFixed(2)} × after the restart\n`;
+    process.stdout.write(`\nCPU per message: ${times(({ cpuPerThousand }) => cpuPerThousand)}`);
+    if (hasDatabase) process.stdout.write(`the database's: ${times(({ databaseCpuPerThousand }) => databaseCpuPerThousand)}`);
   } finally {
     await ours.stop();
+    await cluster.end();
   }
 }
 
 async function fill(bench: QueuedBench, ours: Postrider, recipients: number, prefix: string): Promise<LoadResult> {
   const argument: ApiLoad = {
-    ...ours.api,
+    ports: [ours.api.port],
+    key: ours.api.key,
     calls: Math.ceil(recipients / BATCH),
     connections: 4,
     sizeBytes: bench.size.sizeBytes,
@@ -82,7 +90,8 @@ async function startToFirstDelivery(
 ): Promise<{ started: Postrider; afterMs: number }> {
   const dueAtMs = Date.now() + FIRST_DUE_MS;
   const argument: ApiLoad = {
-    ...running.api,
+    ports: [running.api.port],
+    key: running.api.key,
     calls: 1,
     connections: 1,
     sizeBytes: bench.size.sizeBytes,

@@ -4,6 +4,7 @@ import type { Sample } from './measure.ts';
 
 const COLUMNS: readonly (readonly [title: string, of: keyof Sample, digits: number])[] = [
   ['CPU-s per 1,000', 'cpuPerThousand', 3],
+  ['of the database', 'databaseCpuPerThousand', 3],
   ['user', 'userPerThousand', 3],
   ['system', 'systemPerThousand', 3],
   ['accepted/s', 'acceptPerSecond', 0],
@@ -12,23 +13,32 @@ const COLUMNS: readonly (readonly [title: string, of: keyof Sample, digits: numb
   ['accept p99 ms', 'p99Ms', 1],
   ['peak RSS MB', 'peakRssMb', 0],
   ['peak PSS MB', 'peakPssMb', 0],
+  ['database PSS MB', 'databasePssMb', 0],
+  ['WAL KB per message', 'walKbPerMessage', 1],
   ['generator + sink CPU-s', 'harnessCpuPerThousand', 3],
   ['repeated', 'surplus', 0],
 ];
 
-export function heading(): string {
-  const titles = ['workload', 'server', 'runs', ...COLUMNS.map(([title]) => title)];
+const OF_DATABASE: readonly (keyof Sample)[] = ['databaseCpuPerThousand', 'databasePssMb', 'walKbPerMessage'];
+
+/** `hasDatabase`: with the columns of a database server. */
+export function heading(hasDatabase = false): string {
+  const titles = ['workload', 'server', 'runs', ...columns(hasDatabase).map(([title]) => title)];
   return `| ${titles.join(' | ')} |\n|${'---|'.repeat(titles.length)}\n`;
 }
 
-export function row(workload: string, server: string, samples: readonly Sample[]): string {
-  const cells = COLUMNS.map(([, of, digits]) =>
+export function row(workload: string, server: string, samples: readonly Sample[], hasDatabase = false): string {
+  const cells = columns(hasDatabase).map(([, of, digits]) =>
     figure(
       samples.map((sample) => sample[of]),
       digits,
     ),
   );
   return `| ${[workload, server, samples.length, ...cells].join(' | ')} |\n`;
+}
+
+function columns(hasDatabase: boolean): typeof COLUMNS {
+  return hasDatabase ? COLUMNS : COLUMNS.filter(([, of]) => !OF_DATABASE.includes(of));
 }
 
 export function median(values: readonly number[]): number {

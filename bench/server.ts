@@ -1,12 +1,21 @@
-/** A mail server under test, whoever wrote it: where to hand mail in, and the process whose tree is measured. */
+/** Mail servers under test, whoever wrote them: where to hand mail in, and the processes whose trees are measured. */
 import { createServer } from 'node:net';
 
 export interface Server {
-  /** Root of its process tree. */
-  readonly pid: number;
-  readonly smtpPort: number;
-  readonly api?: { readonly port: number; readonly key: string };
+  /** Roots of its process trees: one for each node. */
+  readonly pids: readonly number[];
+  /** Load goes to each of them in turn. */
+  readonly smtpPorts: readonly number[];
+  readonly api?: { readonly ports: readonly number[]; readonly key: string };
+  readonly database?: MeasuredDatabase;
   stop(): Promise<void>;
+}
+
+/** A database server that works for it, counted apart. */
+export interface MeasuredDatabase {
+  readonly pid: number;
+  /** Bytes of its write-ahead log so far. */
+  walBytes(): Promise<number>;
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */

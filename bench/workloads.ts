@@ -25,20 +25,20 @@ export const WORKLOADS: readonly Workload[] = [
   { name: 'batch unsigned', door: 'api', sign: false, isForPeers: false, recipientsPerCall: 1000 },
 ];
 
-export function smtpLoad(port: number, size: WorkloadSize, prefix: string): SmtpLoad {
-  return { port, messages: size.messages, connections: size.connections, sizeBytes: size.sizeBytes, prefix };
+export function smtpLoad(ports: readonly number[], size: WorkloadSize, prefix: string): SmtpLoad {
+  return { ports, messages: size.messages, connections: size.connections, sizeBytes: size.sizeBytes, prefix };
 }
 
 /** A batch is as many calls of 1,000 as make `messages` or a little more. */
 export function apiLoad(
-  api: { readonly port: number; readonly key: string },
+  api: { readonly ports: readonly number[]; readonly key: string },
   workload: Workload,
   size: WorkloadSize,
   prefix: string,
 ): ApiLoad {
   const calls = Math.ceil(size.messages / workload.recipientsPerCall);
   return {
-    port: api.port,
+    ports: api.ports,
     key: api.key,
     calls,
     connections: Math.min(calls, workload.recipientsPerCall > 1 ? 4 : size.connections),
