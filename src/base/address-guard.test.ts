@@ -71,3 +71,11 @@ test('our own listeners are recognised, also behind a wildcard and in mapped for
   assert.equal(guard.isOwn('198.51.100.8', 25), false);
   assert.equal(guard.isOwn('198.51.100.7', 26), false);
 });
+
+test('a single address may be allowed', () => {
+  const guard = createAddressGuard({ allowNetworks: ['127.0.0.2', '::1'], ownListeners: [], localAddresses: [] });
+  assert.equal(guard.refusal('127.0.0.2'), undefined);
+  assert.equal(guard.refusal('::ffff:127.0.0.2'), undefined);
+  assert.equal(guard.refusal('::1'), undefined);
+  assert.equal(guard.refusal('127.0.0.3'), 'loopback');
+});

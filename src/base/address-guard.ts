@@ -16,7 +16,7 @@ export interface Listener {
 }
 
 export interface AddressGuardOptions {
-  /** CIDRs. */
+  /** CIDRs, or single addresses. */
   readonly allowNetworks: readonly string[];
   readonly ownListeners: readonly Listener[];
   /** Addresses of this machine's interfaces; asked for once. */
@@ -48,7 +48,7 @@ const NAT64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
 const COMPATIBLE = ipaddr.IPv6.parseCIDR('::/96');
 
 export function createAddressGuard(options: AddressGuardOptions): AddressGuard {
-  const allowed = options.allowNetworks.map((cidr) => ipaddr.parseCIDR(cidr));
+  const allowed = options.allowNetworks.map(network);
   const local = new Set((options.localAddresses ?? systemAddresses()).map(canonical));
   const own = options.ownListeners.map(({ address, port }) => ({ address: canonical(address), port }));
   return {
@@ -67,6 +67,13 @@ export function createAddressGuard(options: AddressGuardOptions): AddressGuard {
       });
     },
   };
+}
+
+/** Throws for what is none. */
+function network(text: string): [Address, number] {
+  if (text.includes('/')) return ipaddr.parseCIDR(text);
+  const address = ipaddr.process(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
 }
 
 /** IPv4-mapped addresses become the IPv4 address that they are. */
