@@ -187,6 +187,7 @@ function contradictions(c: Settings): string[] {
   if (c.delivery.retry.length === 0) found.push('delivery.retry: given an empty list, expected at least one duration');
   if (c.delivery.suspendMinMs > c.delivery.suspendMaxMs) found.push('delivery.suspend_min: is longer than delivery.suspend_max');
   if (c.node.services.length === 0) found.push('node.services: given an empty list, expected at least one service');
+  if (c.webhooks.retry.length === 0) found.push('webhooks.retry: given an empty list, expected at least one duration');
   if (c.http.listen.length === 0) found.push('http.listen: given an empty list, expected at least one address');
   if (c.http.requestSizeBytes < c.limits.messageSizeBytes) found.push('http.request_size: is smaller than limits.message_size');
   if (c.limits.memoryBytes < c.limits.messageSizeBytes) found.push('limits.memory: is smaller than limits.message_size');

@@ -24,6 +24,7 @@ import type { Render } from '#templates/render.ts';
 import type { Config } from './config.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Services } from './services.ts';
+import { startWebhooks, type Webhooks } from './webhooks.ts';
 
 const MINUTE_MS = 60_000;
 /** A submitter who asked for NOTIFY=DELAY is told after this time. */
@@ -47,6 +48,8 @@ export interface DeliveryParts {
   readonly render: Render;
   readonly services: Services;
   readonly leases: Leases;
+  /** See `WebhookParts`. */
+  mayPost(): boolean;
 }
 
 export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
@@ -73,6 +76,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     },
     render: parts.render,
   });
+  const webhooks = startWebhooks({ ...parts, resolver, composer });
   const connect = createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log });
   const writeDsn = createDsnWriter({
     clock,
@@ -93,12 +97,14 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     leases: parts.leases,
     laneLimits: (route, domain) => laneLimits(config, route, domain),
     sourceFor: (item) => sourceFor(sources, item),
-    job: (items, content) => deliveryJob(composer, items, content),
+    job: (items, content) => deliveryJob(composer, webhooks, items, content),
+    outbox: webhooks.entries,
+    ringOutbox: webhooks.ring,
     follow: ({ message, recipient }, settlement) => writeDsn(message, recipient, settlement, () => store.mail.content(message.contentId)),
     ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
-  return pipeline;
+  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle() };
 
   function mxRoutes(): FindRoute {
     return createFindRoute({
@@ -112,7 +118,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
   }
 }
 
-function deliveryJob(composer: Composer, items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob {
+function deliveryJob(composer: Composer, webhooks: Webhooks, items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob {
   const { message, tls } = items[0] as WorkItem;
   const recipients = items.map(({ recipient }) => recipient);
   return {
@@ -121,7 +127,7 @@ function deliveryJob(composer: Composer, items: readonly WorkItem[], content: ()
     ret: message.info.ret,
     envid: message.info.envid,
     tls,
-    compose: composer.job(message, recipients, content),
+    compose: webhooks.remembering(items, composer.job(message, recipients, content)),
   };
 }
 

@@ -74,6 +74,11 @@ export class ThisNode {
     return this.#parts.config.node.services.includes(service);
   }
 
+  /** Asked neither to drain nor to stop. */
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
   /** Begins to deliver, if this node does. */
   deliverWith(pipeline: Pipeline): void {
     this.#pipeline = pipeline;

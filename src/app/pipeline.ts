@@ -37,6 +37,10 @@ export interface PipelineOptions {
   job(items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob;
   /** What else follows from a settlement in the same commit: a notification to the submitter. */
   follow(item: WorkItem, settlement: Settlement): Promise<Settlement['notification']>;
+  /** What servers outside are told of a settlement, in the same commit. */
+  outbox(item: WorkItem, settlement: Settlement): Settlement['outbox'];
+  /** Something stands in the outbox. */
+  ringOutbox(): void;
   /** Its delivery was handed to the store. */
   delivered?(item: WorkItem): void;
 }
@@ -58,7 +62,13 @@ export function createPipeline(options: PipelineOptions) {
   const stop = new AbortController();
   /** Since the start, for /metrics. */
   const counts = { accepted: 0, delivered: 0, deferred: 0, failed: 0 };
-  const settler = new Settler({ mail: store.mail, log });
+  const settler = new Settler({
+    mail: store.mail,
+    log,
+    settled({ outbox }) {
+      if (outbox !== undefined) options.ringOutbox();
+    },
+  });
   const claimer = new Claimer({
     mail: store.mail,
     clock,
@@ -180,7 +190,8 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function write(item: WorkItem, settlement: Settlement): void {
-    leave(item, () => settler.settle(settlement));
+    const outbox = options.outbox(item, settlement);
+    leave(item, () => settler.settle(outbox === undefined ? settlement : { ...settlement, outbox }));
     if (settlement.event.kind === 'delivered') options.delivered?.(item);
   }
 

@@ -267,6 +267,26 @@ export const SETTINGS = group('', {
     }),
   }),
 
+  webhooks: group('Posting to other servers over HTTP: copies for `o:archive-to`.', {
+    allow_networks: list(
+      cidr(undefined, ''),
+      'networks',
+      [],
+      'Loopback, private or otherwise special networks that may be posted to nevertheless.',
+    ),
+    timeout: duration(['100ms', '10m'], '30s', 'Longest time for one post with all its redirects, until the answer is complete.'),
+    connect_timeout: duration(['10ms', '5m'], '10s', 'Connecting to one address, with the TLS handshake.'),
+    retry: list(
+      duration(['100ms', '30d'], undefined, ''),
+      'durations',
+      ['10s', '1m', '5m', '10m', '15m', '30m', '1h', '2h', '4h'],
+      'Waits after the first, second, … post without success; the last one repeats.',
+    ),
+    give_up_after: duration(['1s', '30d'], '1d', 'What could not be posted in this time is given up.'),
+    concurrency: integer(1, 1_000, 10, 'Posts at once to one server, for one account.'),
+    connections: integer(1, 10_000, 200, 'Posts at once to all servers.'),
+  }),
+
   sandbox: group('Catching mail instead of delivering it.', {
     capture: flag(false, 'Every delivery goes to a server inside the program, over real SMTP, and can be looked at by the API.', {
       dev: true,

@@ -86,7 +86,17 @@ async function start(
     clock,
   });
   const render = createRenderer();
-  const pipeline = await startDelivery({ config, log, clock, store, accounts, render, services, leases: node.leases });
+  const pipeline = await startDelivery({
+    config,
+    log,
+    clock,
+    store,
+    accounts,
+    render,
+    services,
+    leases: node.leases,
+    mayPost: () => node.isRunning && node.does('webhooks'),
+  });
   const accept = createIntake({
     store,
     clock,

@@ -291,9 +291,28 @@ function factText({ kind, detail }: EventRow): string {
       return detail.dsn === undefined
         ? 'the sender was notified'
         : `the sender was notified (${detail.dsn.action}) with message ${detail.dsn.message}`;
+    case 'archived':
+      return archivedText(detail);
     case 'recovered':
       return 'its lease ended without a result; queued again, so the next delivery may be a duplicate';
     default:
       return `${kind}${said}`;
   }
+}
+
+function archivedText({ archive, text = '' }: EventRow['detail']): string {
+  if (archive === undefined) return 'a copy was posted';
+  const url = clean(archive.url);
+  switch (archive.result) {
+    case 'done':
+      return `a copy was posted to ${url}: ${clean(text)}`;
+    case 'deferred':
+      return `a copy could not be posted to ${url}, post ${archive.number}: ${clean(text)}; tried again at ${stamp(archive.nextAtMs)}`;
+    case 'failed':
+      return `no copy was posted to ${url}, given up: ${clean(text)}`;
+  }
+}
+
+function stamp(ms: number | undefined): string {
+  return ms === undefined ? 'some time' : new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
 }

@@ -12,6 +12,8 @@ const RETRY_MAX_MS = 5000;
 export interface SettlerOptions {
   readonly mail: MailStore;
   readonly log: Log;
+  /** It stands. */
+  settled?(settlement: Settlement): void;
 }
 
 export class Settler {
@@ -29,7 +31,11 @@ export class Settler {
   }
 
   settle(settlement: Settlement): void {
-    void this.#untilWritten('settle', settlement.recipient, () => this.#options.mail.settle(settlement));
+    void this.#untilWritten('settle', settlement.recipient, async () => {
+      const stands = await this.#options.mail.settle(settlement);
+      if (stands) this.#options.settled?.(settlement);
+      return stands;
+    });
   }
 
   release(release: Release): void {

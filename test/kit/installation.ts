@@ -33,6 +33,7 @@ export interface RecipientStory {
   readonly entries: readonly {
     readonly kind: 'wait' | 'attempt' | 'fact';
     readonly event?: string;
+    readonly text?: string;
     readonly reason?: string;
     readonly result?: string;
     readonly code?: number;
