@@ -1,0 +1,252 @@
+/**
+ * A batch of messages as one statement: contents, messages, recipients, their events, the counters, and the buckets that are to be looked at sooner. Ids are given before anything
+ * is written, so that the same batch can be sent again when nobody knows what became of it.
+ */
+import { EVENT_KINDS } from '#model/event.ts';
+import { extraJson, STATE_LEASED, STATE_QUEUED, type Row } from '#store/rows-json.ts';
+import type { AcceptMessage, AcceptResult, SuppressionKind } from '#store/store.ts';
+import { byteaArray, int2Array, int4Array, int8Array, textArray } from './arrays.ts';
+import { type BucketIds, lowering } from './buckets.ts';
+import { COUNTER_TYPES, CounterSums, countersSql } from './counters.ts';
+import type { Queries, Value } from './database.ts';
+import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
+import { parameters } from './parameters.ts';
+import type { Partitions } from './partitions.ts';
+
+const GIVEN = parameters({
+  id: 'bigint[]',
+  account: 'bigint[]',
+  domain: 'bigint[]',
+  messageId: 'text[]',
+  sender: 'text[]',
+  created: 'bigint[]',
+  expires: 'bigint[]',
+  priority: 'smallint[]',
+  first: 'bigint[]',
+  count: 'integer[]',
+  info: 'text[]',
+  bytes: 'bytea[]',
+  rId: 'bigint[]',
+  rMessage: 'bigint[]',
+  rBucket: 'bigint[]',
+  rAddress: 'text[]',
+  rState: 'smallint[]',
+  rDue: 'bigint[]',
+  rExpires: 'bigint[]',
+  rWait: 'text[]',
+  rExtra: 'text[]',
+  eId: 'bigint[]',
+  eAt: 'bigint[]',
+  eAccount: 'bigint[]',
+  eDomain: 'bigint[]',
+  queuedBucket: 'bigint[]',
+  queuedDue: 'bigint[]',
+  ...COUNTER_TYPES,
+});
+const $ = GIVEN.sql;
+
+const SUPPRESSED = (domains: string, addresses: string): string =>
+  `SELECT a.n::integer AS n, s.kind AS kind FROM unnest(${domains}, ${addresses}) WITH ORDINALITY AS a (domain_id, address, n)
+    JOIN suppression s ON s.domain_id = a.domain_id AND lower(s.address) = lower(a.address COLLATE "C")`;
+
+/** Answers who is suppressed (n: the recipient's place in the batch, from 1), and a row with n = 0 for each bucket that is looked at sooner. */
+const ACCEPT = `WITH messages AS (
+    INSERT INTO message (id, account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, first_recipient, recipient_count, info)
+    SELECT * FROM unnest(${$.id}, ${$.account}, ${$.domain}, ${$.messageId}, ${$.sender}, ${$.created}, ${$.expires}, ${$.priority}, ${$.first}, ${$.count}, ${$.info})),
+  contents AS (INSERT INTO content (id, bytes) SELECT * FROM unnest(${$.id}, ${$.bytes})),
+  recipients AS (
+    INSERT INTO recipient (id, message, bucket, address, state, epoch, node, due_ms, expires_ms, wait, extra)
+    SELECT r.id, r.message, r.bucket, r.address, r.state, r.state, CASE WHEN r.state = ${STATE_LEASED} THEN ${$.countNode} END, r.due_ms, r.expires_ms, r.wait, r.extra
+    FROM unnest(${$.rId}, ${$.rMessage}, ${$.rBucket}, ${$.rAddress}, ${$.rState}, ${$.rDue}, ${$.rExpires}, ${$.rWait}, ${$.rExtra})
+      AS r (id, message, bucket, address, state, due_ms, expires_ms, wait, extra)),
+  events AS (
+    INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient)
+    SELECT e.id, ${EVENT_KINDS.accepted}, e.at_us, e.account_id, e.domain_id, e.message, e.recipient
+    FROM unnest(${$.eId}, ${$.eAt}, ${$.eAccount}, ${$.eDomain}, ${$.rMessage}, ${$.rId}) AS e (id, at_us, account_id, domain_id, message, recipient)),
+  counters AS (${countersSql($)}),
+  queued AS (SELECT * FROM unnest(${$.queuedBucket}, ${$.queuedDue}) AS q (bucket, due_ms)),
+  ${lowering('queued')}
+${SUPPRESSED($.eDomain, $.rAddress)} UNION ALL SELECT 0, NULL FROM lowered`;
+
+const SUPPRESSED_ALONE = SUPPRESSED('$1::bigint[]', '$2::text[]');
+
+export interface AcceptTools {
+  readonly ids: Ids;
+  readonly buckets: BucketIds;
+  readonly partitions: Partitions;
+  /** That leases. */
+  readonly node: () => number;
+}
+
+export type Accepted = Extract<AcceptResult, { readonly kind: 'accepted' }>;
+
+export class AcceptBatch {
+  readonly #messages: readonly AcceptMessage[];
+  readonly #firsts: readonly { readonly id: number; readonly recipient: number }[];
+  readonly #values: Value[];
+  readonly #suppressedValues: Value[];
+  /** A bucket is to be looked at sooner than it was, which other nodes may want to know. Set by writing. */
+  isSooner = false;
+
+  private constructor(messages: readonly AcceptMessage[], firsts: BatchRows['firsts'], values: Value[], suppressedValues: Value[]) {
+    this.#messages = messages;
+    this.#firsts = firsts;
+    this.#values = values;
+    this.#suppressedValues = suppressedValues;
+  }
+
+  /** Gives ids, and makes what must be there before: buckets and partitions. */
+  static async prepare(queries: Queries, tools: AcceptTools, messages: readonly AcceptMessage[]): Promise<AcceptBatch> {
+    const { ids, buckets, partitions } = tools;
+    await buckets.learn(queries, bucketsOf(messages));
+    await partitions.ensure(messages.map(({ createdMs }) => dayOf(createdMs)));
+    const recipients = messages.reduce((sum, message) => sum + message.recipients.length, 0);
+    const numbers = {
+      message: await ids.take('message', messages.length),
+      recipient: await ids.take('recipient', recipients),
+      event: await ids.take('event', recipients),
+    };
+    return rowsOf(messages, numbers, buckets, tools.node());
+  }
+
+  static of(messages: readonly AcceptMessage[], rows: BatchRows): AcceptBatch {
+    return new AcceptBatch(messages, rows.firsts, rows.values, rows.suppressedValues);
+  }
+
+  /** Ids of the messages, in their order. */
+  get ids(): number[] {
+    return this.#firsts.map(({ id }) => id);
+  }
+
+  /** Recipients that are leased to this node with it. */
+  *leased(): Generator<number> {
+    for (const [position, { recipients }] of this.#messages.entries()) {
+      const first = this.#firsts[position]?.recipient as number;
+      for (const [place, { isLeased }] of recipients.entries()) if (isLeased) yield first + place;
+    }
+  }
+
+  async write(queries: Queries): Promise<Accepted[]> {
+    const rows = await queries.all(ACCEPT, ...this.#values);
+    this.isSooner = rows.some((row) => row['n'] === 0);
+    return this.#answers(rows);
+  }
+
+  /** For a batch that was found to stand. */
+  async answers(queries: Queries): Promise<Accepted[]> {
+    this.isSooner = true;
+    return this.#answers(await queries.all(SUPPRESSED_ALONE, ...this.#suppressedValues));
+  }
+
+  #answers(rows: readonly Row[]): Accepted[] {
+    const kinds = new Map<number, SuppressionKind>();
+    for (const row of rows) {
+      const [place, kind] = [Number(row['n']), row['kind'] as SuppressionKind];
+      const before = kinds.get(place);
+      if (place > 0 && (before === undefined || kind < before)) kinds.set(place, kind);
+    }
+    let start = 1;
+    return this.#messages.map(({ recipients }, position) => {
+      const { id, recipient } = this.#firsts[position] as { id: number; recipient: number };
+      const suppressed: [number, SuppressionKind][] = [];
+      if (kinds.size > 0) {
+        for (let place = 0; place < recipients.length; place++) {
+          const kind = kinds.get(start + place);
+          if (kind !== undefined) suppressed.push([place, kind]);
+        }
+      }
+      start += recipients.length;
+      return { kind: 'accepted', id, contentId: id, firstRecipient: recipient, suppressed };
+    });
+  }
+}
+
+function* bucketsOf(messages: readonly AcceptMessage[]) {
+  for (const { recipients, accountId, priority } of messages) for (const { domain } of recipients) yield { domain, accountId, priority };
+}
+
+interface BatchRows {
+  readonly firsts: readonly { readonly id: number; readonly recipient: number }[];
+  readonly values: Value[];
+  readonly suppressedValues: Value[];
+}
+
+function rowsOf(
+  messages: readonly AcceptMessage[],
+  numbers: { message: number; recipient: number; event: number },
+  buckets: BucketIds,
+  node: number,
+): AcceptBatch {
+  const firsts: { id: number; recipient: number }[] = [];
+  const r: Record<'id' | 'message' | 'bucket' | 'state' | 'due' | 'expires', number[]> = {
+    id: [],
+    message: [],
+    bucket: [],
+    state: [],
+    due: [],
+    expires: [],
+  };
+  const addresses: string[] = [];
+  const waits: string[] = [];
+  const extras: (string | null)[] = [];
+  const e: Record<'id' | 'at' | 'account' | 'domain', number[]> = { id: [], at: [], account: [], domain: [] };
+  const queued = new Map<number, number>();
+  const counters = new CounterSums();
+  for (const message of messages) {
+    const { accountId, domainId, priority, createdMs, dueAtMs, expiresAtMs, wait } = message;
+    const dayStart = firstIdOfDay(dayOf(createdMs));
+    const id = dayStart + numbers.message++;
+    firsts.push({ id, recipient: dayStart + numbers.recipient });
+    for (const recipient of message.recipients) {
+      const bucket = buckets.idOf({ domain: recipient.domain, accountId, priority }) as number;
+      r.id.push(dayStart + numbers.recipient++);
+      r.message.push(id);
+      r.bucket.push(bucket);
+      r.state.push(recipient.isLeased ? STATE_LEASED : STATE_QUEUED);
+      r.due.push(dueAtMs);
+      r.expires.push(expiresAtMs);
+      addresses.push(recipient.address);
+      waits.push(wait);
+      extras.push(extraJson(recipient));
+      e.id.push(dayStart + numbers.event++);
+      e.at.push(Math.round(createdMs * 1000));
+      e.account.push(accountId);
+      e.domain.push(domainId);
+      if (!recipient.isLeased) queued.set(bucket, Math.min(dueAtMs, queued.get(bucket) ?? dueAtMs));
+    }
+    for (const counter of message.counters ?? []) counters.add(counter, createdMs, counter.count);
+  }
+  const eDomain = int8Array(e.domain);
+  const rAddress = textArray(addresses);
+  const values = GIVEN.values({
+    id: int8Array(firsts.map(({ id }) => id)),
+    account: int8Array(messages.map(({ accountId }) => accountId)),
+    domain: int8Array(messages.map(({ domainId }) => domainId)),
+    messageId: textArray(messages.map(({ messageId }) => messageId)),
+    sender: textArray(messages.map(({ sender }) => sender)),
+    created: int8Array(messages.map(({ createdMs }) => createdMs)),
+    expires: int8Array(messages.map(({ expiresAtMs }) => expiresAtMs)),
+    priority: int2Array(messages.map(({ priority }) => priority)),
+    first: int8Array(firsts.map(({ recipient }) => recipient)),
+    count: int4Array(messages.map(({ recipients }) => recipients.length)),
+    info: textArray(messages.map(({ info }) => JSON.stringify(info))),
+    bytes: byteaArray(messages.map(({ content }) => content)),
+    rId: int8Array(r.id),
+    rMessage: int8Array(r.message),
+    rBucket: int8Array(r.bucket),
+    rAddress,
+    rState: int2Array(r.state),
+    rDue: int8Array(r.due),
+    rExpires: int8Array(r.expires),
+    rWait: textArray(waits),
+    rExtra: textArray(extras),
+    eId: int8Array(e.id),
+    eAt: int8Array(e.at),
+    eAccount: int8Array(e.account),
+    eDomain,
+    queuedBucket: int8Array([...queued.keys()]),
+    queuedDue: int8Array([...queued.values()]),
+    ...counters.values(node),
+  });
+  return AcceptBatch.of(messages, { firsts, values, suppressedValues: [eDomain, rAddress] });
+}

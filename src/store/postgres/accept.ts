@@ -1,0 +1,177 @@
+/**
+ * Accepting (S0 → S1, S2). Messages gather into batches, each one statement and one commit. A message with an Idempotency-Key, or that uses grants, has a transaction of its own: the key is
+ * inserted first, so that of many that come at once, to whichever nodes, one is accepted and the others wait for what becomes of it.
+ */
+import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
+import { AcceptBatch, type Accepted, type AcceptTools } from './accept-batch.ts';
+import type { Database, Link, Queries } from './database.ts';
+import { retryingClashes } from './database.ts';
+import { Gather, type Outcome } from './gather.ts';
+import { dayOf } from './ids.ts';
+import type { Leases } from './leases.ts';
+import type { Partitions } from './partitions.ts';
+import { isPartitionMissing, isUniqueViolation } from './trouble.ts';
+import { untilSure } from './unsure.ts';
+
+export interface AcceptorOptions extends AcceptTools {
+  readonly db: Database;
+  /** The channel's own connection. */
+  readonly link: Link;
+  readonly leases: Leases;
+  readonly partitions: Partitions;
+  readonly lingerMs: number;
+  /** Something waits that other nodes may take. */
+  ring(): void;
+  /** Takes from grants, in the transaction of the message; false: they do not suffice. */
+  useGrants(queries: Queries, uses: NonNullable<AcceptMessage['uses']>): Promise<boolean>;
+}
+
+type Answer = AcceptResult | Ungranted;
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly gather: Gather<AcceptMessage, Answer>;
+  /** What has a transaction of its own and is on its way. */
+  readonly #single = new Set<Promise<unknown>>();
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.gather = new Gather<AcceptMessage, Answer>({
+      lingerMs: options.lingerMs,
+      bytesOf: ({ content }) => content.byteLength,
+      write: (batch) => this.#writeBatch(batch),
+    });
+  }
+
+  accept(message: AcceptMessage): Promise<Answer> {
+    const isAlone = message.idempotency !== undefined || (message.uses?.length ?? 0) > 0;
+    if (!isAlone) return this.gather.call(message);
+    const single = this.#acceptAlone(message);
+    const forget = (): void => {
+      this.#single.delete(done);
+    };
+    const done: Promise<void> = single.then(forget, forget);
+    this.#single.add(done);
+    return single;
+  }
+
+  async close(): Promise<void> {
+    await this.gather.close();
+    await Promise.all(this.#single);
+  }
+
+  async #writeBatch(messages: readonly AcceptMessage[]): Promise<Outcome<Answer>[]> {
+    try {
+      return (await this.#write(messages)).map((value) => ({ value }));
+    } catch (error) {
+      if (messages.length === 1 || isOfTheEnvironment(error)) return messages.map(() => ({ error }));
+    }
+    // One message is at fault: the others are not to suffer for it.
+    const outcomes: Outcome<Answer>[] = [];
+    for (const message of messages) outcomes.push(...(await this.#writeBatch([message])));
+    return outcomes;
+  }
+
+  async #write(messages: readonly AcceptMessage[]): Promise<Accepted[]> {
+    const { link } = this.#options;
+    const batch = await AcceptBatch.prepare(link, this.#options, messages);
+    const answers = await untilSure(async (mayStand) => {
+      try {
+        return await this.#withPartitions(messages, () => retryingClashes(() => batch.write(link)));
+      } catch (error) {
+        // Its ids are nobody else's.
+        if (mayStand && isUniqueViolation(error)) return batch.answers(link);
+        throw error;
+      }
+    });
+    this.#keep(batch);
+    return answers;
+  }
+
+  async #acceptAlone(message: AcceptMessage): Promise<Answer> {
+    const { db } = this.#options;
+    const batch = await AcceptBatch.prepare(db, this.#options, [message]);
+    const answer = await untilSure(() =>
+      this.#withPartitions([message], () =>
+        db.transaction(async (queries) => {
+          const before = await this.#claimKey(queries, message, batch.ids[0] as number);
+          if (before === 'ours') return (await batch.answers(queries))[0] as Accepted;
+          if (before !== undefined) return before;
+          if (message.uses !== undefined && !(await this.#options.useGrants(queries, message.uses))) throw new Refused();
+          return (await batch.write(queries))[0] as Accepted;
+        }),
+      ),
+    ).catch((error: unknown): Answer => {
+      if (error instanceof Refused) return { kind: 'ungranted' };
+      throw error;
+    });
+    if (answer.kind === 'accepted') this.#keep(batch);
+    return answer;
+  }
+
+  /** undefined: the key is this message's now, or it has none. 'ours': it was before, by a transaction whose answer never came. */
+  async #claimKey(queries: Queries, message: AcceptMessage, id: number): Promise<AcceptResult | 'ours' | undefined> {
+    const { accountId, createdMs, idempotency } = message;
+    if (idempotency === undefined) return (await queries.get('SELECT 1 FROM message WHERE id = $1', id)) === undefined ? undefined : 'ours';
+    const { key, fingerprint, untilMs } = idempotency;
+    const claimed = await queries.run(
+      `INSERT INTO idempotency AS i (account_id, key, fingerprint, message, until_ms) VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, message = excluded.message, until_ms = excluded.until_ms
+       WHERE i.until_ms <= $6`,
+      accountId,
+      key,
+      fingerprint,
+      id,
+      untilMs,
+      createdMs,
+    );
+    if (claimed > 0) return undefined;
+    // In a statement of its own: it sees what the transaction that was waited for has done.
+    const row = await queries.get(
+      `SELECT i.fingerprint, i.message, m.message_id, m.recipient_count FROM idempotency i LEFT JOIN message m ON m.id = i.message
+       WHERE i.account_id = $1 AND i.key = $2 FOR UPDATE OF i`,
+      accountId,
+      key,
+    );
+    if (row === undefined) return this.#claimKey(queries, message, id);
+    if (row['message'] === id) return 'ours';
+    if (row['message_id'] === null) {
+      // Retention took the message: the key stands for nothing.
+      const taken = 'UPDATE idempotency SET fingerprint = $3, message = $4, until_ms = $5 WHERE account_id = $1 AND key = $2';
+      await queries.run(taken, accountId, key, fingerprint, id, untilMs);
+      return undefined;
+    }
+    if (row['fingerprint'] !== fingerprint) return { kind: 'conflict' };
+    return {
+      kind: 'repeat',
+      id: Number(row['message']),
+      messageId: String(row['message_id']),
+      recipientCount: Number(row['recipient_count']),
+    };
+  }
+
+  /** Another node's retention may have dropped a day that this one thinks is there. */
+  async #withPartitions<T>(messages: readonly AcceptMessage[], write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isPartitionMissing(error)) throw error;
+      const { partitions } = this.#options;
+      partitions.forget();
+      await partitions.ensure(messages.map(({ createdMs }) => dayOf(createdMs)));
+      return write();
+    }
+  }
+
+  #keep(batch: AcceptBatch): void {
+    for (const recipient of batch.leased()) this.#options.leases.add(recipient, 1);
+    if (batch.isSooner) this.#options.ring();
+  }
+}
+
+/** Ends the transaction, and with it what was written before. */
+class Refused extends Error {}
+
+function isOfTheEnvironment(error: unknown): boolean {
+  return error instanceof StoreError && error.kind !== 'full';
+}

@@ -1,0 +1,241 @@
+/**
+ * Opens the store on PostgreSQL. A server is a node among others: it has a row, leases under its id, and a bell. It keeps six to ten connections: one for each of accepting,
+ * settling and claiming, one for the bell, and a pool for what is read and rarely written. A tool (the command line) has the pool alone and leases nothing.
+ */
+import { randomHex } from '#base/random.ts';
+import type { EventRow } from '#model/event.ts';
+import { EVENT_KINDS } from '#model/event.ts';
+import { type MailStore, type NodeFacts, type Store, StoreError } from '#store/store.ts';
+import { type PostgresPlace, storePlace } from '#store/store-url.ts';
+import { Acceptor } from './accept.ts';
+import { accountTables } from './accounts.ts';
+import { Bell } from './bell.ts';
+import { BucketIds } from './buckets.ts';
+import { cancel, moveDueTimes } from './cancel.ts';
+import { ClaimReader } from './claim.ts';
+import { CONTENT } from './contents.ts';
+import { Database, Link } from './database.ts';
+import { eventTables } from './events.ts';
+import { grantTables, useGrants } from './grants.ts';
+import { Health } from './health.ts';
+import { dayOf, firstIdOfDay, Ids } from './ids.ts';
+import { Leases } from './leases.ts';
+import { migrate } from './migrate.ts';
+import { Nodes } from './nodes.ts';
+import { outboxClockSetBack, outboxTables, putOutbox } from './outbox.ts';
+import { Parking } from './parking.ts';
+import { Partitions } from './partitions.ts';
+import { Retention } from './retention.ts';
+import { sandboxTables } from './sandbox.ts';
+import { Server } from './server.ts';
+import { ReturnWriter } from './settle.ts';
+import { templateTables } from './templates.ts';
+
+export interface PostgresOptions {
+  readonly url: string;
+  /** Default: tool. */
+  readonly mode?: 'server' | 'tool';
+  /** When what ended nodes had leased is due again. Default: now, by the clock of the database. */
+  readonly nowMs?: number;
+  /** What a server says of itself. */
+  readonly node?: NodeFacts;
+  /** A node that is silent for so long is lost. */
+  readonly leaseMs?: number;
+  /** Milliseconds that a commit waits for company. Default 1: fewer, larger commits. */
+  readonly lingerMs?: number;
+  /** The store cannot go on: the process must not either. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export interface PostgresStore extends Store {
+  /** Recipients whose lease a node held that ended. */
+  readonly recovered: number;
+}
+
+const LEASE_MS = 20_000;
+const POOL_SERVER = 6;
+const POOL_TOOL = 2;
+
+export async function openPostgresStore(options: PostgresOptions): Promise<PostgresStore> {
+  const place = storePlace(options.url);
+  if (place.kind !== 'postgres') throw new StoreError('io', 'the URL does not name a PostgreSQL');
+  const server = new Server(place as PostgresPlace);
+  await migrate(server);
+  return options.mode === 'server' ? openServer(server, options) : openTool(server, options);
+}
+
+async function openTool(server: Server, options: PostgresOptions): Promise<PostgresStore> {
+  const parts = new Parts(new Database(server, POOL_TOOL), options);
+  return { ...parts.families(), recovered: 0, onBell: () => undefined, health: () => parts.health.report(), close: () => parts.close() };
+}
+
+async function openServer(server: Server, options: PostgresOptions): Promise<PostgresStore> {
+  const parts = new Parts(new Database(server, POOL_SERVER), options);
+  try {
+    await parts.partitions.ensure([dayOf(Date.now())]);
+    const recovered = await parts.nodes.register(options.nowMs);
+    return {
+      ...parts.families(),
+      recovered,
+      onBell: (ring) => parts.bell.onHeard(ring),
+      health: () => parts.health.report(),
+      close: () => parts.close(),
+    };
+  } catch (error) {
+    await parts.close().catch(() => undefined); // the first trouble is the one to be told
+    throw error;
+  }
+}
+
+/** Everything that one process has of the store. */
+class Parts {
+  readonly db: Database;
+  readonly ids: Ids;
+  readonly partitions: Partitions;
+  readonly nodes: Nodes;
+  readonly bell: Bell;
+  readonly health: Health;
+  readonly #leases = new Leases();
+  readonly #links: readonly Link[];
+  readonly #acceptor: Acceptor;
+  readonly #returns: ReturnWriter;
+  readonly #claims: ClaimReader;
+  readonly #parking: Parking;
+  readonly #retention: Retention;
+  #closing: Promise<void> | undefined;
+
+  constructor(db: Database, { mode, node, leaseMs = LEASE_MS, lingerMs, onFatal }: PostgresOptions) {
+    this.db = db;
+    this.ids = new Ids(db);
+    this.partitions = new Partitions(db);
+    this.bell = new Bell(db.server, db);
+    const isServer = mode === 'server';
+    const facts = isServer ? (node ?? namelessNode()) : undefined;
+    this.nodes = new Nodes(
+      {
+        db,
+        ids: this.ids,
+        partitions: this.partitions,
+        leases: this.#leases,
+        leaseMs,
+        ring: () => this.bell.ring(),
+        isNode: (id) => this.bell.listen(id),
+        onFatal: onFatal ?? (() => undefined),
+      },
+      facts,
+    );
+    this.bell.hasHearers = () => this.nodes.hasOthers;
+    this.#parking = new Parking(db, () => this.nodes.hasOthers);
+    this.#retention = new Retention(db, this.partitions);
+    const links = [0, 1, 2].map(() => new Link(db.server, { isHot: true }));
+    const [acceptLink, returnLink, claimLink] = links as [Link, Link, Link];
+    this.#links = links;
+    const common = {
+      db,
+      ids: this.ids,
+      buckets: new BucketIds(),
+      partitions: this.partitions,
+      node: () => this.nodes.id,
+      leases: this.#leases,
+      lingerMs: isServer ? (lingerMs ?? 1) : 0,
+      ring: () => this.bell.ring(),
+    };
+    this.#acceptor = new Acceptor({ ...common, link: acceptLink, useGrants });
+    this.#returns = new ReturnWriter({ ...common, link: returnLink, putOutbox });
+    this.#claims = new ClaimReader({ ...common, link: claimLink, parking: this.#parking });
+    this.health = new Health(db, () => Math.max(this.#acceptor.gather.busyMs, this.#returns.gather.busyMs));
+    this.health.onRecovered = () => this.nodes.reconcileSoon();
+    for (const { gather } of [this.#acceptor, this.#returns]) gather.onBatch = (ms) => this.health.committed(ms);
+  }
+
+  families(): Omit<Store, 'onBell' | 'health' | 'close'> {
+    const { db } = this;
+    return {
+      accounts: accountTables(db),
+      templates: templateTables(db),
+      mail: this.#mail(),
+      events: eventTables(db),
+      outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
+      grants: grantTables(db),
+      sandbox: sandboxTables(db),
+      nodes: this.nodes,
+    };
+  }
+
+  /** Finishes what was handed in, gives back what is leased, then ends the connections. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.#acceptor.close(), this.#returns.gather.close(), this.#claims.close()]);
+    try {
+      await this.nodes.leave();
+    } catch (error) {
+      // Where the database is away, the others find this node lost.
+      if (!(error instanceof StoreError)) throw error;
+    } finally {
+      this.bell.close();
+      this.health.stop();
+      for (const link of this.#links) link.close();
+      await this.db.close();
+    }
+  }
+
+  #mail(): MailStore {
+    const { db } = this;
+    return {
+      accept: (message) =>
+        this.health.isFull
+          ? Promise.reject(new StoreError('full', 'the database has no space left: what is left is for mail that was accepted before'))
+          : this.#acceptor.accept(message),
+      settle: (settlement) => this.#returns.settle(settlement),
+      release: (release) => this.#returns.release(release),
+      dueBuckets: (nowMs, limit) => this.#parking.dueBuckets(nowMs, limit),
+      nextDueAtMs: () => this.#parking.nextDueAtMs(),
+      claim: (requests, nowMs) => this.#claims.claim(requests, nowMs),
+      claimExpired: (nowMs, limit) => this.#claims.claimExpired(nowMs, limit),
+      parkBucket: (bucket, untilMs, wait) => this.#parking.park(bucket, untilMs, wait),
+      clockSetBack: (byMs, nowMs) => this.#clockSetBack(byMs, nowMs),
+      content: async (contentId) => (await db.get(CONTENT, contentId))?.['bytes'] as Uint8Array | undefined,
+      expire: (nowMs, limit, eventsRetentionMs) => this.#retention.expire(nowMs, limit, eventsRetentionMs),
+      cancel: (accountId, domainId, message, nowMs) =>
+        cancel({ db, ids: this.ids, partitions: this.partitions }, accountId, domainId, message, nowMs),
+      deleteContent: (accountId, message) => this.#retention.deleteContent(accountId, message),
+      appendEvent: (event) => this.#appendEvent(event),
+    };
+  }
+
+  async #clockSetBack(byMs: number, nowMs: number): Promise<void> {
+    const link = new Link(this.db.server, { isPatient: true });
+    try {
+      await link.transaction(async (queries) => {
+        await moveDueTimes(queries, byMs, nowMs);
+        await outboxClockSetBack(queries, byMs, nowMs);
+      });
+    } finally {
+      link.close();
+    }
+    this.#parking.clockSetBack(byMs);
+  }
+
+  async #appendEvent({ kind, atUs, accountId, domainId, message, recipient, detail }: Omit<EventRow, 'id'>): Promise<void> {
+    const day = dayOf(atUs / 1000);
+    await this.partitions.ensure([day]);
+    await this.db.run(
+      'INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)',
+      firstIdOfDay(day) + (await this.ids.take('event', 1)),
+      EVENT_KINDS[kind],
+      atUs,
+      accountId,
+      domainId,
+      message,
+      recipient,
+      JSON.stringify(detail),
+    );
+  }
+}
+
+function namelessNode(): NodeFacts {
+  return { name: `node-${randomHex(4)}`, version: '0', services: ['accept', 'deliver', 'webhooks', 'web'], sources: [] };
+}
