@@ -63,7 +63,7 @@ export async function copyStore(options: CopyOptions): Promise<CopyEnd> {
   }
   const tables: ComparedTable[] = [];
   for (const table of TABLES) {
-    const sourceSum = sums.get(table.name) ?? (await sumOf(source, table, options));
+    const sourceSum = sums.get(table.name) ?? (await sumOf(source, table, options, target));
     const targetSum = sourceSum === undefined ? undefined : await sumOf(target, table, options);
     if (sourceSum === undefined || targetSum === undefined) return { kind: 'stopped' };
     tables.push({ name: table.name, source: sourceSum, target: targetSum });
@@ -111,8 +111,9 @@ async function copyTable(
     const last = batch.at(-1);
     if (last === undefined) break;
     mark = { ...mark, after: keyOf(table, last) };
-    await target.write(table, batch, mark);
-    if (isOurs) for (const row of batch) sum.add(row);
+    const adopted = target.adopted === undefined ? batch : batch.map((row) => target.adopted?.(table, row) ?? row);
+    await target.write(table, adopted, mark);
+    if (isOurs) for (const row of adopted) sum.add(row);
     rows += batch.length;
     bytes += batchBytes(batch);
     onProgress?.({ phase: 'copy', what: table.name, done: rows, total, bytes });
@@ -124,11 +125,12 @@ async function copyTable(
   return { mark: next, sum: isOurs ? sum.total : undefined };
 }
 
-/** undefined: stopped. */
+/** undefined: stopped. `as`: the rows as that target keeps them. */
 export async function sumOf(
   side: Readable,
   table: Table,
   { signal, onProgress }: Pick<CopyOptions, 'signal' | 'onProgress'> = {},
+  as?: Target,
 ): Promise<Sum | undefined> {
   const total = await side.count(table);
   const sum = new TableSum();
@@ -138,7 +140,7 @@ export async function sumOf(
     const last = rows.at(-1);
     rows = await side.read(table, last === undefined ? undefined : keyOf(table, last));
     if (rows.length === 0) return sum.total;
-    for (const row of rows) sum.add(row);
+    for (const row of rows) sum.add(as?.adopted?.(table, row) ?? row);
     bytes += batchBytes(rows);
     onProgress?.({ phase: 'compare', what: table.name, done: sum.total.rows, total, bytes });
     await turn();

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { EVENT_KINDS } from '#model/event.ts';
 import { byteaArray, int8Array, textArray } from '#store/postgres/arrays.ts';
 import { Database } from '#store/postgres/database.ts';
-import { dayOf, firstIdOfDay } from '#store/postgres/ids.ts';
+import { dayOf, dayOfId, firstIdOfDay } from '#store/postgres/ids.ts';
 import { migrate } from '#store/postgres/migrate.ts';
 import { Partitions } from '#store/postgres/partitions.ts';
 import { discard, Server } from '#store/postgres/server.ts';
@@ -19,7 +19,7 @@ import { type ColumnKind, columnsOf, TABLES, type Table } from './tables.ts';
 /** A page of rows with octets is looked at before it is known how few of them make a batch. */
 const PAGE_WITH_BYTES = 1000;
 /** One copy at a time. Any number that no other program is likely to lock by. */
-const LOCK = 7_072_681_252;
+const LOCK = 7_072_681_253;
 /** As long as a node that is silent may still be at work: its lease, and some more. */
 const SILENT_MS = 60_000;
 const LIVING = `SELECT name FROM node WHERE state IN ('running', 'draining', 'drained')
@@ -27,8 +27,9 @@ const LIVING = `SELECT name FROM node WHERE state IN ('running', 'draining', 'dr
 const PUT_MARK = `INSERT INTO setting (name, value) VALUES ('${COPY_MARK}', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`;
 const ARRAYS = { integer: 'bigint[]', text: 'text[]', bytes: 'bytea[]' } as const;
 const IDS_PER_DAY = firstIdOfDay(1);
+const ID_MAX = 2 ** 53;
 
-/** isServed: nodes may run meanwhile; what they accept after the beginning is not in the snapshot. Rejects with `CopyError` when they may not, and do. */
+/** `isServed`: nodes may run meanwhile; what they accept after the beginning is not in the snapshot. Rejects with `CopyError` when they may not, and do. */
 export async function openPostgresSource(place: PostgresPlace, { isServed }: { readonly isServed: boolean }): Promise<Source> {
   const side = await PostgresSide.open(place);
   try {
@@ -68,7 +69,7 @@ class PostgresSide implements Source, Target {
 
   static async open(place: PostgresPlace): Promise<PostgresSide> {
     const server = new Server(place);
-    await migrate(server);
+    await migrate(server, 'copy');
     // Held to the end and never made anew: another connection would be another snapshot.
     const client = await server.connect({ isPatient: true });
     return new PostgresSide(place, client, new Database(server, 1));
@@ -149,12 +150,24 @@ class PostgresSide implements Source, Target {
     for (const { name, rows } of TABLES) if (name === 'setting') await this.#client.query(`DELETE FROM setting WHERE ${rows ?? 'true'}`);
   }
 
+  /**
+   * Events lie in the partition of the day that their id says, and go with it. The embedded store gives ids one after another, so that after a time on it those of a
+   * node are followed by ids whose day is long past: such an event goes to those without a day, where the order stays.
+   */
+  adopted(table: Table, row: Row): Row {
+    if (table.name !== 'event') return row;
+    const [id, , atUs] = row as [number, number, number];
+    const isOfItsDay = id < IDS_PER_DAY || Math.abs(dayOfId(id) - dayOf(atUs / 1000)) <= 1;
+    return isOfItsDay ? row : [id - ID_MAX, ...row.slice(1)];
+  }
+
   async putMark(mark: Mark): Promise<void> {
     await this.#client.query(PUT_MARK, [JSON.stringify(mark)]);
   }
 
   async write(table: Table, rows: readonly Row[], mark: Mark): Promise<void> {
-    if (table.name === 'content' || table.name === 'event') await this.#partitions.ensureFor(rows.map((row) => row[0] as number));
+    if (table.name === 'content' || table.name === 'event')
+      await this.#partitions.ensureFor(rows.map((row) => Math.max(0, row[0] as number)));
     const columns = Object.entries(table.columns);
     const arrays = columns.map(([, kind], position) => arrayOf(kind, rows, position));
     await this.#transaction(async () => {
@@ -164,6 +177,7 @@ class PostgresSide implements Source, Target {
   }
 
   async finish(nowMs: number): Promise<number> {
+    await this.#refuseLiving('its nodes began while it was copied into; stop them');
     await this.#partitions.ensure([dayOf(nowMs)]);
     let recovered = 0;
     await this.#transaction(async () => {

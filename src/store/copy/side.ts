@@ -52,7 +52,9 @@ export interface Target extends Readable {
   /** Everything that a copy writes goes, and its mark. Only for an empty store, or one that a copy did not finish. */
   clear(): Promise<void>;
   putMark(mark: Mark): Promise<void>;
-  /** The rows and the mark, in one transaction. */
+  /** The row as the target keeps it: ids may have another meaning there. Absent: as it is. */
+  adopted?(table: Table, row: Row): Row;
+  /** The rows, as `adopted` gives them, and the mark, in one transaction. */
   write(table: Table, rows: readonly Row[], mark: Mark): Promise<void>;
   /**
    * Makes a store of what was copied, in one transaction: what was leased in the source is queued and due, marked as a possible repeat; ids go on above those

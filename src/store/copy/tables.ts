@@ -42,8 +42,8 @@ export const TABLES: readonly Table[] = [
     name: 'setting',
     key: ['name'],
     columns: { name: 'text', value: 'text' },
-    // What says something about this one copy, or this one process.
-    rows: "name NOT IN ('copy', 'backup', 'probe')",
+    // The others say something about this one database, and nothing about what is in it.
+    rows: "name NOT IN ('copy', 'backup', 'probe', 'content.floor')",
   },
   {
     name: 'account',

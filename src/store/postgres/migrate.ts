@@ -3,6 +3,7 @@
  * Nodes of two versions run side by side unless the newer one's migration says "--! breaking" on its first line: then the older ones drain and stop (nodes.ts).
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { COPY_MARK, unfinishedCopy } from '#store/copy/marks.ts';
 import { type Queries, Link } from './database.ts';
 import type { Server } from './server.ts';
 
@@ -24,7 +25,8 @@ function ours(): Migration[] {
     .map((name) => ({ number: Number(name.slice(0, 4)), name, sql: readFileSync(new URL(name, MIGRATIONS), 'utf8') }));
 }
 
-export async function migrate(server: Server): Promise<void> {
+/** A database that holds an unfinished copy is opened by the copy alone. */
+export async function migrate(server: Server, use: 'store' | 'copy' = 'store'): Promise<void> {
   const link = new Link(server, { isPatient: true });
   const migrations = ours();
   try {
@@ -49,6 +51,8 @@ export async function migrate(server: Server): Promise<void> {
           sql.startsWith(BREAKING) ? 1 : 0,
         );
       }
+      const unfinished = await queries.get('SELECT value FROM setting WHERE name = $1', COPY_MARK);
+      if (unfinished !== undefined && use === 'store') throw unfinishedCopy('the database', String(unfinished['value']));
     });
   } finally {
     link.close();
