@@ -153,3 +153,24 @@ test('a server that drops a new connection at MAIL was tried: only a kept connec
   const [kept] = await session.deliver({ ...job(['b@x.test']), sender: 'drop-at-mail@us.test' });
   assert.deepEqual([kept?.disposition, kept?.stale], ['deferred', true]);
 });
+
+test('what is not this node’s own any more when its bytes are ready is withdrawn: nothing is sent, and the connection stays', async (t) => {
+  const { sink, session } = await setUp(t);
+  let isOwn = true;
+  const composed = async (): Promise<Composed> => {
+    isOwn = false;
+    return COMPOSED;
+  };
+  const before = sink.commands.length;
+  const outcomes = await session.deliver({ ...job(['a@x.test', 'b@x.test'], composed), mayBegin: () => isOwn });
+  assert.deepEqual(
+    outcomes.map(({ disposition, withdrawn }) => [disposition, withdrawn]),
+    [
+      ['deferred', true],
+      ['deferred', true],
+    ],
+  );
+  assert.equal(sink.commands.length, before);
+  const [next] = await session.deliver({ ...job(['c@x.test']), mayBegin: () => true });
+  assert.deepEqual([next?.disposition, next?.withdrawn], ['delivered', undefined]);
+});

@@ -38,6 +38,8 @@ export interface BeatOptions {
 const MARGIN = 0.1;
 /** Beats that may be under way, so that one that hangs does not stop all. */
 const UNDERWAY_MAX = 2;
+/** Whether a beat is due, and whether the machine may have slept, is looked at so often. */
+const LOOK_MS = 1000;
 /** The store's clock, or the machine's, has been set. */
 const STEP_MS = 1000;
 
@@ -50,6 +52,8 @@ export class Heartbeat {
   /** Monotonic, and by the machine's clock: when the last answered beat was sent. */
   #sentMs = Number.NEGATIVE_INFINITY;
   #sentWallMs = 0;
+  /** Monotonic: when the last beat was sent. */
+  #beganMs = 0;
   /** Monotonic: since when beats have been regular. */
   #regularSinceMs = Number.NEGATIVE_INFINITY;
   #hasFailed = false;
@@ -83,7 +87,7 @@ export class Heartbeat {
   /** The first beat; rejects when it is not answered. */
   async start(): Promise<void> {
     await this.#beat();
-    this.#timer = setInterval(() => this.#tick(), this.#options.everyMs);
+    this.#timer = setInterval(() => this.#look(), Math.min(LOOK_MS, this.#options.everyMs));
   }
 
   /** No more beats; the last ones have been answered or given up. */
@@ -99,9 +103,10 @@ export class Heartbeat {
     this.#beat().catch((error: unknown) => this.#failed(error));
   }
 
-  #tick(): void {
+  #look(): void {
     this.#tellWhenLapsed();
-    this.now();
+    const nowMs = this.#options.monotonicMs();
+    if (nowMs - this.#beganMs >= this.#options.everyMs || this.#mayHaveSlept(nowMs - this.#sentMs)) this.now();
   }
 
   #tellWhenLapsed(): void {
@@ -125,6 +130,7 @@ export class Heartbeat {
   async #beat(): Promise<void> {
     const { nodes, monotonicMs, wallMs, state } = this.#options;
     const sentMs = monotonicMs();
+    this.#beganMs = sentMs;
     const sentWallMs = wallMs();
     this.#underway++;
     try {

@@ -31,7 +31,12 @@ export interface Returned {
 }
 
 /** A lane with all that surrounds it. Timers stand still until `pass`. */
-export function laneFor(t: TestContext, limits: Partial<LaneLimits> = {}, faults: { job?: () => never } = {}) {
+export function laneFor(
+  t: TestContext,
+  limits: Partial<LaneLimits> = {},
+  faults: { job?: () => never } = {},
+  leases: { isHeld: boolean } = { isHeld: true },
+) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const clock = new HeldClock(T0);
   const site = new ScriptedSite();
@@ -53,6 +58,7 @@ export function laneFor(t: TestContext, limits: Partial<LaneLimits> = {}, faults
         ),
       settled: (items, outcomes) => items.forEach(({ name }, position) => settled.push({ name, outcome: outcomes[position] as Outcome })),
       returned: (items, wait, dueAtMs) => items.forEach(({ name }) => returned.push({ name, wait, dueAtMs })),
+      mayBegin: () => leases.isHeld,
       hasRoom: () => rooms++,
     },
   );
