@@ -131,6 +131,7 @@ async function start(
     render,
     htmlToText,
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
+    mayUsePool: (_account, pool) => egressSources(config).some((source) => source.pool === pool),
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });

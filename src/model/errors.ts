@@ -34,6 +34,7 @@ export const ERRORS = {
     text: 'Domain {domain} is not allowed to send: The domain is unverified and requires DNS configuration. Show the records with "postrider domain verify {domain}".',
   },
   'sending-ip-not-yours': { http: 403, smtp: [550, '5.7.1'], text: "Rejected: IP {ip} can't be used to send the message" },
+  'sending-pool-unknown': { http: 403, smtp: [550, '5.7.1'], text: "Rejected: IP pool {pool} can't be used to send the message" },
   // objects that are not there, for this caller
   'domain-not-found': { http: 404, smtp: [550, '5.1.8'], text: 'Domain not found: {domain}' },
   'message-not-found': { http: 404, smtp: [550, '5.1.0'], text: 'Message not found' },

@@ -86,6 +86,7 @@ export function house(change: Partial<SubmitDeps> = {}, answer?: AcceptResult): 
     render,
     htmlToText: (html) => html.replace(/<[^>]*>/g, ''),
     maySendFrom: (_accountId, ip) => ip === '192.0.2.1',
+    mayUsePool: (_accountId, pool) => pool === 'receipts',
     ...change,
   });
   return { kept, submit: (submission, principal = LOGIN) => submit(principal, submission) };

@@ -223,6 +223,11 @@ test('a null reverse-path is accepted when From is in order', async () => {
   await refused('sender-not-allowed', bySmtp('From: x@other.example\r\n\r\n', {}, { sender: '' }));
 });
 
+test('o:sending-ip-pool must be a pool that there is', async () => {
+  await refused('sending-pool-unknown', byApi({}, { options: { ...NO_OPTIONS, sendingIpPool: 'receipt' } }));
+  await kept(byApi({}, { options: { ...NO_OPTIONS, sendingIpPool: 'receipts' } }));
+});
+
 test('o:sending-ip must be an address of the account', async () => {
   await refused('sending-ip-not-yours', byApi({}, { options: { ...NO_OPTIONS, sendingIp: '192.0.2.2' } }));
   await kept(byApi({}, { options: { ...NO_OPTIONS, sendingIp: '192.0.2.1' } }));

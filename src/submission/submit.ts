@@ -57,6 +57,8 @@ export interface SubmitDeps {
   readonly htmlToText: PartsContext['htmlToText'];
   /** o:sending-ip: the account may send from this address. */
   readonly maySendFrom: (accountId: number, ip: string) => boolean;
+  /** o:sending-ip-pool: there is such a pool for the account. */
+  readonly mayUsePool: (accountId: number, pool: string) => boolean;
   /** Throws AppError 'rate-limited' when the account's allowance is used up. */
   readonly takeQuota?: (accountId: number, domainId: number, recipients: number, sizeBytes: number) => void | Promise<void>;
 }
@@ -132,8 +134,9 @@ async function checkSenders(
   for (const author of content.authors) await checkSender(deps, principal, domain, author.domain);
   const { sender } = submission.envelope;
   if (sender !== '') await checkSender(deps, principal, domain, sender.slice(sender.lastIndexOf('@') + 1));
-  const ip = submission.options.sendingIp;
+  const { sendingIp: ip, sendingIpPool: pool } = submission.options;
   if (ip !== undefined && !deps.maySendFrom(principal.accountId, ip)) throw new AppError('sending-ip-not-yours', { ip });
+  if (pool !== undefined && !deps.mayUsePool(principal.accountId, pool)) throw new AppError('sending-pool-unknown', { pool });
 }
 
 async function checkSender(deps: SubmitDeps, principal: Principal, domain: Domain, name: string): Promise<void> {

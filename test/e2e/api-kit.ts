@@ -125,5 +125,6 @@ function submitInto(store: OpenedStore, accounts: Accounts): Submit {
     render: createRenderer(),
     htmlToText,
     maySendFrom: () => false,
+    mayUsePool: (_accountId, pool) => pool === 'default',
   });
 }
