@@ -120,7 +120,7 @@ export class Link implements Queries {
     if (isConnectionLost(error)) {
       this.drop();
       this.#server.onTrouble?.('io', message);
-      return new LostConnection(message, true);
+      return new LostConnection(message, true, error);
     }
     const kind = troubleOf(error);
     if (kind === undefined || isClash(error)) return error;

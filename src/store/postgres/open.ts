@@ -1,6 +1,6 @@
 /**
- * Opens the store on PostgreSQL. A server is a node among others: it has a row, leases under its id, and a bell. It keeps six to ten connections: one for each of accepting,
- * settling and claiming, one for the bell, and a pool for what is read and rarely written. A tool (the command line) has the pool alone and leases nothing.
+ * Opens the store on PostgreSQL. A server is a node among others: it has a row, leases under its id, and a bell. It has connections of its own for accepting, for settling,
+ * for claiming and for the bell, and a pool for what is read and rarely written. A tool (the command line) has the pool alone and leases nothing.
  */
 import { randomHex } from '#base/random.ts';
 import type { EventRow } from '#model/event.ts';
@@ -39,6 +39,8 @@ export interface PostgresOptions {
   readonly nowMs?: number;
   /** What a server says of itself. */
   readonly node?: NodeFacts;
+  /** Of a server, in all. */
+  readonly connections?: number;
   /** A node that is silent for so long is lost. */
   readonly leaseMs?: number;
   /** Milliseconds that a commit waits for company. Default 1: fewer, larger commits. */
@@ -53,8 +55,11 @@ export interface PostgresStore extends Store {
 }
 
 const LEASE_MS = 20_000;
-const POOL_SERVER = 6;
-const POOL_TOOL = 2;
+const CONNECTIONS = 10;
+/** Accepting, settling, claiming, the bell. */
+const OWN_CONNECTIONS = 4;
+/** One that is in a transaction may ask for another. */
+const POOL_MIN = 2;
 
 export async function openPostgresStore(options: PostgresOptions): Promise<PostgresStore> {
   const place = storePlace(options.url);
@@ -65,12 +70,13 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Postg
 }
 
 async function openTool(server: Server, options: PostgresOptions): Promise<PostgresStore> {
-  const parts = new Parts(new Database(server, POOL_TOOL), options);
+  const parts = new Parts(new Database(server, POOL_MIN), options);
   return { ...parts.families(), recovered: 0, onBell: () => undefined, health: () => parts.health.report(), close: () => parts.close() };
 }
 
 async function openServer(server: Server, options: PostgresOptions): Promise<PostgresStore> {
-  const parts = new Parts(new Database(server, POOL_SERVER), options);
+  const pool = Math.max(POOL_MIN, (options.connections ?? CONNECTIONS) - OWN_CONNECTIONS);
+  const parts = new Parts(new Database(server, pool), options);
   try {
     await parts.partitions.ensure([dayOf(Date.now())]);
     const recovered = await parts.nodes.register(options.nowMs);

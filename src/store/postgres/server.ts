@@ -5,9 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { Client, type ClientConfig, type CustomTypesConfig, types } from 'pg';
-import { StoreError } from '#store/store.ts';
+import type { StoreError } from '#store/store.ts';
 import type { HostPort, PostgresPlace } from '#store/store-url.ts';
-import { LostConnection } from './trouble.ts';
+import { LostConnection, READ_ONLY, Unusable } from './trouble.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -64,6 +64,7 @@ export class Server {
   #failures = 0;
   #retryAtMs = 0;
   #lastFailure = '';
+  #lastCause: unknown;
   /** Told of each failure of the environment's. */
   onTrouble: ((kind: StoreError['kind'], message: string) => void) | undefined;
 
@@ -83,8 +84,8 @@ export class Server {
   }
 
   async connect(kind: SessionKind = {}): Promise<Client> {
-    if (performance.now() < this.#retryAtMs) throw new LostConnection(this.#lastFailure, false);
-    let failure: unknown;
+    if (performance.now() < this.#retryAtMs) throw new LostConnection(this.#lastFailure, false, this.#lastCause);
+    const failures: unknown[] = [];
     const { hosts } = this.#place;
     for (let tried = 0; tried < hosts.length; tried++) {
       const position = (this.#preferred + tried) % hosts.length;
@@ -94,13 +95,14 @@ export class Server {
         this.#failures = 0;
         return client;
       } catch (error) {
-        failure ??= error;
+        failures.push(error);
       }
     }
-    this.#lastFailure = `PostgreSQL cannot be reached: ${failure instanceof Error ? failure.message || String(failure.cause ?? failure.name) : String(failure)}`;
+    this.#lastCause = failures.length === 1 ? failures[0] : new AggregateError(failures, failures.map(messageOf).join('; '));
+    this.#lastFailure = `PostgreSQL cannot be used: ${messageOf(this.#lastCause)}`;
     this.#retryAtMs = performance.now() + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++);
     this.onTrouble?.('io', this.#lastFailure);
-    throw new LostConnection(this.#lastFailure, false, failure);
+    throw new LostConnection(this.#lastFailure, false, this.#lastCause);
   }
 
   /** The next attempt is made at once. */
@@ -139,16 +141,21 @@ export class Server {
       await client.query([...SESSION, ...timeouts, ...(kind.isHot === true ? HOT_SESSION : [])].join(';'));
       const { rows } = await client.query<{ read_only: string; encoding: string; version: number }>(FACTS);
       const facts = rows[0];
-      if (facts?.read_only !== 'off') throw new StoreError('io', `${host}:${port} does not take writes (a standby?)`);
-      if (facts.encoding !== 'UTF8') throw new StoreError('io', `the database has the encoding ${facts.encoding}; it must be UTF8`);
-      if (facts.version < VERSION_MIN)
-        throw new StoreError('io', `PostgreSQL ${facts.version} is too old; ${VERSION_MIN} or later is needed`);
+      if (facts?.read_only !== 'off') throw new Unusable(`${host}:${port} does not take writes (a standby?)`, READ_ONLY);
+      if (facts.encoding !== 'UTF8') throw new Unusable(`the database has the encoding ${facts.encoding}; it must be UTF8`);
+      if (facts.version < VERSION_MIN) throw new Unusable(`PostgreSQL ${facts.version} is too old; ${VERSION_MIN} or later is needed`);
       return client;
     } catch (error) {
       discard(client);
       throw error;
     }
   }
+}
+
+/** Node says of several addresses of one name only that there were several. */
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Ends a connection without waiting for it. */

@@ -17,7 +17,7 @@ const CHECK_VIOLATION = '23514';
 const DEADLOCK = '40P01';
 const SERIALIZATION_FAILURE = '40001';
 const DISK_FULL = '53100';
-const READ_ONLY = '25006';
+export const READ_ONLY = '25006';
 const LOCK_NOT_AVAILABLE = '55P03';
 const QUERY_CANCELED = '57014';
 const DIVISION_BY_ZERO = '22012';
@@ -36,6 +36,15 @@ const SERVER_CLASSES: Readonly<Record<string, StoreError['kind']>> = {
 
 /** Of these the connection does not outlive the error, or had better not: a demoted primary goes on as a standby. */
 const ENDING_STATES = new Set(['57P01', '57P02', '57P03', '57P04', '57P05', READ_ONLY, '25P03', '08003', '08006', '08P01']);
+
+/** For what is found out about a server without its saying so in an error. */
+export class Unusable extends StoreError {
+  readonly code: string | undefined;
+  constructor(message: string, code?: string) {
+    super('io', message);
+    this.code = code;
+  }
+}
 
 export function sqlStateOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
