@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { BoundedCache } from '#base/bounded-cache.ts';
+import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
 import type { Principal } from '#model/principal.ts';
@@ -34,13 +35,19 @@ export interface ApiKeys {
   revokeKey(accountId: number, id: string): Promise<boolean>;
 }
 
+interface Found {
+  readonly principal: Principal | undefined;
+  readonly expiresAtMs: number;
+}
+
 export function createApiKeys(store: AccountStore, clock: Clock): ApiKeys {
-  const found = new BoundedCache<string, { readonly principal: Principal | undefined; readonly expiresAtMs: number }>({
+  const found = new BoundedCache<string, Found>({
     max: CACHE_MAX,
     ttlMs: CACHE_MS,
   });
+  const looking = new InFlight<string, Found>();
 
-  async function look(secretHash: string): Promise<{ principal: Principal | undefined; expiresAtMs: number }> {
+  async function look(secretHash: string): Promise<Found> {
     const key = await store.keyBySecretHash(secretHash);
     const account = key === undefined ? undefined : await store.accountById(key.accountId);
     if (key === undefined || account === undefined || account.isDisabled)
@@ -54,8 +61,11 @@ export function createApiKeys(store: AccountStore, clock: Clock): ApiKeys {
       const secretHash = hashOf(secret);
       let entry = found.get(secretHash, clock.monotonicMs());
       if (entry === undefined) {
-        entry = await look(secretHash);
-        found.set(secretHash, entry, clock.monotonicMs());
+        entry = await looking.once(secretHash, async () => {
+          const seen = await look(secretHash);
+          found.set(secretHash, seen, clock.monotonicMs());
+          return seen;
+        });
       }
       return entry.expiresAtMs > clock.nowMs() ? entry.principal : undefined;
     },

@@ -3,6 +3,7 @@
  * account in the whole installation; names have one spelling (lower case, A-labels).
  */
 import { BoundedCache } from '#base/bounded-cache.ts';
+import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { normalizeDomain } from '#mail/domain.ts';
 import { AppError } from '#model/errors.ts';
@@ -48,6 +49,7 @@ export interface DomainOptions {
 export function createDomains(store: AccountStore, keys: DkimKeys, options: DomainOptions, clock: Clock): Domains {
   const cache = new BoundedCache<string, Domain | 'none'>({ max: CACHE_MAX, ttlMs: CACHE_MS });
   const byId = new BoundedCache<number, Domain>({ max: CACHE_MAX, ttlMs: CACHE_MS });
+  const looking = new InFlight<string, Domain | undefined>();
   const forget = (): void => {
     cache.clear();
     byId.clear();
@@ -68,10 +70,12 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       if (given.length > NAME_MAX) return undefined;
       const cached = cache.get(given, clock.monotonicMs());
       if (cached !== undefined) return cached === 'none' ? undefined : cached;
-      const name = normalizeDomain(given);
-      const domain = name === undefined ? undefined : await store.domainByName(name);
-      cache.set(given, domain ?? 'none', clock.monotonicMs());
-      return domain;
+      return looking.once(given, async () => {
+        const name = normalizeDomain(given);
+        const domain = name === undefined ? undefined : await store.domainByName(name);
+        cache.set(given, domain ?? 'none', clock.monotonicMs());
+        return domain;
+      });
     },
     async domainById(id) {
       const cached = byId.get(id, clock.monotonicMs());

@@ -6,6 +6,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { BoundedCache } from '#base/bounded-cache.ts';
+import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { normalizeDomain } from '#mail/domain.ts';
 import { AppError } from '#model/errors.ts';
@@ -54,6 +55,7 @@ interface Known {
 export function createLogins(store: AccountStore, clock: Clock, passwords: Passwords = createPasswords()): Logins {
   const rows = new BoundedCache<string, Known | 'none'>({ max: CACHE_MAX, ttlMs: ROW_MS });
   const right = new BoundedCache<string, string>({ max: CACHE_MAX, ttlMs: RIGHT_MS });
+  const reading = new InFlight<string, Known | undefined>();
   const inFlight = new Map<string, Promise<boolean>>();
   /** The hash that each living principal was admitted with. */
   const admittedWith = new WeakMap<Principal, string>();
@@ -65,9 +67,11 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
   async function find(login: string): Promise<Known | undefined> {
     const cached = rows.get(login, clock.monotonicMs());
     if (cached !== undefined) return cached === 'none' ? undefined : cached;
-    const known = await read(login);
-    rows.set(login, known ?? 'none', clock.monotonicMs());
-    return known;
+    return reading.once(login, async () => {
+      const known = await read(login);
+      rows.set(login, known ?? 'none', clock.monotonicMs());
+      return known;
+    });
   }
 
   async function read(login: string): Promise<Known | undefined> {

@@ -37,7 +37,7 @@ export async function startControl({ path, log, queue, waits }: ControlOptions):
   });
   const question = (url: string): (() => Promise<unknown>) | undefined => {
     if (url === '/queue') return queue;
-    const [, list] = /^\/waits\?messages=(\d{1,15}(?:,\d{1,15})*)$/.exec(url) ?? [];
+    const [, list] = /^\/waits\?messages=(\d{1,16}(?:,\d{1,16})*)$/.exec(url) ?? [];
     return list === undefined ? undefined : () => waits(list.split(',').slice(0, MESSAGES_MAX).map(Number));
   };
   await new Promise<void>((resolve, reject) => {

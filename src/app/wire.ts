@@ -6,14 +6,14 @@ import { createAccounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
-import { systemClock, type Clock } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
 import { startRetention } from '#queue/retention.ts';
 import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
-import { openStore, type OpenedStore } from '#store/open.ts';
+import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
@@ -28,6 +28,7 @@ import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
+import { startStore } from './start-store.ts';
 import { openTls, tlsFiles } from './tls.ts';
 
 /** Doors close and running transactions end within this; the rest of the 30 seconds that a stop may take is the store's. */
@@ -67,7 +68,7 @@ async function start(
   onFatal: (error: Error) => void,
   state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined },
 ): Promise<void> {
-  const store = await startStore(config, services, onFatal);
+  const store = await startStore(config, log, services, nodeFacts(config, sourceNames(config)), onFatal);
   const node = await startNode(config, log, services, store);
   const { clock } = node;
   if (store.recovered > 0) log.warn({ recipients: store.recovered }, 'leases of a former process ended; these recipients may be repeated');
@@ -149,12 +150,6 @@ async function start(
   isReady.value = true;
   // The first to be stopped: the others learn that this node goes while it still finishes what it has.
   services.add({ name: 'readiness', stopMs: QUICK_STOP_MS, stop: async () => node.goes() });
-}
-
-async function startStore(config: Config, services: Services, onFatal: (error: Error) => void): Promise<OpenedStore> {
-  const store = await openStore({ url: config.store.url, mode: 'server', nowMs: systemClock.nowMs(), node: nodeFacts(config, sourceNames(config)), onFatal });
-  services.add({ name: 'store', stopMs: 10_000, stop: () => store.close() });
-  return store;
 }
 
 async function startNode(config: Config, log: Log, services: Services, store: OpenedStore): Promise<ThisNode> {

@@ -7,6 +7,7 @@ import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import type { Config } from '#app/config.ts';
+import { storeOptions } from '#app/start-store.ts';
 import type { Account, Domain, Store } from '#store/store.ts';
 import { openStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
@@ -21,7 +22,7 @@ export interface Administration {
 /** Opens, does, closes. */
 export async function withAccounts<T>(config: Config, work: (administration: Administration) => Promise<T>): Promise<T> {
   makeDataDirectory(config.data);
-  const store = await openStore({ url: config.store.url });
+  const store = await openStore(storeOptions(config));
   try {
     const secret = await openInstanceSecret(config, store.accounts);
     const accounts = createAccounts({
@@ -42,7 +43,7 @@ export async function withStore<T>(config: Config, work: (store: Store) => Promi
   const place = storePlace(config.store.url);
   if (place.kind === 'sqlite' && !existsSync(place.path))
     throw new Failure(`there is no store at ${place.path}; give the data directory with --data, or start the server first`);
-  const store = await openStore({ url: config.store.url });
+  const store = await openStore(storeOptions(config));
   try {
     return await work(store);
   } finally {

@@ -50,7 +50,7 @@ async function waitsInMemory(dataDirectory: string, views: readonly MessageView[
 
 async function find(store: Store, asked: string, limit: number): Promise<MessageView[]> {
   const id = asked.trim().replace(/^<(.*)>$/, '$1');
-  const view = /^\d{1,15}$/.test(id)
+  const view = /^\d{1,16}$/.test(id)
     ? await store.events.messageById(undefined, Number(id), RECIPIENTS_MAX)
     : await store.events.messageByMessageId(undefined, id, RECIPIENTS_MAX);
   if (view !== undefined) return [view];

@@ -57,7 +57,7 @@ function dkimKeyOf(row: Row): DkimKey {
     domainId: Number(row['domain_id']),
     selector: String(row['selector']),
     algorithm: row['algorithm'] as DkimKey['algorithm'],
-    privateKey: row['private_key'] as Uint8Array,
+    privateKey: Uint8Array.from(row['private_key'] as Uint8Array),
     publicKey: String(row['public_key']),
     state: row['state'] as DkimKey['state'],
     createdMs: Number(row['created_ms']),
