@@ -1,10 +1,10 @@
 /**
- * A store on PostgreSQL as a side of a copy. What is read comes from one snapshot, also while nodes serve it; rows travel in binary, a batch in one statement. The embedded
+ * A store on PostgreSQL as a side of a copy. What is read comes from one snapshot, also while nodes serve it; rows go there in binary, a batch in one statement. The embedded
  * store's ids are taken over: those of its own making fall into the first partitions, those of a day into that day's.
  */
 import type pg from 'pg';
 import { EVENT_KINDS } from '#model/event.ts';
-import { byteaArray, int8Array, textArray } from '#store/postgres/arrays.ts';
+import { byteaArray, int8Array, storable, textArray } from '#store/postgres/arrays.ts';
 import { Database } from '#store/postgres/database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from '#store/postgres/ids.ts';
 import { migrate } from '#store/postgres/migrate.ts';
@@ -112,15 +112,12 @@ class PostgresSide implements Source, Target {
   }
 
   async read(table: Table, after: Key | undefined): Promise<Row[]> {
-    const kinds = Object.values(table.columns);
-    const { rows } = await this.#client.query<(string | Buffer | null)[]>({
+    const { rows } = await this.#client.query<Value[]>({
       text: readSql(table, after !== undefined),
       values: [...(after ?? [])],
       rowMode: 'array',
-      // Octets come as they are; numbers are asked for as text.
-      binary: true,
-    } as pg.QueryArrayConfig);
-    return rows.map((row) => row.map((value, i) => (value !== null && kinds[i] === 'integer' ? Number(value) : value)));
+    });
+    return rows;
   }
 
   async stillAtRest(): Promise<void> {
@@ -151,14 +148,15 @@ class PostgresSide implements Source, Target {
   }
 
   /**
-   * Events lie in the partition of the day that their id says, and go with it. The embedded store gives ids one after another, so that after a time on it those of a
-   * node are followed by ids whose day is long past: such an event goes to those without a day, where the order stays.
+   * Texts have no NUL here. And events lie in the partition of the day that their id says, and go with it: the embedded store gives ids one after another, so that
+   * after a time on it those of a node are followed by ids whose day is long past. Such an event goes to those without a day, where the order stays.
    */
   adopted(table: Table, row: Row): Row {
-    if (table.name !== 'event') return row;
-    const [id, , atUs] = row as [number, number, number];
+    const kept = row.some(hasNul) ? row.map((value) => (typeof value === 'string' ? storable(value) : value)) : row;
+    if (table.name !== 'event') return kept;
+    const [id, , atUs] = kept as [number, number, number];
     const isOfItsDay = id < IDS_PER_DAY || Math.abs(dayOfId(id) - dayOf(atUs / 1000)) <= 1;
-    return isOfItsDay ? row : [id - ID_MAX, ...row.slice(1)];
+    return isOfItsDay ? kept : [id - ID_MAX, ...kept.slice(1)];
   }
 
   async putMark(mark: Mark): Promise<void> {
@@ -185,6 +183,10 @@ class PostgresSide implements Source, Target {
       recovered = await this.#endLeases(nowMs);
       await this.#client.query(
         "UPDATE bucket SET parked_ms = 0, wait = 'due', look_ms = (SELECT min(due_ms) FROM recipient WHERE bucket = bucket.id AND state = 0)",
+      );
+      await this.#client.query('UPDATE outbox SET due_ms = $1::bigint, is_leased = 0 WHERE is_leased = 1', [nowMs]);
+      await this.#client.query(
+        'UPDATE outbox_endpoint SET parked_ms = 0, look_ms = coalesce((SELECT min(due_ms) FROM outbox WHERE endpoint = outbox_endpoint.id), look_ms)',
       );
       await this.#client.query('DELETE FROM setting WHERE name = $1', [COPY_MARK]);
     });
@@ -248,6 +250,10 @@ class PostgresSide implements Source, Target {
   }
 }
 
+function hasNul(value: Value): boolean {
+  return typeof value === 'string' && value.includes('\0');
+}
+
 function fromOf(table: Table): string {
   return table.from?.postgres ?? table.name;
 }
@@ -267,14 +273,11 @@ function readSql(table: Table, isAfter: boolean): string {
   const large = columns.filter((column) => table.columns[column] !== 'integer');
   const size = [...large.map((column) => `coalesce(octet_length(${column}), 0)`), columns.length * 8].join(' + ');
   const pageRows = columns.some((column) => table.columns[column] === 'bytes') ? PAGE_WITH_BYTES : BATCH_ROWS_MAX;
-  const shown = columns.map((column) => {
-    const value = table.found?.[column] ?? column;
-    return table.columns[column] === 'integer' ? `(${value})::text` : value;
-  });
+  const shown = columns.map((column) => table.found?.[column] ?? column);
   return `SELECT ${shown.join(', ')} FROM (
       SELECT *, sum(${size}) OVER (ORDER BY ${order}) - (${size}) AS size_before FROM (
         SELECT ${columns.join(', ')} FROM ${fromOf(table)} WHERE ${table.rows ?? 'true'} AND ${beyond} ORDER BY ${order} LIMIT ${pageRows}) AS page
-    ) AS ${table.name} WHERE size_before < ${BATCH_BYTES_MAX} ORDER BY ${order}`;
+    ) AS ${table.name} WHERE size_before < ${BATCH_BYTES_MAX} ORDER BY size_before`;
 }
 
 function insertSql(table: Table): string {

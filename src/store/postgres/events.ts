@@ -80,7 +80,7 @@ const BY_ADDRESS = `${VIEW} FROM (
   ) r JOIN message m ON m.id = r.message LEFT JOIN domain d ON d.id = m.domain_id
   CROSS JOIN LATERAL (
     SELECT * FROM event x WHERE x.message = r.message AND x.recipient IN (0, r.id)
-    AND x.id >= (least(m.created_ms, r.due_ms) / 86400000 - 1) * ${firstIdOfDay(1)} ORDER BY x.at_us DESC, x.id DESC LIMIT 1
+    AND (x.id >= (least(m.created_ms, r.due_ms) / 86400000 - 1) * ${firstIdOfDay(1)} OR x.id < ${firstIdOfDay(1)}) ORDER BY x.at_us DESC, x.id DESC LIMIT 1
   ) e ORDER BY r.id DESC`;
 
 async function messageView(db: Queries, row: Row | undefined, recipientsMax = RECIPIENTS_MAX): Promise<MessageView | undefined> {
@@ -97,7 +97,7 @@ async function messageView(db: Queries, row: Row | undefined, recipientsMax = RE
   // Of one that is done, r_due is when: a clock that was ahead when the message came was right again by then.
   const sinceMs = recipients.reduce((earliest, recipient) => Math.min(earliest, Number(recipient['r_due'])), message.createdMs);
   const events = await db.all(
-    `SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = $1 AND e.id >= $2 ORDER BY e.at_us, e.id LIMIT $3`,
+    `SELECT ${EVENT_COLUMNS} FROM event e WHERE e.message = $1 AND (e.id >= $2 OR e.id < ${firstIdOfDay(1)}) ORDER BY e.at_us, e.id LIMIT $3`,
     message.id,
     idBefore(sinceMs),
     EVENTS_PER_MESSAGE_MAX,
