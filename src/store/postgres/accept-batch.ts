@@ -132,6 +132,11 @@ export class AcceptBatch {
     return this.#answers(rows);
   }
 
+  /** It was committed: a batch is there as a whole, or not at all. */
+  async stands(queries: Queries): Promise<boolean> {
+    return (await queries.get('SELECT 1 FROM message WHERE id = $1', this.#firsts[0]?.id as number)) !== undefined;
+  }
+
   /** For a batch that was found to stand. */
   async answers(queries: Queries): Promise<Accepted[]> {
     this.isSooner = true;

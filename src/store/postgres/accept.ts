@@ -1,8 +1,8 @@
 /**
- * Accepting (S0 → S1, S2). Messages gather into batches, each one statement and one commit. A message with an Idempotency-Key, or that uses grants, has a transaction of its own: the key is
- * inserted first, so that of many that come at once, to whichever nodes, one is accepted and the others wait for what becomes of it.
+ * Accepting (S0 → S1, S2). Messages gather into batches, each one statement and one commit. A message with an Idempotency-Key has a transaction of its own: the key is inserted first,
+ * so that of many that come at once, to whichever nodes, one is accepted and the others wait for what becomes of it.
  */
-import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
+import { type AcceptMessage, type AcceptResult, type GrantUse, StoreError, type Ungranted } from '#store/store.ts';
 import { AcceptBatch, type Accepted, type AcceptTools } from './accept-batch.ts';
 import type { Database, Link, Queries } from './database.ts';
 import { retryingClashes } from './database.ts';
@@ -23,7 +23,7 @@ export interface AcceptorOptions extends AcceptTools {
   /** Something waits that other nodes may take. */
   ring(): void;
   /** Takes from grants, in the transaction of the message; false: they do not suffice. */
-  useGrants(queries: Queries, uses: NonNullable<AcceptMessage['uses']>): Promise<boolean>;
+  useGrants(queries: Queries, uses: readonly GrantUse[]): Promise<boolean>;
 }
 
 type Answer = AcceptResult | Ungranted;
@@ -44,8 +44,7 @@ export class Acceptor {
   }
 
   accept(message: AcceptMessage): Promise<Answer> {
-    const isAlone = message.idempotency !== undefined || (message.uses?.length ?? 0) > 0;
-    if (!isAlone) return this.gather.call(message);
+    if (message.idempotency === undefined) return this.gather.call(message);
     const single = this.#acceptAlone(message);
     const forget = (): void => {
       this.#single.delete(done);
@@ -64,6 +63,7 @@ export class Acceptor {
     try {
       return (await this.#write(messages)).map((value) => ({ value }));
     } catch (error) {
+      if (error instanceof Refused && messages.length === 1) return [{ value: { kind: 'ungranted' } }];
       if (messages.length === 1 || isOfTheEnvironment(error)) return messages.map(() => ({ error }));
     }
     // One message is at fault: the others are not to suffer for it.
@@ -75,9 +75,18 @@ export class Acceptor {
   async #write(messages: readonly AcceptMessage[]): Promise<Accepted[]> {
     const { link } = this.#options;
     const batch = await AcceptBatch.prepare(link, this.#options, messages);
+    const uses = summed(messages);
+    const send = (): Promise<Accepted[]> =>
+      uses.length === 0
+        ? retryingClashes(() => batch.write(link))
+        : link.transaction(async (queries) => {
+            await this.#use(queries, uses);
+            return batch.write(queries);
+          });
     const answers = await untilSure(async (mayStand) => {
       try {
-        return await this.#withPartitions(messages, () => retryingClashes(() => batch.write(link)));
+        if (mayStand && uses.length > 0 && (await batch.stands(link))) return await batch.answers(link);
+        return await this.#withPartitions(messages, send);
       } catch (error) {
         // Its ids are nobody else's.
         if (mayStand && isUniqueViolation(error)) return batch.answers(link);
@@ -86,6 +95,10 @@ export class Acceptor {
     });
     this.#keep(batch);
     return answers;
+  }
+
+  async #use(queries: Queries, uses: readonly GrantUse[]): Promise<void> {
+    if (uses.length > 0 && !(await this.#options.useGrants(queries, uses))) throw new Refused();
   }
 
   async #acceptAlone(message: AcceptMessage): Promise<Answer> {
@@ -97,7 +110,7 @@ export class Acceptor {
           const before = await this.#claimKey(queries, message, batch.ids[0] as number);
           if (before === 'ours') return (await batch.answers(queries))[0] as Accepted;
           if (before !== undefined) return before;
-          if (message.uses !== undefined && !(await this.#options.useGrants(queries, message.uses))) throw new Refused();
+          await this.#use(queries, summed([message]));
           return (await batch.write(queries))[0] as Accepted;
         }),
       ),
@@ -109,10 +122,10 @@ export class Acceptor {
     return answer;
   }
 
-  /** undefined: the key is this message's now, or it has none. 'ours': it was before, by a transaction whose answer never came. */
+  /** undefined: the key is this message's now. 'ours': it was before, by a transaction whose answer never came. */
   async #claimKey(queries: Queries, message: AcceptMessage, id: number): Promise<AcceptResult | 'ours' | undefined> {
     const { accountId, createdMs, idempotency } = message;
-    if (idempotency === undefined) return (await queries.get('SELECT 1 FROM message WHERE id = $1', id)) === undefined ? undefined : 'ours';
+    if (idempotency === undefined) return undefined;
     const { key, fingerprint, untilMs } = idempotency;
     const claimed = await queries.run(
       `INSERT INTO idempotency AS i (account_id, key, fingerprint, message, until_ms) VALUES ($1, $2, $3, $4, $5)
@@ -167,6 +180,18 @@ export class Acceptor {
     for (const recipient of batch.leased()) this.#options.leases.add(recipient, 1);
     if (batch.isSooner) this.#options.ring();
   }
+}
+
+/** What messages use of grants, each grant once. */
+function summed(messages: readonly AcceptMessage[]): GrantUse[] {
+  const sums = new Map<string, GrantUse>();
+  for (const { uses } of messages) {
+    for (const use of uses ?? []) {
+      const key = `${use.holder} ${use.startMs} ${use.name}`;
+      sums.set(key, { ...use, count: use.count + (sums.get(key)?.count ?? 0) });
+    }
+  }
+  return [...sums.values()];
 }
 
 /** Ends the transaction, and with it what was written before. */

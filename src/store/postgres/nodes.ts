@@ -83,6 +83,8 @@ export class Nodes implements NodeStore {
   readonly #facts: NodeFacts | undefined;
   #id = 0;
   #others = 0;
+  /** Two beats may learn at once that it was lost. */
+  #entering: Promise<void> | undefined;
   #reconcileAtMs = performance.now() + RECONCILE_MS;
   #suspects: ReadonlyMap<number, number> = new Map();
 
@@ -106,7 +108,8 @@ export class Nodes implements NodeStore {
     const { db } = this.#tools;
     await db.run(`DELETE FROM node WHERE NOT ${RUNS} AND seen_ms < ${NOW_MS} - ${KEPT_MS} AND NOT ${HAS_LEASES}`);
     await this.#enter();
-    return this.takeOver(this.#tools.leaseMs, nowMs);
+    // Others are not declared lost by one who has only come: the database may have been away for all.
+    return this.#putBackOfEnded(nowMs);
   }
 
   async beat(state: 'running' | 'draining' | 'drained'): Promise<Beat> {
@@ -114,7 +117,7 @@ export class Nodes implements NodeStore {
     const row = await db.get(BEAT, this.#id, state);
     if (row === undefined) {
       leases.clear();
-      await this.#enter();
+      await (this.#entering ??= this.#enter().finally(() => (this.#entering = undefined)));
       const now = await db.get(BEAT, this.#id, state);
       return { nowMs: Number(now?.['seen_ms']), wanted: now?.['wanted'] === 'drain' ? 'drain' : 'run', wasLost: true };
     }
@@ -147,12 +150,14 @@ export class Nodes implements NodeStore {
     return (await this.#tools.db.run(`UPDATE node SET wanted = $1 WHERE id = $2 AND ${RUNS}`, wanted, id)) > 0;
   }
 
-  /** `nowMs`: when what comes back is due. Default: by the clock of the database. */
-  async takeOver(leaseMs: number, nowMs?: number): Promise<number> {
-    const { db } = this.#tools;
-    await db.run(LOSE, Math.floor(leaseMs), this.#id);
-    // Also of those that ended before, as far as whoever took over from them did not come to the end.
-    const ended = await db.all(`SELECT id, ${NOW_MS} AS now_ms FROM node WHERE NOT ${RUNS} AND ${HAS_LEASES}`);
+  async takeOver(leaseMs: number): Promise<number> {
+    await this.#tools.db.run(LOSE, Math.floor(leaseMs), this.#id);
+    return this.#putBackOfEnded();
+  }
+
+  /** Also of those that ended before, as far as whoever took over from them did not come to the end. `nowMs`: when it is due; by the clock of the database, if not told. */
+  async #putBackOfEnded(nowMs?: number): Promise<number> {
+    const ended = await this.#tools.db.all(`SELECT id, ${NOW_MS} AS now_ms FROM node WHERE NOT ${RUNS} AND ${HAS_LEASES}`);
     if (ended.length === 0) return 0;
     return putBack(
       this.#tools,
