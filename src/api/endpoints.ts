@@ -13,6 +13,7 @@ import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { messages } from './v1/messages.ts';
+import { nodes } from './v1/nodes.ts';
 import { queue } from './v1/queue.ts';
 import { sandboxMessages } from './v1/sandbox/messages.ts';
 
@@ -33,6 +34,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...domains(door),
     ...messages(door),
     queue(door),
+    ...nodes(door),
     ...sandboxMessages(door),
   ];
 }

@@ -13,6 +13,7 @@ import { backup, restore } from './backup.ts';
 import { credentialAdd, credentialDelete, credentialList } from './credential.ts';
 import { domainAdd, domainList, domainRecords, domainRotate, domainVerify } from './domain.ts';
 import { keyAdd, keyList, keyRevoke } from './key.ts';
+import { nodes, nodesDrain, nodesResume } from './nodes.ts';
 import { queue } from './queue.ts';
 import { checkConfig, settings } from './settings.ts';
 import { start } from './start.ts';
@@ -57,6 +58,9 @@ export const COMMANDS: readonly Command[] = [
   templateDelete,
   why,
   queue,
+  nodes,
+  nodesDrain,
+  nodesResume,
   backup,
   restore,
   storeCopy,
@@ -83,7 +87,7 @@ async function dispatch(argv: readonly string[], env: Environment, terminal: Ter
   }
   if (first === '--version' || first === '-v') return dispatch(['version'], env, terminal);
   const family = COMMANDS.filter((command) => command.name.startsWith(`${first} `));
-  const command = COMMANDS.find(({ name }) => name === first || name === `${first} ${second}`);
+  const command = COMMANDS.find(({ name }) => name === `${first} ${second}`) ?? COMMANDS.find(({ name }) => name === first);
   if (command === undefined) {
     if (family.length === 0) throw new UsageError(`there is no command ${first}; ${nearestCommand(first)}`);
     if (second === '--help' || second === '-h') {

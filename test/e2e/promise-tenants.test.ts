@@ -17,6 +17,8 @@ interface Operation {
 const MARK = 'confidential';
 /** What the other account asks of lists that are not bound to a domain, and what it may be told there. */
 const OWN_LISTS = ['GET /v4/domains', 'GET /v3/domains', 'GET /v1/messages', 'GET /v1/sandbox/messages'];
+/** What belongs to the whole installation is refused whoever asks, whether it is there or not. */
+const OPERATORS = '/v1/nodes/';
 
 const home = await Installation.make({ after }, { 'sandbox.capture': 'true' });
 const server = await home.start();
@@ -40,6 +42,7 @@ test('P10: no operation shows or changes what belongs to another account', async
         const { status, text } = await server.call(method, filled, fields, {}, apiKey);
         assert.doesNotMatch(text, new RegExp(MARK), `${operation} shows it: ${text.slice(0, 300)}`);
         if (OWN_LISTS.includes(operation)) assert.deepEqual([status, JSON.parse(text).items], [200, []]);
+        else if (path.startsWith(OPERATORS)) assert.equal(status, 403);
         else if (path.includes('{')) assert.ok(status === 401 || status === 404, `${operation} answers ${status}: ${text.slice(0, 300)}`);
         else assert.ok(status >= 400 && status < 500, `${operation} answers ${status}: ${text.slice(0, 300)}`);
       });
