@@ -73,3 +73,37 @@ test('a connection that fails gives its place back, and closing twice gives it b
   blocked.abort();
   await another;
 });
+
+test('sites that hang leave places for one that takes mail, and sites that were unreachable leave places for new ones', async () => {
+  const at = (name: string): Route => ({ ...route, site: name });
+  const failing = new Set(['down.test']);
+  const connect: Connect = async ({ site: name }) => {
+    if (failing.has(name)) return { kind: 'failed', isSiteDown: true, outcome };
+    const delivered = { ...outcome, disposition: 'delivered' } as const;
+    const session = { isUsable: true, deliver: async () => [delivered], close: async () => undefined } as unknown as DeliverySession;
+    return { kind: 'open', session };
+  };
+  const limited = limitConnections(connect, 8);
+  const open = async (name: string): Promise<DeliverySession> => {
+    const result = await limited(at(name), source, 'opportunistic', never);
+    assert.ok(result.kind === 'open');
+    return result.session;
+  };
+  let settled = new Set<string>();
+  const count = async (name: string, many: number): Promise<number> => {
+    settled = new Set();
+    for (let n = 0; n < many; n++) void open(name).then(() => settled.add(`${name}${n}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    return settled.size;
+  };
+
+  const works = await open('works.test');
+  await works.deliver({} as never);
+  await works.close();
+  await limited(at('down.test'), source, 'opportunistic', never);
+  failing.clear();
+
+  assert.equal(await count('down.test', 8), 4);
+  assert.equal(await count('new.test', 8), 2);
+  assert.equal(await count('works.test', 8), 2);
+});
