@@ -232,7 +232,8 @@ export class Nodes implements NodeStore {
 const OTHERS = `(SELECT count(*) FROM node o WHERE o.id <> $1 AND o.${RUNS})`;
 const HAS_LEASES = 'EXISTS (SELECT 1 FROM recipient r WHERE r.state = 1 AND r.node = node.id)';
 const BEAT = `UPDATE node SET seen_ms = ${NOW_MS}, state = $2 WHERE id = $1 AND ${RUNS} RETURNING seen_ms, wanted, ${OTHERS} AS others`;
-const LOSE = `UPDATE node SET state = 'lost' WHERE ${RUNS} AND seen_ms < ${NOW_MS} - $1::bigint AND id <> $2`;
+// One seen in the future was last heard of before the database's clock was set back.
+const LOSE = `UPDATE node SET state = 'lost' WHERE ${RUNS} AND abs(${NOW_MS} - seen_ms) > $1::bigint AND id <> $2`;
 const LIST = `SELECT n.*, ${NOW_MS} - n.seen_ms AS silent_ms, (SELECT count(*) FROM recipient r WHERE r.state = 1 AND r.node = n.id) AS leased
   FROM node n WHERE n.${RUNS} OR n.seen_ms > ${NOW_MS} - ${DAY_MS} ORDER BY n.id DESC`;
 
