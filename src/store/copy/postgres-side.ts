@@ -155,7 +155,7 @@ class PostgresSide implements Source, Target {
     const kept = row.some(hasNul) ? row.map((value) => (typeof value === 'string' ? storable(value) : value)) : row;
     if (table.name !== 'event') return kept;
     const [id, , atUs] = kept as [number, number, number];
-    const isOfItsDay = id < IDS_PER_DAY || Math.abs(dayOfId(id) - dayOf(atUs / 1000)) <= 1;
+    const isOfItsDay = id < IDS_PER_DAY || dayOfId(id) === dayOf(atUs / 1000);
     return isOfItsDay ? kept : [id - ID_MAX, ...kept.slice(1)];
   }
 
