@@ -3,6 +3,7 @@
  * the check of the file and the manual page (docs/settings.md) all come from this table. A setting is added here and nowhere else.
  */
 import ipaddr from 'ipaddr.js';
+import { timeZoneNamed } from '#submission/local-time.ts';
 import { isSecretText } from '#accounts/instance-secret.ts';
 import { parseStoreUrl, shownUrl } from '#store/store-url.ts';
 import {
@@ -203,6 +204,12 @@ export const SETTINGS = group('', {
       'Mail submitted by the API is given up after this time, unless `o:deliver-within` says otherwise.',
     ),
     schedule_horizon: duration(['1m', '365d'], '7d', 'How far ahead a message may be scheduled.'),
+    time_zone: text(
+      'a time zone such as "Europe/Berlin"',
+      (given) => timeZoneNamed(given) !== undefined,
+      'UTC',
+      'Time zone of recipients for whom `o:time-zone-localize` finds none.',
+    ),
     sources: tables(
       {
         name: optional(string(undefined, 'name in events and metrics; default: the address')),

@@ -131,6 +131,7 @@ async function start(
     templates: store.templates,
     render,
     htmlToText,
+    timeZone: config.delivery.timeZone,
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
     mayUsePool: (_account, pool) => egressSources(config).some((source) => source.pool === pool),
   });

@@ -169,14 +169,25 @@ function recipientTimeline(
     status: recipient.state === 'done' ? (recipient.ending ?? 'failed') : recipient.state === 'leased' ? 'in-progress' : 'waiting',
     attempts: recipient.attempts,
     possibleDuplicate: recipient.possibleDuplicate,
-    entries: entriesOf(sorted).sort((a, b) => a.atMs - b.atMs),
+    entries: entriesOf(sorted)
+      .map((entry) => (entry.kind === 'fact' && entry.event === 'accepted' ? { ...entry, text: acceptedText(message, recipient) } : entry))
+      .sort((a, b) => a.atMs - b.atMs),
     ...(next !== undefined && { next }),
   };
 }
 
+function acceptedText({ info }: StoredMessage, { timeZone }: StoredRecipient): string {
+  const { timeZoneLocalize } = info.options;
+  if (timeZone !== undefined && timeZoneLocalize !== undefined)
+    return `accepted and on disk, for ${timeZoneLocalize} in ${clean(timeZone)}`;
+  if (info.isUnoptimized === true)
+    return 'accepted and on disk; sent without waiting for its best hour, as nothing is known of when it reads';
+  return 'accepted and on disk';
+}
+
 function nextStep(message: StoredMessage, recipient: StoredRecipient, waitOf: WaitOf | undefined): NextStep | undefined {
   if (recipient.state === 'done') return undefined;
-  const { expiresAtMs } = message;
+  const { expiresAtMs = message.expiresAtMs } = recipient;
   if (recipient.state === 'leased') {
     const waits = waitOf?.(recipient);
     if (waits !== undefined) return { atMs: waits.untilMs, reason: waits.reason, text: WAIT_REASONS[waits.reason], expiresAtMs };

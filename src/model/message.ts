@@ -33,6 +33,8 @@ export interface MessageInfo {
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** Batch: content is expanded for each recipient when it is delivered. */
   readonly batchId?: string;
+  /** o:deliverytime-optimize-period was asked for, and nothing told when the recipients read: it was not made to wait. */
+  readonly isUnoptimized?: true;
   /** The template is rendered for each recipient when it is delivered (its source stands in the content). */
   readonly renderLate?: { readonly name: string; readonly version: string };
 }
@@ -76,4 +78,8 @@ export interface StoredRecipient {
   readonly notify?: readonly Notify[];
   readonly orcpt?: string;
   readonly variables?: Readonly<Record<string, unknown>>;
+  /** When it is given up, where that is not its message's time. */
+  readonly expiresAtMs?: number;
+  /** It was scheduled for a local time there. */
+  readonly timeZone?: string;
 }

@@ -57,11 +57,11 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
   };
 
   function leaseWhatHasRoom(incoming: Incoming): AcceptRecipient[] {
-    const isDue = incoming.dueAtMs <= clock.nowMs();
+    const nowMs = clock.nowMs();
     const taken = new Map<string, number>();
-    let memoryLeft = isDue ? memory.room : 0;
+    let memoryLeft = memory.room;
     return incoming.recipients.map((recipient) => {
-      let isLeased = memoryLeft > 0;
+      let isLeased = memoryLeft > 0 && (recipient.dueAtMs ?? incoming.dueAtMs) <= nowMs;
       if (isLeased) {
         const before = taken.get(recipient.domain) ?? 0;
         isLeased = options.roomFor(recipient.domain, incoming.accountId, incoming.priority) > before;
@@ -121,7 +121,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
       domain: recipient.domain,
       name: recipient.name,
       state: 'leased',
-      dueAtMs: message.dueAtMs,
+      dueAtMs: recipient.dueAtMs ?? message.dueAtMs,
       wait: message.wait,
       attempts: 0,
       epoch: 1,
@@ -129,6 +129,8 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
       notify: recipient.notify,
       orcpt: recipient.orcpt,
       variables: recipient.variables,
+      expiresAtMs: recipient.expiresAtMs,
+      timeZone: recipient.timeZone,
     };
   }
 }

@@ -46,8 +46,9 @@ export function settledWithoutAttempt(item: WorkItem, nowMs: number, trouble?: s
 
 /** The last attempt is due when the time ends; it is still made, unless it could not be for a while. */
 function isTooOld({ message, recipient }: WorkItem, nowMs: number): boolean {
-  const overMs = nowMs - message.expiresAtMs;
-  return overMs >= 0 && (recipient.dueAtMs !== message.expiresAtMs || overMs > LAST_CHANCE_MS);
+  const expiresAtMs = recipient.expiresAtMs ?? message.expiresAtMs;
+  const overMs = nowMs - expiresAtMs;
+  return overMs >= 0 && (recipient.dueAtMs !== expiresAtMs || overMs > LAST_CHANCE_MS);
 }
 
 const LAST_CHANCE_MS = 60_000;
@@ -79,7 +80,7 @@ export function settledAttempt(item: WorkItem, outcome: Outcome, plan: RetryPlan
       suppression,
     };
   }
-  const retry = nextAttempt(plan, attempts, outcome, nowMs, message.expiresAtMs);
+  const retry = nextAttempt(plan, attempts, outcome, nowMs, recipient.expiresAtMs ?? message.expiresAtMs);
   if (retry === undefined)
     return settlement(item, nowMs, {
       attempts,

@@ -2,6 +2,7 @@
 import { EVENT_KINDS, type EventDetail, type EventKind, type EventRow } from '#model/event.ts';
 import type { Ending, MessageInfo, Priority, RecipientState, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
+import type { AcceptMessage, AcceptRecipient } from '#store/store.ts';
 
 /** A row as a driver gives it: ids, times and flags as numbers, what is missing as null. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -42,13 +43,23 @@ export function messageOf(row: Row): StoredMessage {
   };
 }
 
-type Extra = Pick<StoredRecipient, 'name' | 'variables' | 'notify' | 'orcpt'>;
+type Extra = Pick<StoredRecipient, 'name' | 'variables' | 'notify' | 'orcpt' | 'expiresAtMs' | 'timeZone'>;
 
 /** JSON of what few recipients have; null when this one has nothing of it. */
 export function extraJson(extra: Extra): string | null {
-  const { name, variables, notify, orcpt } = extra;
-  if (name === undefined && variables === undefined && notify === undefined && orcpt === undefined) return null;
-  return JSON.stringify({ name, variables, notify, orcpt });
+  const { name, variables, notify, orcpt, expiresAtMs, timeZone } = extra;
+  const isOnTerms = expiresAtMs !== undefined || timeZone !== undefined;
+  if (name === undefined && variables === undefined && notify === undefined && orcpt === undefined && !isOnTerms) return null;
+  return JSON.stringify({ name, variables, notify, orcpt, expiresAtMs, timeZone });
+}
+
+/** When a recipient is due and given up, and why it waits: as it says itself, or else its message. */
+export function termsOf(
+  message: Pick<AcceptMessage, 'createdMs' | 'dueAtMs' | 'expiresAtMs' | 'wait'>,
+  { dueAtMs, expiresAtMs = message.expiresAtMs }: Pick<AcceptRecipient, 'dueAtMs' | 'expiresAtMs'>,
+): { readonly dueAtMs: number; readonly expiresAtMs: number; readonly wait: WaitReason } {
+  if (dueAtMs === undefined) return { dueAtMs: message.dueAtMs, expiresAtMs, wait: message.wait };
+  return { dueAtMs, expiresAtMs, wait: dueAtMs > message.createdMs ? 'scheduled' : 'due' };
 }
 
 export function recipientOf(row: Row): StoredRecipient {

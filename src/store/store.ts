@@ -163,6 +163,11 @@ export interface AcceptRecipient {
   readonly variables?: Readonly<Record<string, unknown>>;
   readonly notify?: readonly Notify[];
   readonly orcpt?: string;
+  /** Where they are not its message's: when it is due, and given up. It waits as `scheduled` for a time to come. */
+  readonly dueAtMs?: number;
+  readonly expiresAtMs?: number;
+  /** Whose local time its due time is. */
+  readonly timeZone?: string;
   /** A lane has room: lease it in the same insert, so that no claim is needed. */
   readonly isLeased: boolean;
 }

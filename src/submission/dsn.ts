@@ -150,7 +150,7 @@ function recipientFacts(message: StoredMessage, recipient: StoredRecipient, deta
     reply: reply === undefined ? undefined : [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(' '),
     trouble: attempt?.trouble ?? detail.text,
     lastAttemptMs: attempt?.startedMs,
-    willRetryUntilMs: action === 'delayed' ? message.expiresAtMs : undefined,
+    willRetryUntilMs: action === 'delayed' ? (recipient.expiresAtMs ?? message.expiresAtMs) : undefined,
   };
 }
 

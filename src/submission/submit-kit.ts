@@ -85,6 +85,7 @@ export function house(change: Partial<SubmitDeps> = {}, answer?: AcceptResult): 
     templates: { version: async (domainId, name) => (domainId === 1 && name === 'welcome' ? TEMPLATE : undefined) },
     render,
     htmlToText: (html) => html.replace(/<[^>]*>/g, ''),
+    timeZone: 'UTC',
     maySendFrom: (_accountId, ip) => ip === '192.0.2.1',
     mayUsePool: (_accountId, pool) => pool === 'receipts',
     ...change,

@@ -278,6 +278,57 @@ test('mail is tried for eight hours from the API, five days from SMTP, or as the
   assert.deepEqual([scheduled.dueAtMs, scheduled.wait, scheduled.expiresAtMs], [NOW_MS + HOUR_MS, 'scheduled', NOW_MS + 9 * HOUR_MS]);
 });
 
+test('a time of day is kept for each recipient as it comes where the recipient is', async () => {
+  // It is 14:05:09 UTC.
+  const message = await kept(
+    byApi(
+      {},
+      { batch: true, options: { ...NO_OPTIONS, timeZoneLocalize: '16:00', variables: { timezone: 'Europe/Berlin' } } },
+      {
+        recipients: [
+          { address: 'tokyo@example.net', variables: { timezone: 'Asia/Tokyo' } },
+          { address: 'york@example.net', variables: { time_zone: 'America/New_York' } },
+          { address: 'anywhere@example.net' },
+        ],
+      },
+    ),
+    ACCOUNT_KEY,
+  );
+  const at = (day: number, hour: number): number => Date.UTC(2026, 10, day, hour);
+  const own = (dueAtMs: number, timeZone: string): object => ({ dueAtMs, timeZone, expiresAtMs: dueAtMs + 8 * HOUR_MS });
+  assert.deepEqual(
+    message.recipients.map(({ dueAtMs, timeZone, expiresAtMs }) => ({ dueAtMs, timeZone, expiresAtMs })),
+    [own(at(24, 7), 'Asia/Tokyo'), own(at(23, 21), 'America/New_York'), own(at(23, 15), 'Europe/Berlin')],
+  );
+  assert.deepEqual([message.dueAtMs, message.wait, message.expiresAtMs], [at(23, 15), 'scheduled', at(24, 15)]);
+});
+
+test('a time of day comes after o:deliverytime, and in the default time zone where none is known', async () => {
+  const options = { ...NO_OPTIONS, timeZoneLocalize: '16:00', deliverAtMs: NOW_MS + 3 * HOUR_MS };
+  const { submit, kept: messages } = house({ timeZone: 'Asia/Kolkata' });
+  await submit(byApi({}, { options }));
+  assert.deepEqual(
+    messages[0]?.recipients.map(({ dueAtMs, timeZone }) => [dueAtMs, timeZone]),
+    [[Date.UTC(2026, 10, 24, 10, 30), 'Asia/Kolkata']],
+  );
+});
+
+test('a time zone that is none is refused before anything is counted', async () => {
+  let asked = 0;
+  const { submit } = house({ takeQuota: () => void asked++ });
+  const options = { ...NO_OPTIONS, timeZoneLocalize: '16:00', variables: { timezone: 'Berlin' } };
+  await assert.rejects(submit(byApi({}, { options })), (error) => error instanceof AppError && error.code === 'bad-parameter');
+  assert.equal(asked, 0);
+  // Without the option it is a variable like any other.
+  await submit(byApi({}, { options: { ...options, timeZoneLocalize: undefined } }));
+});
+
+test('nobody waits for a best hour of which nothing is known, and that is kept with the message', async () => {
+  const message = await kept(byApi({}, { options: { ...NO_OPTIONS, optimizePeriodMs: 24 * HOUR_MS } }));
+  assert.deepEqual([message.dueAtMs, message.wait, message.info.isUnoptimized], [NOW_MS, 'due', true]);
+  assert.equal((await kept(byApi())).info.isUnoptimized, undefined);
+});
+
 test('the domain’s demand for TLS stands where the message makes none', async () => {
   const strict = (options = NO_OPTIONS): Submission =>
     byApi({ from: 'a@strict.example' }, { domain: 'strict.example', options }, { sender: 'a@strict.example' });

@@ -16,6 +16,7 @@ import type { Priority } from '#model/message.ts';
 import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
 import type { AcceptMessage, AcceptRecipient, AcceptResult, Domain, TemplateStore, TemplateVersion } from '#store/store.ts';
+import { type DueTimes, dueTimes } from './due-times.ts';
 import { checkedLines, prepareMime } from './mime.ts';
 import { checkParts, partsOfMime, prepareParts, refuseVariables } from './parts.ts';
 import type { PartsContext } from './parts.ts';
@@ -52,6 +53,8 @@ export interface SubmitDeps {
   readonly limits: SubmitLimits;
   /** A domain sends only once it is verified. */
   readonly requireVerification: boolean;
+  /** Of recipients for whom o:time-zone-localize finds none. */
+  readonly timeZone: string;
   readonly templates: Pick<TemplateStore, 'version'>;
   readonly render: PartsContext['render'];
   readonly htmlToText: PartsContext['htmlToText'];
@@ -78,8 +81,9 @@ export function createSubmit(deps: SubmitDeps): Submit {
     if (isMadeHere(submission) && content.bytes.length > deps.limits.messageBytesMax)
       throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
     await checkSenders(deps, principal, submission, domain, content);
+    const due = dueTimes(submission.options, recipients, nowMs, lifetimeOf(deps.limits, submission), deps.timeZone);
     await deps.takeQuota?.(principal.accountId, domain.id, recipients.length, content.bytes.length);
-    return keep(deps, principal, submission, domain, content, recipients, nowMs);
+    return keep(deps, principal, submission, domain, content, recipients, due, nowMs);
   }
 }
 
@@ -203,10 +207,10 @@ async function keep(
   domain: Domain,
   content: Prepared,
   recipients: readonly EnvelopeRecipient[],
+  due: DueTimes,
   nowMs: number,
 ): Promise<SubmitResult> {
   const { idempotency } = submission;
-  const dueAtMs = Math.max(nowMs, submission.options.deliverAtMs ?? nowMs);
   const message = {
     accountId: principal.accountId,
     domainId: domain.id,
@@ -214,18 +218,20 @@ async function keep(
     messageId: content.messageId,
     sender: submission.envelope.sender,
     createdMs: nowMs,
-    dueAtMs,
-    wait: dueAtMs > nowMs ? ('scheduled' as const) : ('due' as const),
-    expiresAtMs:
-      dueAtMs +
-      (submission.options.deliverWithinMs ?? (submission.method === 'HTTP' ? deps.limits.apiLifetimeMs : deps.limits.smtpLifetimeMs)),
+    ...due.message,
     priority: priorityOf(submission, recipients.length),
-    info: infoOf(principal, submission, domain, content, recipients),
+    info: infoOf(principal, submission, domain, content, recipients, due.isUnoptimized),
     content: content.bytes,
-    recipients: recipients.map(acceptRecipient),
+    recipients: recipients.map((recipient) =>
+      due.own === undefined ? acceptRecipient(recipient) : { ...acceptRecipient(recipient), ...due.own(recipient) },
+    ),
     ...(idempotency !== undefined && { idempotency: { ...idempotency, untilMs: nowMs + deps.limits.idempotencyMs } }),
   };
   return result(await deps.accept(message), content.messageId, recipients.length);
+}
+
+function lifetimeOf(limits: SubmitLimits, { method, options }: Submission): number {
+  return options.deliverWithinMs ?? (method === 'HTTP' ? limits.apiLifetimeMs : limits.smtpLifetimeMs);
 }
 
 function result(answer: AcceptResult, messageId: string, recipientCount: number): SubmitResult {
@@ -251,6 +257,7 @@ function infoOf(
   domain: Domain,
   content: Prepared,
   recipients: readonly EnvelopeRecipient[],
+  isUnoptimized: true | undefined,
 ): AcceptMessage['info'] {
   const { envelope, origin } = submission;
   return {
@@ -271,6 +278,7 @@ function infoOf(
     body: isAscii(content.bytes) ? '7BIT' : '8BITMIME',
     ...(submission.batch && { batchId: randomHex(12) }),
     ...(content.renderLate !== undefined && { renderLate: content.renderLate }),
+    ...(isUnoptimized === true && { isUnoptimized }),
   };
 }
 

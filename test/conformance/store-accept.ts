@@ -125,6 +125,37 @@ function whatIsKept(store: () => Store): void {
     const second = await accept(store(), mail(from));
     assert.ok(second.contentId > first.contentId, 'a cache that is keyed by the content’s id would send the wrong mail');
   });
+
+  it('keeps a recipient to its own times, where they are not its message’s', async () => {
+    const from = await tenant(store());
+    const to = `${unique('zones')}.example`;
+    const later = { address: `later@${to}`, dueAtMs: T0 + HOUR_MS, expiresAtMs: T0 + 2 * HOUR_MS, timeZone: 'Asia/Tokyo' };
+    const latest = { address: `latest@${to}`, dueAtMs: T0 + 3 * HOUR_MS, expiresAtMs: T0 + 4 * HOUR_MS };
+    const { id } = await accept(store(), mail(from, { to: [latest, `now@${to}`, later], expiresAtMs: T0 + 4 * HOUR_MS }));
+    const view = await store().events.messageById(from.accountId, id);
+    assert.deepEqual(
+      view?.recipients.map(({ dueAtMs, wait, expiresAtMs, timeZone }) => [dueAtMs, wait, expiresAtMs, timeZone]),
+      [
+        [latest.dueAtMs, 'scheduled', latest.expiresAtMs, undefined],
+        [T0, 'due', undefined, undefined],
+        [later.dueAtMs, 'scheduled', later.expiresAtMs, 'Asia/Tokyo'],
+      ],
+    );
+    assert.deepEqual(addresses(await claim(store(), to, T0)), [`now@${to}`]);
+    assert.deepEqual(await bucketsOf(store(), to, T0 + HOUR_MS - 1), []);
+    assert.deepEqual(addresses(await claim(store(), to, T0 + HOUR_MS)), [later.address]);
+    assert.deepEqual(await claim(store(), to, T0 + 3 * HOUR_MS - 1), []);
+  });
+
+  it('gives a recipient up when its own time is over', async () => {
+    const from = await tenant(store());
+    const to = `${unique('early')}.example`;
+    const early = { address: `early@${to}`, dueAtMs: T0 + HOUR_MS, expiresAtMs: T0 + 2 * HOUR_MS };
+    await accept(store(), mail(from, { to: [early, `other@${to}`], expiresAtMs: T0 + 40 * HOUR_MS }));
+    const mine = (claimed: string[]): string[] => claimed.filter((address) => address.endsWith(to));
+    assert.deepEqual(mine(addresses(await store().mail.claimExpired(T0 + 2 * HOUR_MS - 1, 10_000))), []);
+    assert.deepEqual(mine(addresses(await store().mail.claimExpired(T0 + 2 * HOUR_MS, 10_000))), [early.address]);
+  });
 }
 
 function allOrNothing(store: () => Store): void {

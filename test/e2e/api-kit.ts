@@ -124,6 +124,7 @@ function submitInto(store: OpenedStore, accounts: Accounts): Submit {
     templates: store.templates,
     render: createRenderer(),
     htmlToText,
+    timeZone: 'UTC',
     maySendFrom: () => false,
     mayUsePool: (_accountId, pool) => pool === 'default',
   });

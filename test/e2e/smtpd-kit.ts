@@ -169,6 +169,7 @@ function submitInto(store: OpenedStore, accounts: Accounts): Submit {
     templates: store.templates,
     render: createRenderer(),
     htmlToText,
+    timeZone: 'UTC',
     maySendFrom: () => false,
     mayUsePool: (_accountId, pool) => pool === 'default',
   });

@@ -3,7 +3,7 @@
  * is written, so that the same batch can be sent again when nobody knows what became of it.
  */
 import { EVENT_KINDS } from '#model/event.ts';
-import { extraJson, STATE_LEASED, STATE_QUEUED, type Row } from '#store/rows-json.ts';
+import { extraJson, STATE_LEASED, STATE_QUEUED, type Row, termsOf } from '#store/rows-json.ts';
 import type { AcceptMessage, AcceptResult, SuppressionKind } from '#store/store.ts';
 import { byteaArray, int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import { type BucketIds, lowering } from './buckets.ts';
@@ -204,6 +204,7 @@ function rowsOf(
     firsts.push({ id, recipient: dayStart + numbers.recipient });
     for (const recipient of message.recipients) {
       const bucket = buckets.idOf({ domain: recipient.domain, accountId, priority }) as number;
+      const { dueAtMs, expiresAtMs, wait } = termsOf(message, recipient);
       r.id.push(dayStart + numbers.recipient++);
       r.message.push(id);
       r.bucket.push(bucket);

@@ -3,10 +3,17 @@
  * content as octets apart. Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
-import type { AcceptMessage, CounterKey, OutboxKind, Settlement } from '#store/store.ts';
-import { extraJson } from '#store/rows-json.ts';
+import type { AcceptMessage, AcceptRecipient, CounterKey, OutboxKind, Settlement } from '#store/store.ts';
+import { extraJson, termsOf } from '#store/rows-json.ts';
 
-export type PackedRecipient = readonly [address: string, domain: string, isLeased: boolean, extra: string | null];
+export type PackedRecipient = readonly [
+  address: string,
+  domain: string,
+  isLeased: boolean,
+  extra: string | null,
+  /** Where they are not the message's. */
+  terms?: readonly [dueAtMs: number, expiresAtMs: number, wait: string],
+];
 export type PackedCounter = readonly [accountId: number, domainId: number, kind: EventKind, provider: string, tag: string, count: number];
 
 export type MessageFacts = readonly [
@@ -68,12 +75,20 @@ export function packMessage(message: AcceptMessage): PackedMessage {
     message.wait,
     message.expiresAtMs,
     message.priority,
-    message.recipients.map((recipient) => [recipient.address, recipient.domain, recipient.isLeased, extraJson(recipient)] as const),
+    message.recipients.map((recipient) => packRecipient(message, recipient)),
     (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
     message.idempotency ?? null,
     message.uses ?? null,
   ];
   return [JSON.stringify(facts), JSON.stringify(message.info)];
+}
+
+function packRecipient(message: AcceptMessage, recipient: AcceptRecipient): PackedRecipient {
+  const { address, domain, isLeased } = recipient;
+  const extra = extraJson(recipient);
+  if (recipient.dueAtMs === undefined && recipient.expiresAtMs === undefined) return [address, domain, isLeased, extra];
+  const { dueAtMs, expiresAtMs, wait } = termsOf(message, recipient);
+  return [address, domain, isLeased, extra, [dueAtMs, expiresAtMs, wait]];
 }
 
 export function packSettlement(settlement: Settlement): PackedSettlement {

@@ -71,8 +71,10 @@ export class MailWriter {
     let first = 0;
     let previous: string | undefined;
     let bucket = 0;
-    const queuedBuckets = new Set<number>();
-    for (const [position, [address, domain, isLeased, extra]] of recipients.entries()) {
+    /** With the earliest time that something is due in each. */
+    const queuedBuckets = new Map<number, number>();
+    for (const [position, [address, domain, isLeased, extra, terms]] of recipients.entries()) {
+      const [ownDueMs, ownExpiresMs, ownWait] = terms ?? [dueAtMs, expiresAtMs, wait];
       if (domain !== previous) {
         bucket = this.#bucketId(domain, accountId, priority);
         previous = domain;
@@ -83,20 +85,20 @@ export class MailWriter {
         bucket,
         address,
         isLeased ? STATE_LEASED : STATE_QUEUED,
-        dueAtMs,
-        expiresAtMs,
-        wait,
+        ownDueMs,
+        ownExpiresMs,
+        ownWait,
         isLeased ? 1 : 0,
         isLeased ? this.#node : null,
         extra,
       );
       if (position === 0) first = recipientId;
-      if (!isLeased) queuedBuckets.add(bucket);
+      if (!isLeased) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
       this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null);
       const kind = db.get(SUPPRESSED_KIND, domainId, address)?.['kind'];
       if (kind !== undefined) suppressed.push([position, kind as SuppressionKind]);
     }
-    for (const queued of queuedBuckets) this.#lookAtBucket(queued, dueAtMs);
+    for (const [queued, earliestMs] of queuedBuckets) this.#lookAtBucket(queued, earliestMs);
     for (const counter of counters) this.#count(counter, createdMs);
     if (idempotency !== null && idempotency !== undefined) {
       const { key, fingerprint, untilMs } = idempotency;
