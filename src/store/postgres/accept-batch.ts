@@ -198,7 +198,7 @@ function rowsOf(
   const queued = new Map<number, number>();
   const counters = new CounterSums();
   for (const message of messages) {
-    const { accountId, domainId, priority, createdMs, dueAtMs, expiresAtMs, wait } = message;
+    const { accountId, domainId, priority, createdMs } = message;
     const dayStart = firstIdOfDay(dayOf(createdMs));
     const id = dayStart + numbers.message++;
     firsts.push({ id, recipient: dayStart + numbers.recipient });
