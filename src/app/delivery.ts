@@ -11,6 +11,7 @@ import { type Composer, createComposer } from '#delivery/compose.ts';
 import { createFindRoute } from '#delivery/route.ts';
 import { createResolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
+import type { Purse } from '#grants/purse.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
@@ -22,6 +23,7 @@ import type { Store } from '#store/store.ts';
 import { createDsnWriter } from '#submission/dsn.ts';
 import type { Render } from '#templates/render.ts';
 import type { Config } from './config.ts';
+import { gateFor, matches, withSitesOfCeilings } from './ceilings.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Services } from './services.ts';
 import { startWebhooks, type Webhooks } from './webhooks.ts';
@@ -47,6 +49,7 @@ export interface DeliveryParts {
   readonly accounts: Accounts;
   readonly render: Render;
   readonly services: Services;
+  readonly purse: Purse;
   readonly leases: Leases;
   /** See `WebhookParts`. */
   mayPost(): boolean;
@@ -89,13 +92,14 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     store,
     clock,
     log,
-    findRoute,
+    findRoute: withSitesOfCeilings(findRoute, config),
     connect: limitConnections(config.sandbox.capture ? withoutDemands(connect) : connect, config.delivery.connectionsTotal),
     retry: { delaysMs: config.delivery.retry, spread: RETRY_SPREAD, hintMinMs: HINT_MIN_MS, hintMaxMs: HINT_MAX_MS },
     readyRecipients: config.delivery.readyRecipients,
     readyBytes: config.delivery.readyMemoryBytes,
     leases: parts.leases,
     laneLimits: (route, domain) => laneLimits(config, route, domain),
+    ceilings: (route, source) => gateFor(config, parts.purse, clock, route, source),
     sourceFor: (item) => sourceFor(sources, item),
     job: (items, content) => deliveryJob(composer, webhooks, items, content),
     outbox: webhooks.entries,
@@ -175,6 +179,7 @@ export function egressSources(config: Config): readonly EgressSource[] {
     address: source.address,
     ehlo: source.ehlo ?? config.smtp.hostname,
     pool: source.pool,
+    ...(source.capPerDay !== undefined && { capPerDay: source.capPerDay }),
   }));
 }
 
@@ -190,6 +195,7 @@ function sourceFor(sources: readonly EgressSource[], { message, recipient }: Wor
   return choice[recipient.id % choice.length];
 }
 
+/** A rule names a receiving domain (of the mail that the lane was made for), one of the hosts of its site, or the site. */
 function laneLimits({ delivery }: Config, route: Route, domain: string): LaneLimits {
   const rule = delivery.shaping.find(({ match }) => matches(match, [domain, route.site, ...route.hosts.map(({ host }) => host)]));
   const rate = rule?.rate ?? delivery.ratePerSite;
@@ -206,9 +212,4 @@ function laneLimits({ delivery }: Config, route: Route, domain: string): LaneLim
     suspendMinMs: delivery.suspendMinMs,
     suspendMaxMs: delivery.suspendMaxMs,
   };
-}
-
-/** A rule names a receiving domain (of the mail that the lane was made for), one of the hosts of its site, or the site. */
-function matches(match: string, names: readonly string[]): boolean {
-  return match === '*' || names.some((name) => (match.startsWith('*.') ? name.endsWith(match.slice(1)) : name === match));
 }

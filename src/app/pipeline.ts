@@ -4,10 +4,11 @@
  */
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import type { Ceilings } from '#lanes/flow.ts';
 import type { LaneItem, LaneReport } from '#lanes/lane.ts';
 import { Lanes, type LanesOptions } from '#lanes/lanes.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
-import type { EgressSource } from '#model/egress.ts';
+import type { EgressSource, Route } from '#model/egress.ts';
 import type { Priority, StoredRecipient } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
@@ -31,6 +32,8 @@ export interface PipelineOptions {
   readonly readyBytes: number;
   readonly leases: Leases;
   readonly laneLimits: LanesOptions<LaneItem>['limits'];
+  /** What a new lane's mail counts against beyond its own limits. */
+  ceilings(route: Route, source: EgressSource): Ceilings | undefined;
   /** The source an item leaves from; undefined: none serves it now. */
   sourceFor(item: WorkItem): EgressSource | undefined;
   /** The transaction for items that share one; `content` loads the MIME. */
@@ -93,6 +96,7 @@ export function createPipeline(options: PipelineOptions) {
         mayBegin: () => leases.isHeld && items.every(({ tenure }) => tenure === leases.tenure),
       }),
       mayBegin: () => leases.isHeld,
+      ceilings: options.ceilings(route, sources.get(source) as EgressSource),
       settled: (items, outcomes) => items.forEach((item, position) => settleAttempt(item, outcomes[position] as Outcome)),
       returned: (items, wait, dueAtMs) => items.forEach((item) => giveBack(item, wait, dueAtMs)),
       hasRoom: () => claimer.roomAgain(),

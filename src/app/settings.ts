@@ -216,6 +216,9 @@ export const SETTINGS = group('', {
         address: optional(ip('local address to send from')),
         ehlo: optional(host(undefined, 'name in EHLO; default: `smtp.hostname`')),
         pool: string('default', 'pool it belongs to'),
+        cap_per_day: optional(
+          integer(1, 1_000_000_000, undefined, 'recipients that it may send to in any 24 hours, all nodes together, while it is warmed up'),
+        ),
       },
       'Local addresses that mail leaves from, in pools. Default: one source, whose address the system chooses.',
     ),
@@ -254,6 +257,24 @@ export const SETTINGS = group('', {
         messages_per_connection: optional(integer(1, MANY, undefined, 'messages on one connection')),
       },
       'Limits for certain destinations. The first match counts.',
+    ),
+    ceilings: tables(
+      {
+        match: required(
+          text(
+            'a domain, "*.domain" or "*"',
+            isDomainPattern,
+            undefined,
+            'recipient domain, receiving site or one of its hosts; `*.example.org` for those below it, `*` for all',
+          ),
+        ),
+        rate: required(
+          rate(undefined, 'recipients in a time, such as "100/s" or "20000/d": no stretch of that time sees more, wherever it begins'),
+        ),
+        source: optional(string(undefined, 'only what leaves from this source')),
+        pool: optional(string(undefined, 'only what leaves from this pool')),
+      },
+      'What all nodes together may send to certain destinations, over and above the limits of each lane. Every match counts, and all that a rule matches counts together.',
     ),
     connections_per_site: integer(1, 10_000, 20, 'Connections at once to one receiving site, from one source.'),
     connections_total: integer(1, MANY, 1_000, 'Connections at once to all sites.'),

@@ -8,6 +8,7 @@ import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { Purse } from '#grants/purse.ts';
 import { AppError } from '#model/errors.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
@@ -86,6 +87,8 @@ async function start(
     sending: { hostname: config.smtp.hostname, addresses: config.delivery.sources.flatMap((source) => source.address ?? []) },
     clock,
   });
+  const purse = new Purse({ store: store.grants, clock, log });
+  services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
   const render = createRenderer();
   const pipeline = await startDelivery({
     config,
@@ -95,6 +98,7 @@ async function start(
     accounts,
     render,
     services,
+    purse,
     leases: node.leases,
     mayPost: () => node.isRunning && node.does('webhooks'),
   });

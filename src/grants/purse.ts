@@ -194,6 +194,8 @@ export class Purse {
   #run(): Promise<void> {
     this.#running ??= this.#askAll().finally(() => {
       this.#running = undefined;
+      // Asked for when the last answer was out already.
+      if (this.#asking.size > 0 && !this.#isClosed) void this.#run();
     });
     return this.#running;
   }
@@ -202,7 +204,8 @@ export class Purse {
     // What is asked in this turn of the event loop goes together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#asking.size > 0 || this.#returns.length > 0) {
-      if (!(await this.#returnSome()) || !(await this.#askSome())) return;
+      if (!(await this.#returnSome())) return this.#dropAsks();
+      if (!(await this.#askSome())) return;
     }
   }
 
@@ -257,6 +260,15 @@ export class Purse {
     } finally {
       waiting.forEach((resolve) => resolve());
     }
+  }
+
+  /** Who waits is told by `#trouble`. */
+  #dropAsks(): void {
+    for (const pocket of this.#asking) {
+      pocket.need = 0;
+      pocket.waiting.splice(0).forEach((resolve) => resolve());
+    }
+    this.#asking.clear();
   }
 
   #hold(holder: number, asks: readonly GrantAsk[]) {

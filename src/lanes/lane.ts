@@ -12,14 +12,13 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { jitter } from '#base/random.ts';
-import type { TokenBucket } from '#base/token-bucket.ts';
 import type { ConnectFailure, ConnectResult, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { Route, TlsDemand } from '#model/egress.ts';
 import type { Priority } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
+import { type Ceilings, Flow } from './flow.ts';
 import { LaneQueue, type Queued } from './lane-queue.ts';
-import { paceOf } from './pace.ts';
 
 export interface LaneItem extends Queued {
   readonly tls: TlsDemand;
@@ -50,6 +49,8 @@ export interface LaneDeps<T extends LaneItem> {
   job(items: readonly T[]): DeliveryJob;
   /** Attempts may begin; when they may again, `Lane.again` is called. Absent: always. */
   mayBegin?(): boolean;
+  /** Ceilings that its mail counts against and that others share. Its own: they are told to this lane alone. */
+  readonly ceilings?: Ceilings;
   /** What came of items that were tried. Never rejects. */
   settled(items: readonly T[], outcomes: readonly Outcome[]): void;
   /** Items that are not tried now and leave memory. Never rejects. */
@@ -98,7 +99,7 @@ export class Lane<T extends LaneItem> {
   /** In use by a worker. */
   readonly #active = new Set<DeliverySession>();
   readonly #stop = new AbortController();
-  readonly #bucket: TokenBucket | undefined;
+  readonly #flow: Flow;
   #state: LaneState = 'starting';
   /** Each has one connection, or is making it. */
   #workers = 0;
@@ -111,7 +112,6 @@ export class Lane<T extends LaneItem> {
   #suspensions = 0;
   /** Monotonic: an operator who sets the clock back does not prolong it. */
   #suspendedUntilMs = 0;
-  #rateTimer: NodeJS.Timeout | undefined;
   #isPumpDue = false;
   #lastTrouble: string | undefined;
   #siteTrouble: string | undefined;
@@ -127,21 +127,19 @@ export class Lane<T extends LaneItem> {
     this.#deps = deps;
     this.lastUsedMs = deps.clock.monotonicMs();
     this.#startSlowly();
-    if (limits.ratePerMinute !== undefined) {
-      this.#bucket = paceOf(limits.ratePerMinute, limits.rateWindowMs ?? MINUTE_MS, this.lastUsedMs);
-    }
+    this.#flow = new Flow(limits, deps.ceilings, deps.clock, () => this.#flowChanged());
   }
 
   /** Items that may still be put in; 0 while suspended or draining. */
   get room(): number {
     if (this.#state === 'draining' || this.isSuspended) return 0;
     const ready = Math.max(this.#limits.connectionsMax, this.#workers) * this.#limits.readyPerConnection;
-    return Math.max(0, ready - this.#queue.size);
+    return Math.max(0, Math.min(ready, this.#flow.room) - this.#queue.size);
   }
 
   /** What one account may put in however full the lane is: nobody's backlog stands before another's receipt. */
   ownRoom(accountId: number, priority: Priority): number {
-    if (this.#state === 'draining' || this.isSuspended) return 0;
+    if (this.#state === 'draining' || this.isSuspended || this.#flow.room === 0) return 0;
     return Math.max(0, OWN_TURNS - this.#queue.waitingOf(accountId, priority));
   }
 
@@ -187,15 +185,14 @@ export class Lane<T extends LaneItem> {
     const nowMs = this.#deps.clock.nowMs();
     if (this.#state === 'draining') return { reason: 'draining', untilMs: nowMs };
     if (this.isSuspended) return { reason: 'lane-suspended', untilMs: this.#suspensionEndMs() };
-    const rateMs = this.#bucket?.waitMs(1, this.#deps.clock.monotonicMs()) ?? 0;
     if (this.#deps.mayBegin?.() === false) return { reason: 'lease-lapsed', untilMs: nowMs + 1000 };
-    if (rateMs > 0) return { reason: 'lane-rate', untilMs: nowMs + rateMs };
-    return { reason: this.#state === 'starting' ? 'lane-starting' : 'lane-connections', untilMs: nowMs + 1000 };
+    const reason = this.#state === 'starting' ? 'lane-starting' : 'lane-connections';
+    return this.#flow.wait ?? { reason, untilMs: nowMs + 1000 };
   }
 
   put(item: T): void {
     this.lastUsedMs = this.#deps.clock.monotonicMs();
-    if (this.#state === 'draining' || this.isSuspended) {
+    if (this.#state === 'draining' || this.isSuspended || this.#flow.room === 0) {
       const { reason, untilMs } = this.wait;
       this.#deps.returned([item], reason, untilMs);
       return;
@@ -237,7 +234,7 @@ export class Lane<T extends LaneItem> {
   /** Returns what waits, lets transactions end within `deadlineMs`, then cuts what is left. */
   async drain(deadlineMs: number): Promise<void> {
     this.#state = 'draining';
-    clearTimeout(this.#rateTimer);
+    this.#flow.close();
     this.returnWaiting('draining');
     await Promise.all([this.closeIdle(), this.#quiet(deadlineMs)]);
     this.#stop.abort();
@@ -325,22 +322,16 @@ export class Lane<T extends LaneItem> {
 
   /** The next transaction's items, if the rate allows it now. */
   #take(): T[] | undefined {
-    // Before the rate is asked: a token is for a message, not for a look.
     if (this.#queue.size === 0 || this.#deps.mayBegin?.() === false) return undefined;
-    if (this.#bucket !== undefined) {
-      const nowMs = this.#deps.clock.monotonicMs();
-      if (!this.#bucket.take(1, nowMs)) {
-        this.#rateTimer ??= setTimeout(
-          () => {
-            this.#rateTimer = undefined;
-            this.#pump();
-          },
-          this.#bucket.waitMs(1, nowMs),
-        );
-        return undefined;
-      }
-    }
-    return this.#queue.take(this.#limits.recipientsPerTransaction);
+    return this.#flow.pass(Math.min(this.#queue.size, this.#limits.recipientsPerTransaction), (max) => this.#queue.take(max));
+  }
+
+  /** What was held back may go on; or nothing will for so long that what waits is better off on disk. */
+  #flowChanged(): void {
+    const { reason, untilMs } = this.wait;
+    if (this.#flow.room === 0) this.returnWaiting(reason, untilMs);
+    this.#pump();
+    if (this.#deps.ceilings !== undefined && this.room > 0) this.#deps.hasRoom();
   }
 
   /** One connection's life: transactions as long as there are any and it may be used. */
@@ -375,6 +366,7 @@ export class Lane<T extends LaneItem> {
         const tried: T[] = items;
         items = undefined;
         if (outcomes.every((outcome) => outcome.withdrawn === true)) {
+          this.#flow.untried(tried);
           this.#deps.returned(tried, 'lease-lapsed', this.#deps.clock.nowMs());
           return;
         }
@@ -456,6 +448,7 @@ export class Lane<T extends LaneItem> {
 
   #connectFailed(items: readonly T[], failure: ConnectFailure): void {
     const { outcome } = failure;
+    this.#flow.untried(items);
     this.#lastTrouble = `${outcome.code} ${outcome.text}`.slice(0, 200);
     if (outcome.disposition === 'deferred' && (this.#state === 'draining' || this.isSuspended)) {
       // It was cut, or what others met meanwhile goes for it too: nothing was tried.

@@ -7,6 +7,8 @@ export interface EgressSource {
   readonly address?: string;
   readonly ehlo: string;
   readonly pool: string;
+  /** Recipients in any 24 hours, of all nodes together, while it is warmed up. */
+  readonly capPerDay?: number;
 }
 
 export interface RouteHost {
