@@ -83,7 +83,7 @@ export class Acceptor {
             await this.#use(queries, uses);
             return batch.write(queries);
           });
-    const answers = await untilSure(async (mayStand) => {
+    const answers = await this.#holding(batch, async (mayStand) => {
       try {
         if (mayStand && uses.length > 0 && (await batch.stands(link))) return await batch.answers(link);
         return await this.#withPartitions(messages, send);
@@ -93,8 +93,20 @@ export class Acceptor {
         throw error;
       }
     });
-    this.#keep(batch);
+    if (batch.isSooner) this.#options.ring();
     return answers;
+  }
+
+  /** What it leases is ours from before it is sent, so that nobody takes it for lost while its answer is on its way. */
+  async #holding<T>(batch: AcceptBatch, write: (mayStand: boolean) => Promise<T>): Promise<T> {
+    const { leases } = this.#options;
+    for (const recipient of batch.leased()) leases.add(recipient, 1);
+    try {
+      return await untilSure(write);
+    } catch (error) {
+      for (const recipient of batch.leased()) leases.remove(recipient, 1);
+      throw error;
+    }
   }
 
   async #use(queries: Queries, uses: readonly GrantUse[]): Promise<void> {
@@ -104,7 +116,7 @@ export class Acceptor {
   async #acceptAlone(message: AcceptMessage): Promise<Answer> {
     const { db } = this.#options;
     const batch = await AcceptBatch.prepare(db, this.#options, [message]);
-    const answer = await untilSure(() =>
+    const answer = await this.#holding(batch, () =>
       this.#withPartitions([message], () =>
         db.transaction(async (queries) => {
           const before = await this.#claimKey(queries, message, batch.ids[0] as number);
@@ -118,7 +130,8 @@ export class Acceptor {
       if (error instanceof Refused) return { kind: 'ungranted' };
       throw error;
     });
-    if (answer.kind === 'accepted') this.#keep(batch);
+    if (answer.kind === 'accepted' && batch.isSooner) this.#options.ring();
+    if (answer.kind !== 'accepted') for (const recipient of batch.leased()) this.#options.leases.remove(recipient, 1);
     return answer;
   }
 
@@ -174,11 +187,6 @@ export class Acceptor {
       await partitions.ensure(messages.map(({ createdMs }) => dayOf(createdMs)));
       return write();
     }
-  }
-
-  #keep(batch: AcceptBatch): void {
-    for (const recipient of batch.leased()) this.#options.leases.add(recipient, 1);
-    if (batch.isSooner) this.#options.ring();
   }
 }
 

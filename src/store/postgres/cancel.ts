@@ -65,6 +65,24 @@ async function cancelRecipients(
   return db.run(CANCEL, int8Array(recipients), nowMs, first - 1, accountId, domainId);
 }
 
+/** All nodes follow one clock, and each finds that it was set: the first moves what waits. */
+const SAME_STEP_MS = 2000;
+const TOLD_WITHIN_MS = 300_000;
+const CLOCK_LOCK = 7_072_681_253;
+const CLOCK_SET = 'clock.set_back';
+
+/** False: another node has done what there is to do. In the transaction that does it. */
+export async function isFirstToMove(queries: Queries, byMs: number, nowMs: number): Promise<boolean> {
+  await queries.all('SELECT pg_advisory_xact_lock($1::bigint)', CLOCK_LOCK);
+  const [lastByMs, lastMs] = String((await queries.get('SELECT value FROM setting WHERE name = $1', CLOCK_SET))?.['value'] ?? '')
+    .split(' ')
+    .map(Number);
+  const isTold = Math.abs(Number(lastByMs) - byMs) < SAME_STEP_MS && Math.abs(Number(lastMs) - nowMs) < TOLD_WITHIN_MS;
+  const put = 'INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value';
+  if (!isTold) await queries.run(put, CLOCK_SET, `${byMs} ${nowMs}`);
+  return !isTold;
+}
+
 /** Rare, and as long as the queue: every recipient that is not due yet is moved. In a transaction that may take its time. */
 export async function moveDueTimes(queries: Queries, byMs: number, nowMs: number): Promise<void> {
   await queries.run(

@@ -141,6 +141,16 @@ export async function retryingClashes<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
+/** After the server was restarted each connection is found broken by who uses it next: a question can be asked again on a new one. */
+async function askingAgain<T>(sql: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof LostConnection && error.isSent && /^\s*SELECT\b/.test(sql)) return ask();
+    throw error;
+  }
+}
+
 /** Who waits for a connection; past it new ones are refused as busy (P9). */
 const WAITING_MAX = 10_000;
 
@@ -160,11 +170,11 @@ export class Database implements Queries {
   }
 
   all(sql: string, ...values: Value[]): Promise<Row[]> {
-    return this.#with((link) => retryingClashes(() => link.all(sql, ...values)));
+    return this.#with((link) => retryingClashes(() => askingAgain(sql, () => link.all(sql, ...values))));
   }
 
   get(sql: string, ...values: Value[]): Promise<Row | undefined> {
-    return this.#with((link) => retryingClashes(() => link.get(sql, ...values)));
+    return this.#with((link) => retryingClashes(() => askingAgain(sql, () => link.get(sql, ...values))));
   }
 
   run(sql: string, ...values: Value[]): Promise<number> {
@@ -172,7 +182,7 @@ export class Database implements Queries {
   }
 
   allOnce(sql: string, ...values: Value[]): Promise<Row[]> {
-    return this.#with((link) => link.allOnce(sql, ...values));
+    return this.#with((link) => askingAgain(sql, () => link.allOnce(sql, ...values)));
   }
 
   /** All of the body or nothing of it. The body runs again when it clashed with another transaction: it must do nothing but ask. */

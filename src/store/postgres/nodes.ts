@@ -20,9 +20,8 @@ const DAY_MS = 86_400_000;
 const KEPT_MS = 30 * DAY_MS;
 /** Recipients put back in one commit. */
 const STEP = 2000;
-/** How often the table is asked what it says is ours. What we do not know of must be found so twice, so long apart: an answer may be on its way. */
-const RECONCILE_MS = 60_000;
-const SUSPECT_MS = 20_000;
+/** In leases: how often the table is asked what it says is ours. What we do not know of must be found so twice, a lease apart: an answer may be on its way. */
+const RECONCILE_LEASES = 3;
 /** A former process of our name: how often it is looked whether it is gone. */
 const NAME_LOOK_MS = 500;
 /** With the node's id, the lock that its process holds as long as it is connected. */
@@ -85,7 +84,7 @@ export class Nodes implements NodeStore {
   #others = 0;
   /** Two beats may learn at once that it was lost. */
   #entering: Promise<void> | undefined;
-  #reconcileAtMs = performance.now() + RECONCILE_MS;
+  #reconcileAtMs = performance.now();
   #suspects: ReadonlyMap<number, number> = new Map();
 
   /** Without facts it is a tool, which asks and leases nothing. */
@@ -216,7 +215,7 @@ export class Nodes implements NodeStore {
 
   async #reconcile(nowMs: number): Promise<void> {
     if (performance.now() < this.#reconcileAtMs) return;
-    const { db, leases } = this.#tools;
+    const { db, leases, leaseMs } = this.#tools;
     const rows = await db.all('SELECT id, epoch FROM recipient WHERE state = 1 AND node = $1', this.#id);
     const unknown = new Map(
       rows.map((row) => [Number(row['id']), Number(row['epoch'])] as const).filter(([id, epoch]) => !leases.has(id, epoch)),
@@ -225,7 +224,7 @@ export class Nodes implements NodeStore {
     if (again.size > 0) await putBack(this.#tools, [this.#id], nowMs, again);
     for (const id of again.keys()) unknown.delete(id);
     this.#suspects = unknown;
-    this.#reconcileAtMs = performance.now() + (unknown.size > 0 ? SUSPECT_MS : RECONCILE_MS);
+    this.#reconcileAtMs = performance.now() + leaseMs * (unknown.size > 0 ? 1 : RECONCILE_LEASES);
   }
 }
 

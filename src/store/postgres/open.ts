@@ -11,7 +11,7 @@ import { Acceptor } from './accept.ts';
 import { accountTables } from './accounts.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
-import { cancel, moveDueTimes } from './cancel.ts';
+import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
 import { ClaimReader } from './claim.ts';
 import { CONTENT } from './contents.ts';
 import { Database, Link } from './database.ts';
@@ -216,6 +216,7 @@ class Parts {
     const link = new Link(this.db.server, { isPatient: true });
     try {
       await link.transaction(async (queries) => {
+        if (!(await isFirstToMove(queries, byMs, nowMs))) return;
         await moveDueTimes(queries, byMs, nowMs);
         await outboxClockSetBack(queries, byMs, nowMs);
       });
