@@ -5,6 +5,7 @@
 import { describe } from 'node:test';
 import { accountsConformance } from './store-accounts.ts';
 import { acceptConformance } from './store-accept.ts';
+import { contentionConformance } from './store-contention.ts';
 import { eventsConformance } from './store-events.ts';
 import { grantsConformance } from './store-grants.ts';
 import { lifeConformance } from './store-life.ts';
@@ -24,6 +25,7 @@ export function storeConformance(name: string, open: Open): void {
     eventsConformance(open);
     retentionConformance(open);
     nodesConformance(open);
+    contentionConformance(open);
     outboxConformance(open);
     grantsConformance(open);
     pursesConformance(open);

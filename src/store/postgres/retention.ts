@@ -74,11 +74,13 @@ interface Stretch {
 export class Retention {
   readonly #db: Database;
   readonly #partitions: Partitions;
+  readonly #rowByRowBytesMax: number;
   readonly #walked = new Map<string, Walked>();
 
-  constructor(db: Database, partitions: Partitions) {
+  constructor(db: Database, partitions: Partitions, rowByRowBytesMax = ROW_BY_ROW_BYTES_MAX) {
     this.#db = db;
     this.#partitions = partitions;
+    this.#rowByRowBytesMax = rowByRowBytesMax;
   }
 
   /** One step: how much went, or `limit` when there is more to look at than one step may. Nothing while another node is at it. */
@@ -151,7 +153,7 @@ export class Retention {
       { table: 'content', from: 0, to: firstIdOfDay(1), isLarge: false },
     ];
     for (const { day, sizeBytes } of days) {
-      stretches.push({ table: 'content', from: firstIdOfDay(day), to: firstIdOfDay(day + 1), isLarge: sizeBytes > ROW_BY_ROW_BYTES_MAX });
+      stretches.push({ table: 'content', from: firstIdOfDay(day), to: firstIdOfDay(day + 1), isLarge: sizeBytes > this.#rowByRowBytesMax });
     }
     const step = new WalkStep(limit, nowMs - shortestMs);
     for (const stretch of stretches) {
