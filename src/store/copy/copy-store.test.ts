@@ -252,6 +252,22 @@ test('a source that was used between two parts of a copy is found', async (t) =>
   );
 });
 
+test('what was given out of a ceiling counts as used in the copy, where nobody can give it back', async (t) => {
+  const directory = directoryFor(t);
+  const [from, to] = [join(directory, 'a.db'), join(directory, 'b.db')];
+  await oddStore(from);
+  edit(from, (db) =>
+    db.exec(`DELETE FROM granted; INSERT INTO granted (name, start_ms, holder, held, used, is_counted, until_ms, keep_until_ms)
+      VALUES ('a', 1, 1, 50, 20, 1, 9, 70), ('a', 1, 2, 30, 5, 0, 9, 80), ('a', 2, 1, 4, 4, 1, 9, 90)`),
+  );
+  assert.equal((await copy(from, to)).kind, 'done');
+  const shown = rowsOf(to, 'granted').map((row) => [row['start_ms'], row['holder'], row['held'], row['used'], row['keep_until_ms']]);
+  assert.deepEqual(shown, [
+    [1, 0, 50, 50, 80],
+    [2, 0, 4, 4, 90],
+  ]);
+});
+
 test('a batch whose write fails leaves no row and no mark of it', async (t) => {
   const directory = directoryFor(t);
   const to = openSqliteTarget(join(directory, 'b.db')) as Target;

@@ -14,7 +14,7 @@ export class CopyError extends Error {
 }
 
 /** A batch ends with the row that reaches one of these: memory is bounded by it and the largest content. */
-export const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 export const BATCH_ROWS_MAX = 5000;
 
 /** Values of a table's key. */
