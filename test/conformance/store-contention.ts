@@ -149,7 +149,9 @@ function sameThings(both: Both): void {
 
 /** Messages in one round, and rounds: enough that a look which comes too late is seen every time. */
 const SENT = 40;
-const ROUNDS = 12;
+const ROUNDS = 8;
+/** Recipients of a message that takes its time. */
+const LARGE = 500;
 
 function looks(both: Both): void {
   both('lose no recipient from sight, however acceptances, deferrals, releases and claims of one bucket meet', async (one, two) => {
@@ -215,6 +217,21 @@ function looks(both: Both): void {
       for (const dueAtMs of times.toReversed()) {
         assert.equal(addresses(await claim(two, to, dueAtMs)).length, 1, 'exactly what is due by then');
       }
+    }
+  });
+
+  both('look at a bucket again for a large message whose acceptance took longer than the claim of all that was there', async (one, two) => {
+    const from = await tenant(one);
+    for (let round = 0; round < ROUNDS; round++) {
+      const to = `${unique('large')}.example`;
+      await accept(one, mail(from, { to: [`now@${to}`] }));
+      const bucket = await onlyBucket(one, to);
+      const [claimed] = await Promise.all([
+        one.mail.claim([{ bucket, room: 10 }], T0),
+        accept(two, mail(from, { to: many(LARGE, to), dueAtMs: T0 + 1000, wait: 'scheduled' })),
+      ]);
+      assert.deepEqual(addresses(claimed), [`now@${to}`]);
+      assert.equal((await bucketsOf(one, to, T0 + 1000)).length, 1);
     }
   });
 }
