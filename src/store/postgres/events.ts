@@ -125,6 +125,7 @@ async function listEvents(
   const values = new Values();
   const isUp = order === 'ascending';
   const domain = values.add(filter.domainId);
+  const days = dayConditions(values, filter, isUp, after);
   const conditions = [
     `e.domain_id = ${domain}`,
     `e.account_id = ${values.add(filter.accountId)}`,
@@ -133,42 +134,54 @@ async function listEvents(
   if (filter.kinds !== undefined) {
     conditions.push(`e.kind = ANY(${values.add(int2Array(filter.kinds.map((kind) => EVENT_KINDS[kind])))}::smallint[])`);
   }
-  if (filter.messageId !== undefined) {
-    conditions.push(
-      `e.message = ANY(ARRAY(SELECT id FROM message WHERE message_id = ${values.add(filter.messageId)} AND domain_id = ${domain}))`,
-    );
-  }
-  const direction = isUp ? 'ASC' : 'DESC';
-  // A recipient's events are found by its messages: by the domain's would be millions.
-  const wanted =
-    filter.recipient === undefined
-      ? ''
-      : `WITH wanted AS MATERIALIZED (SELECT r.id, r.message FROM recipient r JOIN message m ON m.id = r.message
-          WHERE lower(r.address) = lower(${values.add(filter.recipient)}::text COLLATE "C") AND m.domain_id = ${domain})`;
-  const of = filter.recipient === undefined ? '' : 'JOIN wanted w ON w.message = e.message AND w.id = e.recipient';
-  const found = `SELECT e.* FROM event e ${of} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ${values.add(limit)}`;
+  const wanted = wantedOf(values, filter, domain);
+  // Those of a message or an address are few, whatever the statistics say, and are found by the message; the OFFSET keeps the two questions apart.
+  const source =
+    wanted === undefined
+      ? 'event e'
+      : `${wanted} w CROSS JOIN LATERAL (SELECT x.* FROM event x WHERE ${['x.message = w.message', 'x.recipient = coalesce(w.recipient, x.recipient)', ...days('x')].join(' AND ')} OFFSET 0) e`;
+  const found = [...conditions, ...(wanted === undefined ? days('e') : [])].join(' AND ');
+  const sorted = isUp ? 'e.at_us, e.id' : 'e.at_us DESC, e.id DESC';
   // Messages and recipients are looked up for the page alone.
   const rows = await db.allOnce(
-    `${wanted} ${VIEW} FROM (${found}) e LEFT JOIN message m ON m.id = e.message LEFT JOIN domain d ON d.id = m.domain_id
-     LEFT JOIN recipient r ON r.id = e.recipient ORDER BY e.at_us ${direction}, e.id ${direction}`,
+    `${VIEW} FROM (SELECT e.* FROM ${source} WHERE ${found} ORDER BY ${sorted} LIMIT ${values.add(limit)}) e
+     LEFT JOIN message m ON m.id = e.message LEFT JOIN domain d ON d.id = m.domain_id LEFT JOIN recipient r ON r.id = e.recipient ORDER BY ${sorted}`,
     ...values.all,
   );
   return rows.map(viewOf);
 }
 
-/** By the times and, for the sake of the partitions, by the ids that such times have. What came from the other driver has ids without a day. */
+/** The messages, and the recipients of them, whose events are asked for; undefined: any of the domain's. */
+function wantedOf(values: Values, { messageId, recipient }: EventFilter, domain: string): string | undefined {
+  const ofMessage = messageId === undefined ? '' : `AND m.message_id = ${values.add(messageId)}`;
+  if (recipient !== undefined) {
+    return `(SELECT r.message, r.id AS recipient FROM recipient r JOIN message m ON m.id = r.message
+      WHERE lower(r.address) = lower(${values.add(recipient)}::text COLLATE "C") AND m.domain_id = ${domain} ${ofMessage} OFFSET 0)`;
+  }
+  if (messageId === undefined) return undefined;
+  return `(SELECT m.id AS message, NULL::bigint AS recipient FROM message m WHERE m.domain_id = ${domain} ${ofMessage} OFFSET 0)`;
+}
+
 function timeConditions(values: Values, filter: EventFilter, isUp: boolean, after: EventPosition | undefined): string[] {
   const conditions: string[] = [];
   const [lowest, highest] = isUp ? [filter.beginUs, filter.endUs] : [filter.endUs, filter.beginUs];
   if (lowest !== undefined) conditions.push(`e.at_us >= ${values.add(lowest)}`);
   if (highest !== undefined) conditions.push(`e.at_us <= ${values.add(highest)}`);
   if (after !== undefined) conditions.push(`(e.at_us, e.id) ${isUp ? '>' : '<'} (${values.add(after.atUs)}, ${values.add(after.id)})`);
+  return conditions;
+}
+
+/** The ids that such times have, for the sake of the partitions. What came from the other driver has ids without a day. */
+function dayConditions(values: Values, filter: EventFilter, isUp: boolean, after: EventPosition | undefined): (table: string) => string[] {
+  const [lowest, highest] = isUp ? [filter.beginUs, filter.endUs] : [filter.endUs, filter.beginUs];
   const fromUs = isUp ? Math.max(lowest ?? 0, after?.atUs ?? 0) : (lowest ?? 0);
   const toUs = isUp ? highest : minimum(highest, after?.atUs);
-  const imported = `e.id < ${firstIdOfDay(1)}`;
-  if (fromUs > 0) conditions.push(`(e.id >= ${values.add(idBefore(fromUs / 1000))} OR ${imported})`);
-  if (toUs !== undefined) conditions.push(`e.id < ${values.add(firstIdOfDay(dayOf(toUs / 1000) + 2))}`);
-  return conditions;
+  const from = fromUs > 0 ? values.add(idBefore(fromUs / 1000)) : undefined;
+  const to = toUs === undefined ? undefined : values.add(firstIdOfDay(dayOf(toUs / 1000) + 2));
+  return (table) => [
+    ...(from === undefined ? [] : [`(${table}.id >= ${from} OR ${table}.id < ${firstIdOfDay(1)})`]),
+    ...(to === undefined ? [] : [`${table}.id < ${to}`]),
+  ];
 }
 
 function minimum(one: number | undefined, two: number | undefined): number | undefined {

@@ -27,27 +27,22 @@ const TYPES: CustomTypesConfig = {
     oid === INT8 || oid === NUMERIC ? Number : types.getTypeParser(oid, format as 'text')) as typeof types.getTypeParser,
 };
 
-/**
- * For every session. Plans are made once and go by the indexes: statistics of a table that was empty a minute ago would have it read whole.
- * The just-in-time compiler costs more than any statement here.
- */
+/** For every session. The just-in-time compiler costs more than any statement here. */
 const SESSION = [
   "SET client_encoding = 'UTF8'",
   'SET jit = off',
   'SET standard_conforming_strings = on',
   "SET default_transaction_isolation = 'read committed'",
 ];
-const HOT_SESSION = [
-  'SET plan_cache_mode = force_generic_plan',
-  'SET enable_seqscan = off',
-  'SET enable_hashjoin = off',
-  'SET enable_mergejoin = off',
-];
+/** Everything is asked by an index, for a page or a batch: statistics of a table that was empty a minute ago would have it read whole, or hashed. */
+const BY_INDEX = ['SET enable_seqscan = off', 'SET enable_hashjoin = off', 'SET enable_mergejoin = off'];
+/** Plans are made once. */
+const HOT_SESSION = ['SET plan_cache_mode = force_generic_plan'];
 const FACTS = `SELECT current_setting('transaction_read_only') AS read_only, current_setting('server_encoding') AS encoding,
   current_setting('server_version_num')::int / 10000 AS version`;
 
 export interface SessionKind {
-  /** Its few statements are for small batches by key: no plan of them may read a table whole. */
+  /** Its few statements come again and again, and the best plan is the same for all values. */
   readonly isHot?: boolean;
   /** For migrations, which may take their time. */
   readonly isPatient?: boolean;
@@ -134,6 +129,7 @@ export class Server {
         kind.isPatient === true
           ? [`SET statement_timeout = ${PATIENT_MS}`, `SET lock_timeout = ${PATIENT_MS}`]
           : [
+              ...BY_INDEX,
               `SET statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
               `SET lock_timeout = ${LOCK_TIMEOUT_MS}`,
               `SET idle_in_transaction_session_timeout = ${STATEMENT_TIMEOUT_MS}`,
