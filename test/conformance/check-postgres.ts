@@ -11,7 +11,7 @@ const IDS_PER_DAY = 2 ** 38;
 const MISSING_CONTENT = 'a message without the content it has';
 const FLOOR = "coalesce((SELECT value::bigint FROM setting WHERE name = 'content.floor'), 0)";
 
-export const POSTGRES_RULES: typeof RULES = [
+const POSTGRES_RULES: typeof RULES = [
   {
     what: 'a recipient outside of its message’s ids',
     sql: 'SELECT r.id FROM recipient r JOIN message m ON m.id = r.message WHERE r.id < m.first_recipient OR r.id >= m.first_recipient + m.recipient_count',
@@ -37,18 +37,25 @@ export const POSTGRES_RULES: typeof RULES = [
   { what: 'an index that is not valid', sql: 'SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid' },
 ];
 
+type Rows = readonly Record<string, unknown>[];
+
+/** `rows`: asks one statement. */
+export async function postgresTroubles(rows: (sql: string) => Promise<Rows>): Promise<string[]> {
+  const troubles: string[] = [];
+  for (const { what, sql } of [...RULES.filter((rule) => rule.what !== MISSING_CONTENT), ...POSTGRES_RULES]) {
+    const found = (await rows(`${sql} LIMIT ${SHOWN_MAX}`)).map((row) => Object.values(row)[0]);
+    if (found.length > 0) troubles.push(`${what}: ${found.join(', ')}`);
+  }
+  return troubles;
+}
+
 export async function checkPostgresStore(url: string): Promise<string[]> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
     // One moment for all: what runs meanwhile is not seen half.
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const troubles: string[] = [];
-    for (const { what, sql } of [...RULES.filter((rule) => rule.what !== MISSING_CONTENT), ...POSTGRES_RULES]) {
-      const { rows } = await client.query<Record<string, unknown>>(`${sql} LIMIT ${SHOWN_MAX}`);
-      if (rows.length > 0) troubles.push(`${what}: ${rows.map((row) => Object.values(row)[0]).join(', ')}`);
-    }
-    return troubles;
+    return await postgresTroubles(async (sql) => (await client.query<Record<string, unknown>>(sql)).rows);
   } finally {
     await client.end();
   }
