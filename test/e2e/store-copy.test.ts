@@ -123,8 +123,8 @@ test('on PostgreSQL ids go on above all that were copied', async (t) => {
   const { store, url, sql } = await place(t);
   await copy(`sqlite:${store}`, url);
   const opened = await openStore({ url });
-  assert.equal((await opened.accounts.createAccount('new', 1)).id, 3);
-  await opened.close();
+  const { id } = await opened.accounts.createAccount('new', 1).finally(() => opened.close());
+  assert.equal(id, 3);
   const blocks = await sql('SELECT kind, next FROM id_block ORDER BY kind');
   const number = BIG_ID % IDS_PER_DAY;
   assert.deepEqual(
@@ -174,13 +174,13 @@ test('events whose ids do not tell their day any more are kept with those withou
     { name: 'event_first', kind: 7 },
   ]);
   const opened = await openStore({ url });
+  t.after(() => opened.close());
   const listed = await opened.events.list({ accountId: 1, domainId: 7, beginUs: lateUs }, 'ascending', undefined, 10);
   assert.deepEqual(
     listed.map(({ event }) => event.kind),
     ['opened', 'clicked'],
   );
   assert.equal((await opened.events.messageById(1, 3))?.events.length, 5, 'with the end of a lease');
-  await opened.close();
   const again = join(directory, 'again.db');
   assert.equal((await copy(url, `sqlite:${again}`)).kind, 'done');
 });
@@ -237,9 +237,12 @@ test('a target on PostgreSQL that was damaged is found, and the table is named',
 test('a database that nodes serve is neither copied nor copied into', async (t) => {
   const { store, url } = await place(t);
   const server = await openStore({ url, mode: 'server', node: { name: 'north', version: '1', services: ['deliver'], sources: [] } });
-  await assert.rejects(copy(`sqlite:${store}`, url), /is served by north; stop them first/);
-  await assert.rejects(copy(url, `sqlite:${store}.copy`), /is served by north; what they accept would be missing/);
-  await server.close();
+  try {
+    await assert.rejects(copy(`sqlite:${store}`, url), /is served by north; stop them first/);
+    await assert.rejects(copy(url, `sqlite:${store}.copy`), /is served by north; what they accept would be missing/);
+  } finally {
+    await server.close();
+  }
   assert.equal((await copy(`sqlite:${store}`, url)).kind, 'done');
 });
 

@@ -78,13 +78,13 @@ test('a backup is one file without leases, and what is restored is what was save
 test('the store that is saved stays as it is, also while a server has it', async (t) => {
   const at = await place(t);
   const server = await openSqliteStore({ path: at.store, mode: 'server', node: { name: 'n', version: '1', services: [], sources: [] } });
+  t.after(() => server.close());
   await server.accounts.createAccount('while it runs', 1);
   const [before, made] = [rowsOf(at.store, 'node'), await backup(at)];
   assert.equal(made.kind, 'done');
   assert.deepEqual(rowsOf(at.store, 'node'), before);
   assert.deepEqual(rowsOf(at.file, 'node'), [], 'nobody serves a backup');
   assert.equal(rowsOf(at.file, 'account').length, 3);
-  await server.close();
 });
 
 test('a backup does not write over anything', async (t) => {

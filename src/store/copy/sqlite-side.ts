@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Database, migrate } from '#store/sqlite/database.ts';
 import { lockStore } from '#store/sqlite/lock.ts';
-import { endOutboxLeases } from '#store/sqlite/outbox.ts';
 import { MailWriter } from '#store/sqlite/write-mail.ts';
 import { StoreError } from '#store/store.ts';
 import { COPY_MARK } from './marks.ts';
@@ -180,7 +179,6 @@ class SqliteSide implements Source, Target {
     try {
       db.exec('BEGIN IMMEDIATE');
       const recovered = new MailWriter(db, 0).recoverLeases(nowMs);
-      endOutboxLeases(db, nowMs);
       // What was parked waited for the lanes of another process.
       db.run(
         "UPDATE bucket SET parked_ms = 0, wait = 'due', look_ms = (SELECT min(due_ms) FROM recipient WHERE bucket = bucket.id AND state = 0)",
