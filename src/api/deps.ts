@@ -106,6 +106,14 @@ export const DEFAULT_LIMITS: ApiLimits = {
   eventScanRows: 100_000,
 };
 
+/** A limit that an account has, and what is left of it until its time is over. */
+export interface Allowance {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Epoch ms. */
+  readonly resetMs: number;
+}
+
 export interface ApiDeps {
   /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
   readonly memory?: ByteBudget;
@@ -126,6 +134,10 @@ export interface ApiDeps {
   readonly refusal?: () => AppError | undefined;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */
   readonly services?: readonly NodeService[];
+  /** The account's quota of recipients, for headers; undefined: it has none. */
+  readonly quotaOf?: (accountId: number) => Allowance | undefined;
+  /** Counts a request of the account; undefined: they are not limited. Throws AppError when there are too many. */
+  readonly takeRequest?: (accountId: number) => Promise<Allowance | undefined>;
   /** Not ready while starting or draining. */
   readonly isReady: () => boolean;
 }

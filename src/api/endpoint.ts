@@ -11,6 +11,7 @@ import type { Answer } from './conventions/answer.ts';
 import type { Right } from './conventions/auth.ts';
 import { assertRight, authenticate, refuseCrossSite } from './conventions/auth.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
+import { allowanceHeaders } from './conventions/allowance.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import type { Form } from './conventions/form.ts';
 import { parseQuery } from './conventions/urlencoded.ts';
@@ -81,8 +82,10 @@ async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest,
     refuseCrossSite(endpoint.method, headerText(request.headers['sec-fetch-site']));
     const principal = await authenticate(door.deps.accounts, request.headers.authorization);
     assertRight(principal, endpoint.right);
+    const requests = await door.deps.takeRequest?.(principal.accountId);
     const body = await readRequestBody(request.raw, reply.raw, door.limits, door.budget);
-    return await endpoint.handle(callOf(door, request, principal, body));
+    const answer = await endpoint.handle(callOf(door, request, principal, body));
+    return requests === undefined ? answer : { ...answer, headers: { ...answer.headers, ...allowanceHeaders('request', requests) } };
   } catch (error) {
     return errorAnswer(error, door.deps.log);
   }

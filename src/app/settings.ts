@@ -351,6 +351,23 @@ export const SETTINGS = group('', {
     commands_without_auth: integer(5, 1_000, 30, 'Commands that a submission client may give before it has authenticated.'),
     header_size: size(['4KB', '16MB'], '512KB', 'Largest header of a message, all fields together.'),
     received_hops: integer(5, 1_000, 50, 'Received fields in a message, more of which are taken for a loop.'),
+    recipients_per_hour: optional(
+      integer(
+        1,
+        1_000_000_000,
+        undefined,
+        'Recipients that an account is accepted for in an hour of the clock (UTC), all nodes together. `postrider account limit` gives one account another. Default: no limit.',
+      ),
+    ),
+    recipients_per_day: optional(integer(1, 10_000_000_000, undefined, 'The same for a day (UTC).')),
+    requests_per_second: optional(
+      integer(
+        1,
+        1_000_000,
+        undefined,
+        'API requests of an account in a second, all nodes together; more are answered 429. Default: no limit, for requests cost little, and what they may send is bounded by recipients.',
+      ),
+    ),
     tags_per_message: integer(1, 100, 3, 'Tags of one message; further ones are dropped.'),
     memory: size(['16MB', '64GB'], '64MB', 'Messages being received at once, together; further ones are put off with a temporary reply.'),
   }),

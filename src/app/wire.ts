@@ -8,8 +8,10 @@ import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { LimitBook } from '#grants/account-limits.ts';
 import { Purse } from '#grants/purse.ts';
-import { AppError } from '#model/errors.ts';
+import { Quotas } from '#grants/quotas.ts';
+import { RequestRates } from '#grants/request-rates.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
 import { startRetention } from '#queue/retention.ts';
@@ -87,7 +89,7 @@ async function start(
     sending: { hostname: config.smtp.hostname, addresses: config.delivery.sources.flatMap((source) => source.address ?? []) },
     clock,
   });
-  const purse = new Purse({ store: store.grants, clock, log });
+  const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
   const render = createRenderer();
   const pipeline = await startDelivery({
@@ -111,11 +113,14 @@ async function start(
     ring: () => pipeline.claimer.ring(),
     leases: node.leases,
   });
+  const limits = new LimitBook(store.grants, config.limits, clock);
+  const quotas = new Quotas({ purse, limits, clock });
+  const requestRates = new RequestRates({ purse, limits, clock });
+  const acceptWithinQuotas = quotas.accepting(accept);
   const submit = createSubmit({
     domainFor: accounts.domainFor,
     accept: async (message) => {
-      const result = await accept(message);
-      if (result.kind === 'ungranted') throw new AppError('store-unavailable');
+      const result = await acceptWithinQuotas(message);
       if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
       return result;
     },
@@ -143,7 +148,7 @@ async function start(
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock });
+  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock, quotas, requestRates });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -180,6 +185,8 @@ interface DoorParts {
   readonly isReady: { value: boolean };
   readonly node: ThisNode;
   readonly clock: Clock;
+  readonly quotas: Quotas;
+  readonly requestRates: RequestRates;
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
@@ -227,6 +234,8 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
     deliveryCounts: () => pipeline.counts,
+    quotaOf: (accountId) => parts.quotas.stateOf(accountId),
+    takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,
     log,
     isReady: () => isReady.value && store.health().isWritable && node.refusal() === undefined,

@@ -1,4 +1,5 @@
 /** postrider account add|list */
+import { limitsJson, limitText } from './account-limit.ts';
 import { chosenAccount, withAccounts } from './administration.ts';
 import type { Command } from './command.ts';
 import { json, stamp, table } from './table.ts';
@@ -36,14 +37,31 @@ export const accountList: Command = {
   printsData: true,
   async run({ config, json: asJson, text, terminal }) {
     const only = text('account');
-    const list = await withAccounts(config(), async ({ accounts }) =>
-      only === undefined ? accounts.listAccounts() : [await chosenAccount(accounts, only)],
-    );
-    const rows = list.map((a) => [a.id, a.name, stamp(a.createdMs), a.isDisabled ? 'disabled' : 'active']);
+    const list = await withAccounts(config(), async ({ accounts, store }) => {
+      const chosen = only === undefined ? await accounts.listAccounts() : [await chosenAccount(accounts, only)];
+      return Promise.all(chosen.map(async (account) => ({ ...account, limits: await store.grants.limitsOf(account.id) })));
+    });
+    const rows = list.map((a) => [
+      a.id,
+      a.name,
+      stamp(a.createdMs),
+      a.isDisabled ? 'disabled' : 'active',
+      limitText(a.limits, 'recipientsPerHour'),
+      limitText(a.limits, 'recipientsPerDay'),
+      limitText(a.limits, 'requestsPerSecond'),
+    ]);
     terminal.out(
       asJson
-        ? json(list.map((a) => ({ id: a.id, name: a.name, createdAt: new Date(a.createdMs).toISOString(), isDisabled: a.isDisabled })))
-        : table(['id', 'name', 'created (UTC)', 'state'], rows) || 'no account yet\n',
+        ? json(
+            list.map((a) => ({
+              id: a.id,
+              name: a.name,
+              createdAt: new Date(a.createdMs).toISOString(),
+              isDisabled: a.isDisabled,
+              limits: limitsJson(a.limits),
+            })),
+          )
+        : table(['id', 'name', 'created (UTC)', 'state', 'recipients/hour', 'recipients/day', 'requests/s'], rows) || 'no account yet\n',
     );
     return 0;
   },

@@ -133,8 +133,17 @@ test('an operator sets up an account, a domain, a login and keys', async (t) => 
     const made = JSON.parse(await ok('account add shop --json')) as { id: number; apiKey: string };
     assert.equal(made.id, 1);
     assert.match(made.apiKey, /^[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}$/);
-    assert.match(await ok('account list'), /^id {2}name {2}created \(UTC\) +state\n 1 {2}shop {2}\d{4}-/);
+    assert.match(await ok('account list'), /^id {2}name {2}created \(UTC\) +state .*requests\/s\n 1 {2}shop {2}\d{4}-/);
     assert.equal((await ok('key list --json')).includes(made.apiKey), false);
+    assert.equal(
+      await ok('account limit shop --per-hour 500'),
+      'account 1 (shop)\n  500 recipients in an hour of the clock (UTC)\n  default recipients in a day (UTC)\n  default API requests in a second\n',
+    );
+    assert.match(await ok('account limit 1 --per-day none'), /\n {2}500 .*\n {2}none recipients in a day/);
+    const [listed] = JSON.parse(await ok('account list --json')) as { limits: unknown }[];
+    assert.deepEqual(listed?.limits, { recipientsPerHour: 500, recipientsPerDay: 'none', requestsPerSecond: null });
+    assert.match(await ok('account limit 1 --per-hour default --per-day default'), /\n {2}default recipients in an hour/);
+    assert.equal((await postrider('account limit 1 --per-hour 0')).status, 2);
     const { status, error } = await postrider('account add shop');
     assert.deepEqual([status, error], [1, 'postrider: Account shop already exists\n']);
   });

@@ -7,6 +7,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { ConfigError, loadConfig } from '#app/config.ts';
 import type { Config } from '#app/config.ts';
 import { accountAdd, accountList } from './account.ts';
+import { accountLimit } from './account-limit.ts';
 import { Failure, helpOf, parseCommand, UsageError } from './command.ts';
 import type { Call, Command, Terminal } from './command.ts';
 import { backup, restore } from './backup.ts';
@@ -42,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
   settings,
   accountAdd,
   accountList,
+  accountLimit,
   domainAdd,
   domainList,
   domainRecords,

@@ -26,6 +26,8 @@ export class Pocket {
   #free = 0;
   #others = 0;
   #deniedUntilMs = 0;
+  /** The ceiling is another than what was given was given of: that goes back first. */
+  #isRecounted = false;
   /** Monotonic. */
   #usedAtMs: number;
   #heardAtMs: number;
@@ -40,12 +42,18 @@ export class Pocket {
   isToBeReturned = false;
   readonly waiting: (() => void)[] = [];
 
-  constructor(ceiling: Ceiling, startMs: number, clock: Clock) {
+  /** `before`: the pocket of the window before, if it was in use. */
+  constructor(ceiling: Ceiling, startMs: number, clock: Clock, before?: Pocket) {
     this.#ceiling = ceiling;
     const { windowMs, spanMs } = windowsOf(ceiling);
     this.windowMs = windowMs;
     this.#spanMs = spanMs;
     this.startMs = startMs;
+    if (before !== undefined) {
+      this.#flow = { ...before.#flow };
+      this.#others = before.#others;
+      if (ceiling.holds === 'windows') this.#free = ceiling.count;
+    }
     this.#usedAtMs = this.#heardAtMs = clock.monotonicMs();
   }
 
@@ -62,6 +70,7 @@ export class Pocket {
     if (ceiling.count !== this.#ceiling.count) {
       this.#deniedUntilMs = 0;
       this.#held = this.#spent;
+      this.#isRecounted = true;
     }
     this.#ceiling = ceiling;
   }
@@ -117,8 +126,8 @@ export class Pocket {
   }
 
   #ahead(): number {
-    const flow = Math.max(this.#flow.count, this.#flow.before);
-    return Math.min(flow, Math.floor(this.#free / (AHEAD_SHARE * (this.#others + 1))));
+    const flow = Math.max(this.#flow.count, this.#flow.before) * Math.min(1, this.windowMs / AHEAD_MS);
+    return Math.min(Math.ceil(flow), Math.floor(this.#free / (AHEAD_SHARE * (this.#others + 1))));
   }
 
   isIdle(monotonicMs: number, idleMs: number): boolean {
@@ -131,13 +140,14 @@ export class Pocket {
 
   /** For what is needed, and something ahead; or to give back what is left. */
   ask(): GrantAsk {
-    if (this.isToBeReturned && this.need === 0) return this.giveBack();
+    if (this.#isRecounted || (this.isToBeReturned && this.need === 0)) return this.giveBack();
     return this.#ask(Math.max(this.#held, this.#spent + this.need + this.#ahead()));
   }
 
   /** Nothing beyond what was spent. From now on that is all it holds. */
   giveBack(): GrantAsk {
     this.#held = this.#spent;
+    this.#isRecounted = false;
     return this.#ask(this.#spent);
   }
 

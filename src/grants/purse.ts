@@ -154,12 +154,12 @@ export class Purse {
       return pocket;
     }
     if (pocket !== undefined) this.#retire(pocket);
-    return this.#newPocket(ceiling, Pocket.windowOf(ceiling, nowMs));
+    return this.#newPocket(ceiling, Pocket.windowOf(ceiling, nowMs), pocket);
   }
 
-  #newPocket(ceiling: Ceiling, startMs: number): Pocket {
+  #newPocket(ceiling: Ceiling, startMs: number, before?: Pocket): Pocket {
     if (this.#pockets.size >= POCKETS_MAX) throw new StoreError('busy', 'too many ceilings are in use at once');
-    const pocket = new Pocket(ceiling, startMs, this.#options.clock);
+    const pocket = new Pocket(ceiling, startMs, this.#options.clock, before);
     this.#pockets.set(ceiling.name, pocket);
     if (!this.#isClosed) this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
     return pocket;
@@ -173,7 +173,7 @@ export class Purse {
     // Near its end the answer would come too late: the next window is asked for.
     if (clock.nowMs() + this.#tripMs >= pocket.endMs && pocket.waiting.length === 0) {
       this.#retire(pocket);
-      asked = this.#newPocket(pocket.ceiling, pocket.endMs);
+      asked = this.#newPocket(pocket.ceiling, pocket.endMs, pocket);
     }
     await new Promise<void>((resolve) => {
       asked.waiting.push(resolve);

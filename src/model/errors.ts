@@ -68,6 +68,12 @@ export const ERRORS = {
   'not-served': { http: 503, smtp: [421, '4.3.2'], text: 'This server does not serve this; another one of the installation does' },
   draining: { http: 503, smtp: [421, '4.3.2'], text: 'The service is shutting down; try again later' },
   'rate-limited': { http: 429, smtp: [450, '4.7.1'], text: '{what} limit exceeded, try again after {seconds} seconds' },
+  'quota-exceeded': {
+    http: 429,
+    smtp: [452, '4.7.1'],
+    text: 'Domain {domain} is not allowed to send: {what} limit exceeded, try again after {until}',
+  },
+  'request-rate': { http: 429, smtp: [450, '4.7.1'], text: 'account-requests-per-sec limit exceeded, try again after {seconds} seconds' },
   internal: { http: 500, smtp: [451, '4.3.0'], text: 'Internal Server Error' },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -39,7 +39,7 @@ export interface SubmitLimits {
   readonly idempotencyMs: number;
 }
 
-/** One commit. Throws AppError when the store cannot take it now. */
+/** One commit. Throws AppError when the store cannot take it now, or the account's quota is used up. */
 export type Accept = (
   message: Omit<AcceptMessage, 'recipients'> & { readonly recipients: Omit<AcceptRecipient, 'isLeased'>[] },
 ) => Promise<AcceptResult>;
@@ -62,8 +62,6 @@ export interface SubmitDeps {
   readonly maySendFrom: (accountId: number, ip: string) => boolean;
   /** o:sending-ip-pool: there is such a pool for the account. */
   readonly mayUsePool: (accountId: number, pool: string) => boolean;
-  /** Throws AppError 'rate-limited' when the account's allowance is used up. */
-  readonly takeQuota?: (accountId: number, domainId: number, recipients: number, sizeBytes: number) => void | Promise<void>;
 }
 
 export function createSubmit(deps: SubmitDeps): Submit {
@@ -82,7 +80,6 @@ export function createSubmit(deps: SubmitDeps): Submit {
       throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
     await checkSenders(deps, principal, submission, domain, content);
     const due = dueTimes(submission.options, recipients, nowMs, lifetimeOf(deps.limits, submission), deps.timeZone);
-    await deps.takeQuota?.(principal.accountId, domain.id, recipients.length, content.bytes.length);
     return keep(deps, principal, submission, domain, content, recipients, due, nowMs);
   }
 }

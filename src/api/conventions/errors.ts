@@ -7,6 +7,7 @@ import { StoreError } from '#store/store.ts';
 import type { Log } from '#base/log.ts';
 import { ClientGone, RequestTooLarge, UnsupportedEncoding } from './body.ts';
 import type { Answer } from './answer.ts';
+import { allowanceHeaders } from './allowance.ts';
 import { json } from './answer.ts';
 
 /** 404 with the endpoint's own sentence. */
@@ -45,9 +46,15 @@ export function errorAnswer(error: unknown, log: Log): Answer {
   return json({ message: new AppError('internal').message }, 500);
 }
 
+/** Of a limit that was reached, as the answers that stay within it tell. */
+function reachedLimit({ code, details: { limit, resetMs } }: AppError): Readonly<Record<string, string>> {
+  if (typeof limit !== 'number' || typeof resetMs !== 'number') return {};
+  return allowanceHeaders(code === 'request-rate' ? 'request' : 'recipient', { limit, remaining: 0, resetMs });
+}
+
 function appErrorAnswer(error: AppError): Answer {
   if (error.http === 401) return FORBIDDEN;
   const answer = json({ message: error.message }, error.http);
   if (error.http !== 503 && error.http !== 429) return answer;
-  return { ...answer, headers: { 'retry-after': String(error.details.seconds ?? RETRY_AFTER_SECONDS) } };
+  return { ...answer, headers: { 'retry-after': String(error.details.seconds ?? RETRY_AFTER_SECONDS), ...reachedLimit(error) } };
 }

@@ -9,6 +9,7 @@ import type { Content, Envelope, EnvelopeRecipient, Submission, SubmissionOption
 import { parseOptions, parseRecipientVariables } from '#submission/options.ts';
 import type { Domain } from '#store/store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
+import { allowanceHeaders } from './allowance.ts';
 import { json } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Recipients } from './addresses.ts';
@@ -89,7 +90,9 @@ export async function handIn(
   };
   const result = await door.deps.submit(call.principal, submission);
   door.counters.accepted(result.repeated ? 0 : result.recipientCount);
-  return queued(result.messageId, result.repeated ? { ...quota, 'idempotency-replayed': 'true' } : quota);
+  const recipients = door.deps.quotaOf?.(call.principal.accountId);
+  const headers = { ...quota, ...(recipients !== undefined && allowanceHeaders('recipient', recipients)) };
+  return queued(result.messageId, result.repeated ? { ...headers, 'idempotency-replayed': 'true' } : headers);
 }
 
 export function queued(messageId: string, headers: Readonly<Record<string, string>>): Answer {

@@ -1,0 +1,55 @@
+/** The limits of accounts: those of the settings, and those that an operator gave an account instead. A change is known within two seconds. */
+import { BoundedCache } from '#base/bounded-cache.ts';
+import type { Clock } from '#base/clock.ts';
+import type { AccountLimits, GrantStore } from '#store/store.ts';
+
+/** As they hold: absent is none. */
+export type Limits = AccountLimits;
+
+const KNOWN_MS = 1500;
+const ACCOUNTS_MAX = 20_000;
+
+export class LimitBook {
+  readonly #store: Pick<GrantStore, 'limitsOf'>;
+  readonly #defaults: Limits;
+  readonly #clock: Clock;
+  readonly #known = new BoundedCache<number, Limits>({ max: ACCOUNTS_MAX, ttlMs: KNOWN_MS });
+  /** Read once for all who ask meanwhile. */
+  readonly #reading = new Map<number, Promise<Limits>>();
+
+  constructor(store: Pick<GrantStore, 'limitsOf'>, defaults: Limits, clock: Clock) {
+    this.#store = store;
+    this.#defaults = defaults;
+    this.#clock = clock;
+  }
+
+  /** At once where they are known, as they are nearly always. */
+  of(accountId: number): Limits | Promise<Limits> {
+    return this.#known.get(accountId, this.#clock.monotonicMs()) ?? this.#read(accountId);
+  }
+
+  #read(accountId: number): Promise<Limits> {
+    let reading = this.#reading.get(accountId);
+    if (reading === undefined) {
+      reading = this.#store
+        .limitsOf(accountId)
+        .then((own) => {
+          const limits: Limits = {
+            recipientsPerHour: merged(own.recipientsPerHour, this.#defaults.recipientsPerHour),
+            recipientsPerDay: merged(own.recipientsPerDay, this.#defaults.recipientsPerDay),
+            requestsPerSecond: merged(own.requestsPerSecond, this.#defaults.requestsPerSecond),
+          };
+          this.#known.set(accountId, limits, this.#clock.monotonicMs());
+          return limits;
+        })
+        .finally(() => this.#reading.delete(accountId));
+      this.#reading.set(accountId, reading);
+    }
+    return reading;
+  }
+}
+
+function merged(own: number | undefined, preset: number | undefined): number | undefined {
+  const limit = own ?? preset;
+  return limit === 0 ? undefined : limit;
+}

@@ -1,0 +1,130 @@
+/**
+ * How many recipients an account may be accepted for in an hour and in a day of the clock (UTC), on all nodes together. A message is taken whole or refused whole. What it uses is counted in
+ * the commit that accepts it, so that the loss of a node loses nothing of a quota. An account without a quota costs a look into a cache.
+ */
+import type { Clock } from '#base/clock.ts';
+import { AppError } from '#model/errors.ts';
+import type { AcceptMessage, AcceptResult, GrantUse, Ungranted } from '#store/store.ts';
+import type { LimitBook, Limits } from './account-limits.ts';
+import type { Ceiling } from './ceiling.ts';
+import type { Part, Purse } from './purse.ts';
+
+export interface QuotaDeps {
+  readonly purse: Purse;
+  readonly limits: LimitBook;
+  readonly clock: Clock;
+}
+
+/** For headers: the quota whose window ends first. */
+export interface QuotaState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Epoch ms. */
+  readonly resetMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Nobody holds it: an accept that uses it is answered as the repeat that it is, or not at all. */
+const NOT_HELD: GrantUse = { holder: 0, name: 'nothing', startMs: 0, count: 1 };
+
+type Message = Pick<AcceptMessage, 'accountId' | 'domain' | 'idempotency'> & { readonly recipients: readonly unknown[] };
+
+export class Quotas {
+  readonly #deps: QuotaDeps;
+
+  constructor(deps: QuotaDeps) {
+    this.#deps = deps;
+  }
+
+  /** `accept`, within the account's quotas. Throws AppError 'quota-exceeded'. */
+  accepting<M extends Message>(
+    accept: (message: M & { readonly uses?: readonly GrantUse[] }) => Promise<AcceptResult | Ungranted>,
+  ): (message: M) => Promise<AcceptResult> {
+    return async (message) => {
+      const known = this.#deps.limits.of(message.accountId);
+      const ceilings = ceilingsOf(message.accountId, known instanceof Promise ? await known : known);
+      if (ceilings.length === 0) return granted(await accept(message));
+      const parts: Part[] = [];
+      for (const ceiling of ceilings) {
+        const part = await this.#deps.purse.ask(ceiling, message.recipients.length);
+        if (part === undefined) {
+          for (const taken of parts) this.#deps.purse.putBack(taken, taken.count);
+          return this.#refused(message, ceiling, accept);
+        }
+        parts.push(part);
+      }
+      return this.#use(parts, () => accept({ ...message, uses: parts }));
+    };
+  }
+
+  /** Undefined: the account has no quota, or has not sent anything yet. */
+  stateOf(accountId: number): QuotaState | undefined {
+    const limits = this.#deps.limits.of(accountId);
+    if (limits instanceof Promise) {
+      limits.catch(() => undefined);
+      return undefined;
+    }
+    const [ceiling] = ceilingsOf(accountId, limits);
+    if (ceiling === undefined) return undefined;
+    const { endMs, remaining } = this.#deps.purse.stateOf(ceiling);
+    return { limit: ceiling.count, remaining, resetMs: endMs };
+  }
+
+  async #use(parts: readonly Part[], accept: () => Promise<AcceptResult | Ungranted>): Promise<AcceptResult> {
+    const { purse } = this.#deps;
+    let result: AcceptResult | Ungranted;
+    try {
+      result = await accept();
+    } catch (error) {
+      // Whether it stands is not known: it counts until the store says otherwise.
+      for (const part of parts) purse.settled(part);
+      throw error;
+    }
+    if (result.kind === 'accepted') for (const part of parts) purse.settled(part);
+    else if (result.kind === 'ungranted') for (const part of parts) purse.disowned(part);
+    else for (const part of parts) purse.putBack(part, part.count);
+    return granted(result);
+  }
+
+  /** What was accepted before is answered as it was then, also when nothing more is accepted (P12). */
+  async #refused<M extends Message>(
+    message: M,
+    ceiling: Ceiling,
+    accept: (message: M & { readonly uses?: readonly GrantUse[] }) => Promise<AcceptResult | Ungranted>,
+  ): Promise<AcceptResult> {
+    if (message.idempotency !== undefined) {
+      const result = await accept({ ...message, uses: [NOT_HELD] });
+      if (result.kind !== 'ungranted') return result;
+    }
+    const { endMs } = this.#deps.purse.stateOf(ceiling);
+    throw new AppError('quota-exceeded', {
+      domain: message.domain,
+      what: 'recipient',
+      until: new Date(endMs).toUTCString().replace('GMT', 'UTC'),
+      seconds: Math.max(1, Math.ceil((endMs - this.#deps.clock.nowMs()) / 1000)),
+      limit: ceiling.count,
+      resetMs: endMs,
+    });
+  }
+}
+
+/** The shorter time first. */
+function ceilingsOf(accountId: number, { recipientsPerHour, recipientsPerDay }: Limits): readonly Ceiling[] {
+  if (recipientsPerHour === undefined && recipientsPerDay === undefined) return NONE;
+  const ceilings: Ceiling[] = [];
+  if (recipientsPerHour !== undefined) ceilings.push(quota(accountId, 'hour', HOUR_MS, recipientsPerHour));
+  if (recipientsPerDay !== undefined) ceilings.push(quota(accountId, 'day', DAY_MS, recipientsPerDay));
+  return ceilings;
+}
+
+const NONE: readonly Ceiling[] = [];
+
+function quota(accountId: number, word: string, perMs: number, count: number): Ceiling {
+  return { name: `account ${accountId} recipients by the ${word}`, count, perMs, holds: 'windows', isCounted: true };
+}
+
+function granted(result: AcceptResult | Ungranted): AcceptResult {
+  if (result.kind === 'ungranted') throw new AppError('store-unavailable');
+  return result;
+}
