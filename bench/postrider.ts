@@ -24,6 +24,8 @@ export interface PostriderOptions {
   readonly shared?: StoreOfNodes;
   /** Write CPU profiles into this directory when it stops. */
   readonly profileInto?: string;
+  /** Of the process, beside this one's. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A database that nodes share. */
@@ -156,7 +158,11 @@ tls = "none"
         '--config',
         this.#configFile,
       ],
-      { cwd: this.#options.directory, env: { ...process.env, POSTRIDER_API_KEY: this.key }, stdio: ['ignore', 'pipe', log] },
+      {
+        cwd: this.#options.directory,
+        env: { ...process.env, ...this.#options.environment, POSTRIDER_API_KEY: this.key },
+        stdio: ['ignore', 'pipe', log],
+      },
     );
     closeSync(log);
     const gone = new Promise<string>((resolve) => child.once('exit', (code, signal) => resolve(String(code ?? signal))));
