@@ -46,14 +46,14 @@ export interface OutboxRunnerOptions {
 const POLL_MS = 1000;
 const LOOK_GAP_MS = 5;
 /** What an attempt may take beside its time-out: making the request, and writing what came of it. */
-const LEASE_SLACK_MS = 30_000;
+const LEASE_SLACK_MS = 10_000;
 const RETRY_SPREAD = 0.1;
 const SETTLE_RETRY_MS = 200;
 /** Bodies in memory at once; one endpoint has a quarter of it, or one body. */
 const BODIES_BYTES_MAX = 64 * 1024 * 1024;
 const NO_ROOM_MS = 1000;
 const OLD_PER_LOOK = 500;
-const OLD_LOOK_MS = 5000;
+const OLD_LOOK_MS = 1000;
 /** Posts that are running when the node stops may end within this. */
 const DRAIN_MS = 3000;
 

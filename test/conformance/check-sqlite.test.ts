@@ -21,7 +21,8 @@ before(async () => {
   // 1 queued, 2 settled, 3 leased
   await accept(store, mail(from, { to: ['a@one.example'], idempotency }));
   const second = await accept(store, mail(from, { to: ['a@two.example'], isLeased: true }));
-  await store.mail.settle(settlement(from, second));
+  const outbox = [{ kind: 'archive', endpoint: 'https://a.example:443', target: 'https://a.example/', payload: '{}' }] as const;
+  await store.mail.settle(settlement(from, second, { outbox }));
   await accept(store, mail(from, { to: ['a@three.example'] }));
   await claim(store, 'three.example');
   await store.close();
@@ -51,6 +52,8 @@ const BROKEN: Readonly<Record<string, string>> = {
   'a recovered recipient that does not say so':
     'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient) VALUES (13, 1, 1, 1, 1, 1)',
   'an event of no message': 'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient) VALUES (1, 1, 1, 1, 99, 1)',
+  'an entry of the outbox that no look would find in time': 'UPDATE outbox_endpoint SET look_ms = look_ms + 1',
+  'a copy of what was not delivered': 'UPDATE outbox SET recipient = 1',
   'an idempotency key of no message': 'UPDATE idempotency SET message = 99',
 };
 

@@ -64,6 +64,15 @@ export const RULES: readonly { readonly what: string; readonly sql: string }[] =
     what: 'an idempotency key of no message',
     sql: 'SELECT i.message FROM idempotency i LEFT JOIN message m ON m.id = i.message WHERE m.id IS NULL',
   },
+  {
+    what: 'an entry of the outbox that no look would find in time',
+    sql: `SELECT o.id FROM outbox o LEFT JOIN outbox_endpoint p ON p.id = o.endpoint
+          WHERE p.id IS NULL OR p.look_ms > CASE WHEN o.due_ms > p.parked_ms THEN o.due_ms ELSE p.parked_ms END`,
+  },
+  {
+    what: 'a copy of what was not delivered',
+    sql: "SELECT o.id FROM outbox o LEFT JOIN recipient r ON r.id = o.recipient WHERE o.kind = 'archive' AND coalesce(r.ending, '') <> 'delivered'",
+  },
 ];
 
 export const SHOWN_MAX = 5;

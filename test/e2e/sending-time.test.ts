@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { DOMAIN, Installation, submit } from '../kit/installation.ts';
+import { STORE } from '../kit/stores.ts';
 import { until } from '../kit/until.ts';
 
 const home = await Installation.make(
@@ -115,7 +116,8 @@ test('a pool that there is serves; any other is refused in both protocols', asyn
   assert.equal(arrivals('x@x.test'), 0);
 });
 
-test('what waits for its local time goes when the time has come, and not before', async () => {
+// Many nodes go by their store's clock, which is not ours to step.
+test('what waits for its local time goes when the time has come, and not before', { skip: STORE === 'postgres' }, async () => {
   const dueMs = Math.floor(Date.now() / 60_000) * 60_000 + 2 * HOUR_MS;
   const time = clockIn('Europe/Berlin', dueMs);
   const messageId = await server.send('berlin@x.test', { 'o:time-zone-localize': time, 'v:timezone': 'Europe/Berlin' });
