@@ -46,7 +46,7 @@ export class Cluster {
         const shared = { url, node: `node-${node}`, ...(secretFile !== undefined && { secretFile }) };
         homes.push(await PostriderHome.make({ ...options, directory, shared }));
       }
-      return new Cluster(homes, measured(postgres), endings);
+      return new Cluster(homes, measured(postgres, url), endings);
     } catch (error) {
       for (const end of endings) await end();
       throw error;
@@ -78,9 +78,10 @@ export class Cluster {
   }
 }
 
-function measured(postgres: TestPostgres): MeasuredDatabase {
+function measured(postgres: TestPostgres, url: string): MeasuredDatabase {
   return {
     pid: postgres.pid,
+    sql: (text) => postgres.sql(text, [], url.split('/').at(-1)),
     async walBytes() {
       const [row] = await postgres.sql("SELECT (pg_current_wal_insert_lsn() - '0/0')::float8 AS bytes");
       return Number(row?.['bytes']);

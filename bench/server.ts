@@ -16,6 +16,8 @@ export interface MeasuredDatabase {
   readonly pid: number;
   /** Bytes of its write-ahead log so far. */
   walBytes(): Promise<number>;
+  /** Puts a statement to the nodes' database, as the superuser. */
+  sql(text: string): Promise<Record<string, unknown>[]>;
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */
