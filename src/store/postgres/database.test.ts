@@ -73,6 +73,14 @@ test('two transactions that wait for each other both come through', async () => 
   ]);
 });
 
+test('a table that a later version widened goes on to be read, by connections that were there before', async () => {
+  const ask = (): Promise<unknown> => db.get('SELECT * FROM account WHERE id = 0');
+  await Promise.all([ask(), ask(), ask()]);
+  await db.allOnce('ALTER TABLE account ADD COLUMN later TEXT');
+  await Promise.all([ask(), ask(), ask()]);
+  await db.transaction(async (queries) => queries.all('SELECT * FROM account WHERE id = 1'));
+});
+
 test('a server that is away is refused at once and found again by itself', async () => {
   await postgres.stop('immediate');
   await assert.rejects(db.get('SELECT 1'), { name: 'StoreError', kind: 'io' });

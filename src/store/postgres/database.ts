@@ -8,7 +8,7 @@ import { jitter } from '#base/random.ts';
 import type { Row } from '#store/rows-json.ts';
 import { StoreError } from '#store/store.ts';
 import { discard, type Server, type SessionKind } from './server.ts';
-import { isClash, isConnectionLost, LostConnection, troubleOf } from './trouble.ts';
+import { isClash, isConnectionLost, isPlanStale, LostConnection, troubleOf } from './trouble.ts';
 
 /** A Uint8Array goes as it is, in the binary format of its type: octets for BYTEA, and arrays as arrays.ts writes them. */
 export type Value = string | number | null | Uint8Array;
@@ -122,6 +122,7 @@ export class Link implements Queries {
       this.#server.onTrouble?.('io', message);
       return new LostConnection(message, true, error);
     }
+    if (isPlanStale(error)) this.drop();
     const kind = troubleOf(error);
     if (kind === undefined || isClash(error)) return error;
     this.#server.onTrouble?.(kind, message);

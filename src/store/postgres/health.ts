@@ -17,6 +17,7 @@ export class Health {
   #trouble: string | undefined;
   #isFull = false;
   #isProbing = false;
+  #probedAtMs = Number.NEGATIVE_INFINITY;
   /** The trouble is over. */
   onRecovered: (() => void) | undefined;
 
@@ -28,6 +29,8 @@ export class Health {
       if (kind === 'busy') return;
       this.#trouble = `${kind}: ${message}`;
       this.#isFull ||= kind === 'full';
+      // One connection that broke is made anew at once, and nothing more is the matter.
+      if (!this.#isProbing && performance.now() - this.#probedAtMs > PROBE_MS) void this.#probe();
     };
     this.#timer = setInterval(() => {
       if (this.#trouble !== undefined && !this.#isProbing) void this.#probe();
@@ -65,6 +68,7 @@ export class Health {
 
   async #probe(): Promise<void> {
     this.#isProbing = true;
+    this.#probedAtMs = performance.now();
     try {
       await this.#db.run(PROBE);
       this.#trouble = undefined;

@@ -21,6 +21,7 @@ export const READ_ONLY = '25006';
 const LOCK_NOT_AVAILABLE = '55P03';
 const QUERY_CANCELED = '57014';
 const DIVISION_BY_ZERO = '22012';
+const FEATURE_NOT_SUPPORTED = '0A000';
 
 /** Classes of SQLSTATE that say something about the server and not about the statement. */
 const SERVER_CLASSES: Readonly<Record<string, StoreError['kind']>> = {
@@ -70,7 +71,12 @@ export function troubleOf(error: unknown): StoreError['kind'] | undefined {
 /** Two transactions were in each other's way: nothing of this one stands, and it can be tried again as it was. */
 export function isClash(error: unknown): boolean {
   const state = sqlStateOf(error);
-  return state === DEADLOCK || state === SERIALIZATION_FAILURE;
+  return state === DEADLOCK || state === SERIALIZATION_FAILURE || isPlanStale(error);
+}
+
+/** A later version added a column while this connection kept a statement prepared that gives all of them. It is prepared anew by the next connection. */
+export function isPlanStale(error: unknown): boolean {
+  return sqlStateOf(error) === FEATURE_NOT_SUPPORTED && error instanceof Error && error.message.includes('cached plan');
 }
 
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
