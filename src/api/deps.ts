@@ -130,6 +130,8 @@ export interface ApiDeps {
   readonly log: Log;
   /** What this node did since it started, for /metrics. */
   readonly deliveryCounts?: () => DeliveryCounts;
+  /** Posts to servers outside, likewise. */
+  readonly postCounts?: () => { readonly done: number; readonly failed: number; readonly givenUp: number };
   /** Why no mail is taken now; undefined: it is. Absent: always. */
   readonly refusal?: () => AppError | undefined;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */

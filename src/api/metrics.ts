@@ -13,7 +13,7 @@ export interface Metrics extends ApiCounters {
 
 const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
 
-export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts'>): Metrics {
+export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts'>): Metrics {
   const registry = new Registry();
   const answers = new Map<string, Map<number, number>>();
   let accepted = 0;
@@ -42,6 +42,7 @@ export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deli
     }),
   );
   deliveryMetrics(registry, deps);
+  postMetrics(registry, deps);
   storeMetrics(registry, deps);
   processMetrics(registry);
   return {
@@ -98,6 +99,34 @@ function deliveryMetrics(registry: Registry, { laneReport, deliveryCounts }: Pic
       help: 'Open connections to receiving servers',
       collect() {
         this.set(laneReport().reduce((sum, lane) => sum + lane.connections, 0));
+      },
+    }),
+  );
+}
+
+function postMetrics(registry: Registry, { store, postCounts }: Pick<ApiDeps, 'store' | 'postCounts'>): void {
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_posts_total',
+      help: 'Posts of this node to servers outside. done: taken. failed: not taken, each time. given_up: entries that are not posted any more',
+      labelNames: ['result'],
+      collect() {
+        this.reset();
+        const { done, failed, givenUp } = postCounts?.() ?? { done: 0, failed: 0, givenUp: 0 };
+        this.inc({ result: 'done' }, done);
+        this.inc({ result: 'failed' }, failed);
+        this.inc({ result: 'given_up' }, givenUp);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      registers: [],
+      name: 'postrider_outbox_entries',
+      help: 'What is still to be posted to servers outside',
+      async collect() {
+        this.set(await store.outbox.depth());
       },
     }),
   );

@@ -55,7 +55,7 @@ export interface DeliveryParts {
   mayPost(): boolean;
 }
 
-export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
+export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { readonly posts: Webhooks['counts'] }> {
   const { config, log, clock, store, accounts, services } = parts;
   const sources = egressSources(config);
   const resolver = createResolver({
@@ -108,7 +108,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline> {
     ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
-  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle() };
+  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts };
 
   function mxRoutes(): FindRoute {
     return createFindRoute({

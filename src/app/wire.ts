@@ -234,6 +234,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
     deliveryCounts: () => pipeline.counts,
+    postCounts: () => pipeline.posts,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,

@@ -116,6 +116,15 @@ test('a receiver that fails is posted to again, with the same copy under the sam
   there.answerWith((_received, response) => void response.end());
 });
 
+test('the metrics count what was posted, and what waits for it', async () => {
+  const { text } = await server.call('GET', '/metrics');
+  const count = (name: string): number => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)$`, 'm').exec(text)?.[1]);
+  assert.equal(count('postrider_posts_total{result="done"}'), there.received.length - 2);
+  assert.equal(count('postrider_posts_total{result="failed"}'), 2);
+  assert.equal(count('postrider_posts_total{result="given_up"}'), 0);
+  assert.equal(count('postrider_outbox_entries'), 0);
+});
+
 test('406 ends it at once', async () => {
   there.answerWith((_received, response) => void response.writeHead(406).end());
   const messageId = await server.send('enough@x.test', { 'o:archive-to': url('/enough') });
