@@ -12,8 +12,8 @@ import { type Part, Purse } from '#grants/purse.ts';
 import type { Store } from '#store/store.ts';
 import { mail, type Open, type Tenant, tenant, T0, unique } from './tenant.ts';
 
-const SEEDS = [1, 2, 3, 4, 5, 6];
-const STEPS = 150;
+const SEEDS = [1, 2, 3];
+const STEPS = 80;
 const NODES = 4;
 const LEASE_MS = 20_000;
 const WINDOW_MS = 60_000;
