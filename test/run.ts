@@ -1,55 +1,83 @@
 /**
- * Runs the tests: every *.test.ts under src and test, with Node's own runner, on the pinned Node.
+ * Runs the tests: every *.test.ts under src and test, with Node's own runner, on the pinned Node. Those that use a store run twice: first on the embedded one,
+ * with everything else, then on a real PostgreSQL that all of them share (test/both-stores.ts).
  *
  *   npm test                                 all of them
  *   npm test -- src/mail reply               those whose path has "src/mail" or "reply" in it
- *   npm test -- --test-name-pattern=relaxed  options go to the runner (write them with "=")
+ *   npm test -- --store=postgres limits      on one store only
+ *   npm test -- --test-name-pattern=relaxed  other options go to the runner (write them with "=")
  *
- * Files run side by side in processes of their own; a test that takes longer than the limit fails. The status is the runner's.
+ * Files run side by side in processes of their own; a test that takes longer than the limit fails. The status is the runner's, of the first pass that failed.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, sep } from 'node:path';
+import { onBothStores } from './both-stores.ts';
+import { startPostgres } from './kit/postgres.ts';
 
 const TIMEOUT_MS = 120_000;
 const RUN_MAX_MS = 30 * 60_000;
 
 const root = join(import.meta.dirname, '..');
 const given = process.argv.slice(2);
-const options = given.filter((argument) => argument.startsWith('-'));
+const STORE_OPTION = /^--store=(.*)$/;
+const only = given.map((argument) => STORE_OPTION.exec(argument)?.[1]).find((store) => store !== undefined);
+const options = given.filter((argument) => argument.startsWith('-') && !STORE_OPTION.test(argument));
 const filters = given.filter((argument) => !argument.startsWith('-')).map((filter) => filter.replace(/^\.\//, ''));
+if (only !== undefined && only !== 'sqlite' && only !== 'postgres') stop(`--store=${only}: expected sqlite or postgres`);
 
 const files = testFiles().filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
-if (files.length === 0) {
-  process.stderr.write(`no test file matches ${filters.join(' or ')}\n`);
-  process.exit(2);
+if (files.length === 0) stop(`no test file matches ${filters.join(' or ')}`);
+const again = onBothStores(root, files);
+if (only === 'postgres' && again.files.length === 0) stop('none of these files uses a store');
+
+const endings: (() => Promise<void>)[] = [];
+try {
+  if (only !== 'postgres') await pass('the embedded store', files, { TEST_STORE: 'sqlite' });
+  if (only !== 'sqlite' && again.files.length > 0) {
+    const postgres = await startPostgres({ after: (end) => void endings.push(end) });
+    const [row] = await postgres.sql('SHOW server_version');
+    for (const [file, reason] of again.leftOut) process.stdout.write(`on the embedded store alone: ${file} (${reason})\n`);
+    await pass(`PostgreSQL ${String(row?.['server_version'])}`, again.files, { TEST_STORE: 'postgres', TEST_POSTGRES: postgres.url });
+  }
+} finally {
+  for (const end of endings) await end();
 }
 
-const child = spawn(
-  process.execPath,
-  [
-    '--disable-warning=ExperimentalWarning',
-    '--test',
-    '--test-reporter=spec',
-    `--test-timeout=${TIMEOUT_MS}`,
-    // The runner's default leaves one core free, which on a machine with two would mean one file after the other.
-    `--test-concurrency=${Math.max(2, availableParallelism())}`,
-    ...options,
-    ...files,
-  ],
-  { cwd: root, stdio: 'inherit' },
-);
-// A file that never ends (its tests have a time-out, its process has none) must not hold up a build for ever.
-const watchdog = setTimeout(() => {
-  process.stderr.write(`the tests have not ended within ${RUN_MAX_MS / 60_000} minutes and are stopped\n`);
-  child.kill('SIGKILL');
-}, RUN_MAX_MS);
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => {
+async function pass(store: string, paths: readonly string[], environment: Readonly<Record<string, string>>): Promise<void> {
+  process.stdout.write(`\n══ ${paths.length} files of tests, on ${store} ══\n\n`);
+  const child = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--test',
+      '--test-reporter=spec',
+      `--test-timeout=${TIMEOUT_MS}`,
+      // The runner's default leaves one core free, which on a machine with two would mean one file after the other.
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      ...options,
+      ...paths,
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, ...environment } },
+  );
+  // A file that never ends (its tests have a time-out, its process has none) must not hold up a build for ever.
+  const watchdog = setTimeout(() => {
+    process.stderr.write(`the tests have not ended within ${RUN_MAX_MS / 60_000} minutes and are stopped\n`);
+    child.kill('SIGKILL');
+  }, RUN_MAX_MS);
+  const onSignal = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const status = await new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
   clearTimeout(watchdog);
-  process.exitCode = code ?? 1;
-});
+  if (status !== 0) process.exitCode ||= status;
+}
+
+function stop(sentence: string): never {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(2);
+}
 
 function testFiles(): string[] {
   return ['src', 'test']

@@ -77,6 +77,7 @@ test('P4: a kill between the 250 of the other server and our commit leads to one
   opened.resolve();
   await until(() => home.sink.transactions.at(-1)?.isAcknowledged === true, 'the other server has said 250');
   await server.kill();
+  await home.store.cutConnections();
   await release();
   home.sink.configure({});
 

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Client, type CustomTypesConfig, types } from 'pg';
 import { type OpenedStore, type StoreOptions, openStore } from '#store/open.ts';
 import { checkStore } from '../conformance/check-sqlite.ts';
-import { troublesOf } from '../conformance/store-rules.ts';
+import { postgresTroubles } from '../conformance/check-postgres.ts';
 import { ROLE, SUPERUSER } from './postgres-home.ts';
 import { startPostgres } from './postgres.ts';
 
@@ -26,6 +26,8 @@ export interface TestStore {
   rows(sql: string): Promise<Rows>;
   /** No other process can commit mail until what it gives is called. */
   holdCommits(): Promise<() => Promise<void>>;
+  /** Breaks every connection to it: what a killed program's last statement waits for in a server of its own would be done yet. */
+  cutConnections(): Promise<void>;
   /** Every state that is not legal, in words. */
   troubles(): Promise<string[]>;
   /** The store goes; what is in it is not needed any more. */
@@ -74,6 +76,8 @@ function onSqlite(path: string): TestStore {
       db.exec('BEGIN IMMEDIATE');
       return Promise.resolve(() => Promise.resolve(db.close()));
     },
+    // Its connections are the program's own.
+    cutConnections: () => Promise.resolve(),
     troubles: () => Promise.resolve(checkStore(path)),
     // It goes with its directory.
     drop: () => Promise.resolve(),
@@ -98,7 +102,10 @@ async function onPostgres(): Promise<TestStore> {
       await client.query('BEGIN; LOCK TABLE message, recipient, event IN SHARE MODE');
       return () => client.end();
     },
-    troubles: () => troublesOf(rows),
+    async cutConnections() {
+      await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND usename = '${ROLE}'`);
+    },
+    troubles: () => postgresTroubles(rows),
     drop: async () => void (await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
   };
 }
