@@ -19,6 +19,7 @@ const WALK_ANEW_MS = 3_600_000;
 /** Rows, and recipients that belong to them, that one step of a walk looks at. */
 const ROWS_EXAMINED_MAX = 5000;
 const RECIPIENTS_EXAMINED_MAX = 20_000;
+const ROWS_AT_ONCE_MAX = 500;
 /** A walk has come to its end after so many that are too young; a few are passed by, as a clock that was wrong for a while leaves them. */
 const YOUNG_MAX = 100;
 /** A day of contents up to this size is taken away row by row, at the hour; a larger one as a whole. */
@@ -169,22 +170,20 @@ export class Retention {
     const walked = this.#walkOf(table, nowMs);
     const from = Math.max(stretch.from - 1, walked.id);
     if (from >= to) return;
-    const rows = await this.#db.all(
-      `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count FROM ${table} c JOIN message m ON m.id = c.id
-       LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > $1::bigint AND c.id < $2::bigint AND ($4::bigint IS NULL OR d.retention_ms < $4::bigint)
-       ORDER BY c.id LIMIT $3::bigint`,
-      from,
-      to,
-      step.rowsLeft,
-      isLarge ? longestMs : null,
+    await step.walk(
+      (after, count) =>
+        this.#db.all(
+          `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count FROM ${table} c JOIN message m ON m.id = c.id
+           LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > $1::bigint AND c.id < $2::bigint AND ($4::bigint IS NULL OR d.retention_ms < $4::bigint)
+           ORDER BY c.id LIMIT $3::bigint`,
+          Math.max(from, after),
+          to,
+          count,
+          isLarge ? longestMs : null,
+        ),
+      walked,
+      (ids) => this.#db.run(DROP_CONTENTS, int8Array(ids), ids[0] as number, ids.at(-1) as number, nowMs),
     );
-    for (let start = 0; start < rows.length && !step.isOver;) {
-      const { ids, read } = step.take(rows, start);
-      start += read;
-      if (ids.length === 0) continue;
-      walked.id = ids.at(-1) as number;
-      step.gone += await this.#db.run(DROP_CONTENTS, int8Array(ids), ids[0] as number, walked.id, nowMs);
-    }
   }
 
   // ---- contents, a day at once ----
@@ -214,20 +213,20 @@ export class Retention {
   async #retireMessages(oldMs: number, nowMs: number, limit: number): Promise<number> {
     const walked = this.#walkOf('message', nowMs);
     const step = new WalkStep(limit, oldMs - 1);
-    const rows = await this.#db.all(
-      `SELECT m.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, ${HAS_CONTENT} AS has_content
-       FROM message m WHERE m.id > $1 ORDER BY m.id LIMIT $2`,
-      walked.id,
-      step.rowsLeft,
+    await step.walk(
+      (after, count) =>
+        this.#db.all(
+          `SELECT m.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, ${HAS_CONTENT} AS has_content
+           FROM message m WHERE m.id > $1 ORDER BY m.id LIMIT $2`,
+          after,
+          count,
+        ),
+      walked,
+      (ids, rows) => {
+        const kept = new Set(rows.filter((row) => row['has_content'] === 1).map((row) => row['id']));
+        return this.#db.run(RETIRE, int8Array(ids.filter((id) => !kept.has(id))));
+      },
     );
-    for (let start = 0; start < rows.length && !step.isOver;) {
-      const { ids, read } = step.take(rows, start);
-      start += read;
-      if (ids.length === 0) continue;
-      walked.id = ids.at(-1) as number;
-      const kept = new Set(rows.filter((row) => row['has_content'] === 1).map((row) => row['id']));
-      step.gone += await this.#db.run(RETIRE, int8Array(ids.filter((id) => !kept.has(id))));
-    }
     return step.result;
   }
 
@@ -246,11 +245,10 @@ export class Retention {
 class WalkStep {
   readonly #limit: number;
   readonly #youngMs: number;
+  #rows = ROWS_EXAMINED_MAX;
   #recipients = 0;
   #young = 0;
-  #isCutShort = false;
-  rowsLeft = ROWS_EXAMINED_MAX;
-  gone = 0;
+  #gone = 0;
 
   /** Rows of messages that were accepted after `youngMs` are too young. */
   constructor(limit: number, youngMs: number) {
@@ -263,26 +261,41 @@ class WalkStep {
   }
 
   get #isFull(): boolean {
-    return this.gone >= this.#limit || this.#recipients >= RECIPIENTS_EXAMINED_MAX || this.rowsLeft <= 0;
+    // What is left of the limit is what is looked at together: a step ends before that becomes one row after the other.
+    return this.#limit - this.#gone < this.#limit / 4 || this.#recipients >= RECIPIENTS_EXAMINED_MAX || this.#rows <= 0;
   }
 
   /** What the step came to: at least `limit` when it ended before the walk did. */
   get result(): number {
-    return this.#isCutShort || (this.#isFull && this.#young < YOUNG_MAX) ? Math.max(this.#limit, this.gone) : this.gone;
+    return this.#isFull && this.#young < YOUNG_MAX ? Math.max(this.#limit, this.#gone) : this.#gone;
   }
 
-  /** The next rows from `start` on that are old enough, no more than may go. */
-  take(rows: readonly Row[], start: number): { readonly ids: number[]; readonly read: number } {
+  /** Goes on from where the walk is, in the order of ids, until there are no more rows or the step is over. `drop` takes what of those messages can go. */
+  async walk(
+    next: (after: number, count: number) => Promise<readonly Row[]>,
+    walked: Walked,
+    drop: (ids: readonly number[], rows: readonly Row[]) => Promise<number>,
+  ): Promise<void> {
+    let after = walked.id;
+    while (!this.isOver) {
+      const asked = Math.min(this.#rows, this.#limit - this.#gone, ROWS_AT_ONCE_MAX);
+      const rows = await next(after, asked);
+      const ids = this.#take(rows);
+      if (ids.length > 0) {
+        walked.id = ids.at(-1) as number;
+        this.#gone += await drop(ids, rows);
+      }
+      if (rows.length < asked) return;
+      after = Number(rows.at(-1)?.['id']);
+    }
+  }
+
+  /** Those that are old enough. */
+  #take(rows: readonly Row[]): number[] {
     const ids: number[] = [];
-    let read = 0;
-    while (
-      start + read < rows.length &&
-      this.#young < YOUNG_MAX &&
-      ids.length < this.#limit - this.gone &&
-      this.#recipients < RECIPIENTS_EXAMINED_MAX
-    ) {
-      const row = rows[start + read++] as Row;
-      this.rowsLeft--;
+    for (const row of rows) {
+      if (this.#young >= YOUNG_MAX || this.#recipients >= RECIPIENTS_EXAMINED_MAX) break;
+      this.#rows--;
       if (Number(row['created_ms']) > this.#youngMs) {
         this.#young++;
         continue;
@@ -290,8 +303,7 @@ class WalkStep {
       this.#recipients += Number(row['recipient_count']);
       ids.push(Number(row['id']));
     }
-    if (start + read < rows.length && this.#young < YOUNG_MAX) this.#isCutShort = true;
-    return { ids, read };
+    return ids;
   }
 }
 
