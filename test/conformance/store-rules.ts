@@ -76,12 +76,3 @@ export const RULES: readonly { readonly what: string; readonly sql: string }[] =
 ];
 
 export const SHOWN_MAX = 5;
-
-export async function troublesOf(rows: (sql: string) => Promise<readonly Record<string, unknown>[]>): Promise<string[]> {
-  const troubles: string[] = [];
-  for (const { what, sql } of RULES) {
-    const ids = (await rows(`${sql} LIMIT ${SHOWN_MAX}`)).map((row) => Object.values(row)[0]);
-    if (ids.length > 0) troubles.push(`${what}: ${ids.join(', ')}`);
-  }
-  return troubles;
-}
