@@ -180,6 +180,8 @@ export class TestCluster {
     for (const { bytes, recipients } of this.acknowledged()) {
       const head = bytes.toString('latin1', 0, 4096);
       const id = fieldOf(head, ID_HEADER);
+      // A test sent it by hand.
+      if (id === '') continue;
       const messageId = fieldOf(head, 'Message-ID').slice(1, -1);
       for (const { address } of recipients) {
         const key = `${id} ${address} ${messageId}`;

@@ -52,6 +52,25 @@ test('a node that stood still for longer than its lease begins nothing of what o
   assert.deepEqual(faults, []);
 });
 
+test('a node that is stopped, or drained, leaves its mail to the others at once, and nothing is repeated for it', async () => {
+  const before = (await cluster.faults()).repeated;
+  await cluster.underLoad(async () => {
+    const { id } = await cluster.row(1);
+    await cluster.node(1).home.command('nodes', 'drain', 'node-1');
+    await until(async () => (await cluster.row(1)).state === 'drained', 'the first is drained');
+    assert.equal((await cluster.row(1)).leased, 0);
+    await cluster.node(2).stop();
+    assert.deepEqual([(await cluster.row(2)).state, (await cluster.row(2)).leased], ['stopped', 0]);
+    await cluster.takesMail();
+    await cluster.node(2).start();
+    await cluster.node(1).home.command('nodes', 'resume', String(id));
+    await until(async () => (await cluster.row(1)).state === 'running', 'the first goes on');
+    await cluster.takesMail();
+  });
+  const { faults, repeated } = await cluster.faults();
+  assert.deepEqual([faults, repeated - before], [[], 0]);
+});
+
 for (const byMs of [7 * 60_000, -7 * 60_000]) {
   test(`a node whose clock is ${byMs > 0 ? 'seven minutes ahead' : 'seven minutes behind'} neither hurries nor delays mail`, async () => {
     cluster.node(3).skew(byMs);
