@@ -3,7 +3,8 @@
  * times are long enough, and every value of the chart is declared, used and explained. What it says to others (systemd, Docker, Kubernetes) is not judged here.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { Ajv } from 'ajv';
@@ -47,7 +48,7 @@ test('every command of Postrider exists', () => {
   assert.deepEqual(unknown, []);
 });
 
-test('every configuration file, and every one in the pages, is a configuration', () => {
+test('every configuration file, and every one in the pages, is a configuration', (t) => {
   const toml = files.filter((path) => /\.toml(\.example)?$/.test(path));
   assert.deepEqual(toml.sort(), [
     'deploy/compose/postrider.toml',
@@ -55,6 +56,15 @@ test('every configuration file, and every one in the pages, is a configuration',
     'deploy/systemd/postrider.toml.example',
   ]);
   for (const path of toml) loadConfig({ file: join(root, path), env: {} });
+  const directory = mkdtempSync(join(tmpdir(), 'postrider-pages-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const blocks = PAGES.flatMap((page) => [...read(page).matchAll(/^```toml\n([^]*?)^```$/gm)].map(([, text]) => text as string));
+  assert.ok(blocks.length > 0);
+  for (const [nth, text] of blocks.entries()) {
+    const file = join(directory, `${nth}.toml`);
+    writeFileSync(file, text);
+    loadConfig({ file, env: {} });
+  }
 });
 
 test('times to stop leave the program its own', () => {

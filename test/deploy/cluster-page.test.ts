@@ -1,0 +1,132 @@
+/**
+ * The walk of docs/cluster.md, as it is written there: its commands are run in order by a shell, from one process to three nodes and back. What differs is the place (a directory
+ * of the test's), the ports, a shorter lease, and who does what a machine's root would do with its PostgreSQL: this test, whom stand-ins for those two programs ask.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { freePort } from '../../bench/server.ts';
+import { type TestPostgres, startPostgres } from '../kit/postgres.ts';
+
+const root = join(import.meta.dirname, '../..');
+const LEASE = '4s';
+const TOOLS = ['bash', 'curl', 'openssl', 'grep', 'sed'];
+const missing = TOOLS.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0);
+
+test(
+  'docs/cluster.md walks from one process to three nodes and back',
+  { skip: missing.length > 0 && `without ${missing.join(', ')}` },
+  async (t) => {
+    const postgres = await startPostgres(t);
+    const place = mkdtempSync(join(tmpdir(), 'postrider-walk-'));
+    const control = createServer((request, response) => {
+      body(request)
+        .then((command) => administer(postgres, command))
+        .then(
+          () => response.end(),
+          (error: unknown) => response.writeHead(500).end(String(error)),
+        );
+    }).listen(0, '127.0.0.1');
+    await once(control, 'listening');
+    t.after(() => {
+      control.close();
+      rmSync(place, { recursive: true, force: true, maxRetries: 5 });
+    });
+    standIns(place, (control.address() as { port: number }).port);
+    for (const name of ['bin', 'src', 'package.json', 'node_modules']) symlinkSync(join(root, name), join(place, name));
+    writeFileSync(
+      join(place, 'walk.sh'),
+      `set -euxo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n${await commands(postgres.port)}`,
+    );
+
+    const shell = spawn('bash', ['walk.sh'], {
+      cwd: place,
+      env: { ...process.env, PATH: `${place}/stand-ins:${process.env['PATH'] ?? ''}`, POSTRIDER_STORE_LEASE: LEASE },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    let said = '';
+    for (const stream of [shell.stdout, shell.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text));
+    t.after(() => {
+      // All that it started is in its group.
+      if (shell.exitCode === null) process.kill(-(shell.pid as number), 'SIGKILL');
+    });
+    const [status] = (await once(shell, 'close', { signal: t.signal })) as [number | null];
+    assert.equal(status, 0, said.slice(-4000));
+    for (const told of [/alice@example\.com +delivered/, /bob@example\.com +delivered/, /carol@example\.com +delivered/])
+      assert.match(said, told);
+    assert.match(said, /node3 +lost/);
+    assert.match(said, /node2 +drained/);
+    assert.match(said, /The requested URL returned error: 503/);
+    assert.equal(said.match(/The store is copied: /g)?.length, 2);
+  },
+);
+
+/** The page's blocks of shell, with other ports. */
+async function commands(databasePort: number): Promise<string> {
+  const page = readFileSync(join(root, 'docs/cluster.md'), 'utf8');
+  const [, walk = ''] = /^## The walk\n([^]*?)^## /m.exec(page) ?? [];
+  const blocks = [...walk.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, text]) => text as string);
+  assert.ok(blocks.length >= 10, `${blocks.length} blocks`);
+  const text = blocks.join('\n');
+  // Ports with $n and $1 in them are one for each node: the last digit has to stay.
+  const [http, smtp] = [await threePorts(), await threePorts()];
+  return text.replaceAll('5432', String(databasePort)).replaceAll('808', http).replaceAll('253', smtp);
+}
+
+/** What stands before the last digit of three ports that are free now: 1, 2 and 3. */
+async function threePorts(): Promise<string> {
+  for (;;) {
+    const prefix = String(Math.floor((await freePort()) / 10));
+    const free = await Promise.all([1, 2, 3].map((digit) => isFree(Number(`${prefix}${digit}`))));
+    if (free.every(Boolean)) return prefix;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return true;
+  } catch {
+    return false; // taken
+  } finally {
+    server.close();
+  }
+}
+
+/** Programs of the page that need a system's PostgreSQL and its root: they hand over what they were asked for. */
+function standIns(place: string, controlPort: number): void {
+  mkdirSync(join(place, 'stand-ins'));
+  for (const name of ['runuser', 'pg_ctlcluster']) {
+    const path = join(place, 'stand-ins', name);
+    writeFileSync(
+      path,
+      `#!/bin/sh\nexec curl --silent --show-error --fail-with-body --data "${name} $*" http://127.0.0.1:${controlPort}/\n`,
+    );
+    chmodSync(path, 0o755);
+  }
+}
+
+async function administer(postgres: TestPostgres, command: string): Promise<void> {
+  const [, password] = /^runuser -u postgres -- psql .*CREATE ROLE postrider LOGIN PASSWORD '([0-9a-f]+)'$/.exec(command) ?? [];
+  // The test's server has the role already.
+  if (password !== undefined) await postgres.sql(`ALTER ROLE postrider LOGIN PASSWORD '${password}'`);
+  else if (command === 'runuser -u postgres -- createdb --owner postrider --encoding UTF8 --template template0 postrider')
+    await postgres.sql("CREATE DATABASE postrider OWNER postrider ENCODING 'UTF8' TEMPLATE template0");
+  else if (command === 'pg_ctlcluster 15 main stop --mode fast') await postgres.stop('fast');
+  else if (command === 'pg_ctlcluster 15 main start') await postgres.start();
+  else throw new Error(`nobody does here what the page says: ${command}`);
+}
+
+async function body(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const piece of request) text += String(piece);
+  return text;
+}
