@@ -335,8 +335,12 @@ export const SETTINGS = group('', {
   }),
 
   retention: group('How long things are kept.', {
-    bodies: duration(['0s', '3650d'], '3d', 'Message content, after its last recipient is settled.'),
-    events: duration(['1h', '3650d'], '30d', 'Events.'),
+    bodies: duration(
+      ['0s', '3650d'],
+      '3d',
+      'Message content, after its last recipient is settled. On PostgreSQL contents of a day that has more than 256 MB of them go together, up to 30 hours later.',
+    ),
+    events: duration(['1h', '3650d'], '30d', 'Events. On PostgreSQL they go a day at a time.'),
     idempotency: duration(['1m', '30d'], '1d', 'Idempotency keys.'),
   }),
 
