@@ -8,6 +8,7 @@ import { byteaArray, int8Array, storable, textArray } from '#store/postgres/arra
 import { Database } from '#store/postgres/database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from '#store/postgres/ids.ts';
 import { migrate } from '#store/postgres/migrate.ts';
+import { NODE_LOCK } from '#store/postgres/nodes.ts';
 import { Partitions } from '#store/postgres/partitions.ts';
 import { discard, Server } from '#store/postgres/server.ts';
 import { type PostgresPlace, shownPlace } from '#store/store-url.ts';
@@ -20,10 +21,13 @@ import { type ColumnKind, columnsOf, TABLES, type Table } from './tables.ts';
 const PAGE_WITH_BYTES = 1000;
 /** One copy at a time. Any number that no other program is likely to lock by. */
 const LOCK = 7_072_681_253;
-/** As long as a node that is silent may still be at work: its lease, and some more. */
+/** A node that is silent for longer than this, and is not connected, has ended. */
 const SILENT_MS = 60_000;
-const LIVING = `SELECT name FROM node WHERE state IN ('running', 'draining', 'drained')
-  AND seen_ms > (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${SILENT_MS} ORDER BY name`;
+const LIVING = `SELECT name FROM node n WHERE state IN ('running', 'draining', 'drained') AND (
+    seen_ms > (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${SILENT_MS}
+    OR EXISTS (SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid::bigint = ${NODE_LOCK} AND l.objid::bigint = n.id
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))
+  ORDER BY name`;
 const PUT_MARK = `INSERT INTO setting (name, value) VALUES ('${COPY_MARK}', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`;
 const ARRAYS = { integer: 'bigint[]', text: 'text[]', bytes: 'bytea[]' } as const;
 const IDS_PER_DAY = firstIdOfDay(1);
