@@ -5,12 +5,13 @@
 import { EVENT_KINDS } from '#model/event.ts';
 import { extraJson, STATE_LEASED, STATE_QUEUED, type Row, termsOf } from '#store/rows-json.ts';
 import type { AcceptMessage, AcceptResult, SuppressionKind } from '#store/store.ts';
-import { byteaArray, int2Array, int4Array, int8Array, textArray } from './arrays.ts';
+import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import { type BucketIds, lowering } from './buckets.ts';
 import { COUNTER_TYPES, CounterSums, countersSql } from './counters.ts';
 import type { Queries, Value } from './database.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
 import { parameters } from './parameters.ts';
+import { Pieces } from './pieces.ts';
 import type { Partitions } from './partitions.ts';
 
 const GIVEN = parameters({
@@ -236,7 +237,7 @@ function rowsOf(
     first: int8Array(firsts.map(({ recipient }) => recipient)),
     count: int4Array(messages.map(({ recipients }) => recipients.length)),
     info: textArray(messages.map(({ info }) => JSON.stringify(info))),
-    bytes: byteaArray(messages.map(({ content }) => content)),
+    bytes: Pieces.ofBytea(messages.map(({ content }) => content)),
     rId: int8Array(r.id),
     rMessage: int8Array(r.message),
     rBucket: int8Array(r.bucket),

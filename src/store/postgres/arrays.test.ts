@@ -1,10 +1,12 @@
 /** Arrays in the binary format, as a real server reads them. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, test } from 'node:test';
 import { startPostgres } from '../../../test/kit/postgres.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
 import { byteaArray, int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import { Link } from './database.ts';
+import { Pieces } from './pieces.ts';
 import { Server } from './server.ts';
 
 const postgres = await startPostgres({ after });
@@ -35,6 +37,28 @@ test('octets are the same octets', async () => {
     answered.map((octets) => [...octets]),
     [[...all], [], [10, 11]],
   );
+});
+
+test('octets in pieces are the same octets, small ones and large ones in any order', async () => {
+  const sizes = [0, 1, 5000, 1023, 1024, 300_000, 10, 2000];
+  const bodies = sizes.map((size, position) => Uint8Array.from({ length: size }, (_, n) => (n * 7 + position) % 256));
+  const sql =
+    'SELECT length(v)::integer AS bytes, md5(v) AS sum, $2::text AS told, $3::bigint AS count FROM unnest($1::bytea[]) WITH ORDINALITY AS u (v, n) ORDER BY n';
+  for (const given of [bodies, bodies.slice(2, 3), []]) {
+    const expected = given.map((body) => ({
+      bytes: body.length,
+      sum: createHash('md5').update(body).digest('hex'),
+      told: 'Nº',
+      count: 2 ** 40,
+    }));
+    assert.deepEqual(await link.all(sql, Pieces.ofBytea(given), 'Nº', 2 ** 40), expected);
+  }
+});
+
+test('a statement with pieces that fails leaves the connection as it was', async () => {
+  const pieces = Pieces.ofBytea([new Uint8Array(5000)]);
+  await assert.rejects(link.all('SELECT 1 / (CASE WHEN length(($1::bytea[])[1]) > 0 THEN 0 ELSE 1 END)', pieces), /division by zero/);
+  assert.deepEqual(await link.all('SELECT length(($1::bytea[])[1])::integer AS n', pieces), [{ n: 5000 }]);
 });
 
 test('what is missing is NULL in every type', async () => {

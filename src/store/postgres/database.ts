@@ -7,11 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jitter } from '#base/random.ts';
 import type { Row } from '#store/rows-json.ts';
 import { StoreError } from '#store/store.ts';
+import { PiecedQuery, Pieces, type SentValue } from './pieces.ts';
 import { discard, type Server, type SessionKind } from './server.ts';
 import { isClash, isConnectionLost, isPlanStale, LostConnection, troubleOf } from './trouble.ts';
 
 /** A Uint8Array goes as it is, in the binary format of its type: octets for BYTEA, and arrays as arrays.ts writes them. */
-export type Value = string | number | null | Uint8Array;
+export type Value = SentValue;
 
 /** What can be asked, of the pool or inside a transaction. Values stand for $1, $2, …; ids and counts come as numbers, BYTEA as Uint8Array. */
 export interface Queries {
@@ -90,6 +91,7 @@ export class Link implements Queries {
     const isOpen = this.#client !== undefined;
     const client = this.#client ?? (await this.#connect());
     try {
+      if (values?.some((value) => value instanceof Pieces) === true) return await pieced(client, this.#server.nameOf(text), text, values);
       return await client.query(
         values === undefined ? { text } : { text, values: values as Value[], ...(isNamed && { name: this.#server.nameOf(text) }) },
       );
@@ -128,6 +130,17 @@ export class Link implements Queries {
     this.#server.onTrouble?.(kind, message);
     return new StoreError(kind, message);
   }
+}
+
+function pieced(client: Client, name: string, text: string, values: readonly Value[]): Promise<QueryResult> {
+  return new Promise((resolve, reject) => {
+    client.query(
+      new PiecedQuery(name, text, values, (error, result) => {
+        if (error === undefined || error === null) resolve(result);
+        else reject(error);
+      }),
+    );
+  });
 }
 
 export async function retryingClashes<T>(body: () => Promise<T>): Promise<T> {
