@@ -189,6 +189,7 @@ test('settings that contradict each other are told', () => {
     'delivery.retry: given an empty list, expected at least one duration',
     'delivery.suspend_min: is longer than delivery.suspend_max',
     'http.request_size: is smaller than limits.message_size',
+    'limits.memory: is smaller than limits.message_size',
     'smtp.submission: 127.0.0.1:2525 is also in http.listen',
   ]);
 });

@@ -12,7 +12,7 @@ export const WAIT_REASONS = {
   'lane-suspended': 'the destination is suspended after repeated connection failures',
   'lane-starting': 'the destination is being tried with few connections first',
   'lane-fairness': 'other accounts have their turn at this destination',
-  ceiling: 'as much as all nodes together may send there, or from its source, has been sent for the moment',
+  ceiling: 'all nodes together have sent as much as they may there, or from its source, for the moment',
   'warm-up': 'its source, which is being warmed up, has sent as much as it may in a day',
   'memory-limit': 'enough mail is in memory; this one waits on disk',
   'dns-trouble': 'the recipient domain cannot be looked up at the moment',
