@@ -70,6 +70,12 @@ function whatIsKept(store: () => Store): void {
     assert.equal(pool.toString(), 'before|the content|after');
   });
 
+  it('keeps a content of many megabytes octet by octet', async () => {
+    const content = Uint8Array.from({ length: 3 * 1024 * 1024 + 7 }, (_, n) => (n * n) % 251);
+    const { contentId } = await accept(store(), mail(await tenant(store()), { content }));
+    assert.ok(Buffer.from(content).equals((await store().mail.content(contentId)) as Uint8Array));
+  });
+
   it('leaves the content usable by the caller', async () => {
     const content = new Uint8Array(20_000).fill(7);
     await accept(store(), mail(await tenant(store()), { content }));

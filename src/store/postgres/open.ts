@@ -13,7 +13,7 @@ import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
 import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
 import { ClaimReader } from './claim.ts';
-import { CONTENT } from './contents.ts';
+import { readContent } from './contents.ts';
 import { Database, Link } from './database.ts';
 import { eventTables } from './events.ts';
 import { grantTables, useGrants } from './grants.ts';
@@ -203,7 +203,7 @@ class Parts {
       claimExpired: (nowMs, limit) => this.#claims.claimExpired(nowMs, limit),
       parkBucket: (bucket, untilMs, wait) => this.#parking.park(bucket, untilMs, wait),
       clockSetBack: (byMs, nowMs) => this.#clockSetBack(byMs, nowMs),
-      content: async (contentId) => (await db.get(CONTENT, contentId))?.['bytes'] as Uint8Array | undefined,
+      content: (contentId) => readContent(db, contentId),
       expire: (nowMs, limit, eventsRetentionMs) => this.#retention.expire(nowMs, limit, eventsRetentionMs),
       cancel: (accountId, domainId, message, nowMs) =>
         cancel({ db, ids: this.ids, partitions: this.partitions }, accountId, domainId, message, nowMs),
