@@ -36,6 +36,8 @@ const POCKETS_MAX = 100_000;
 const ASKS_MAX = 500;
 const RETURNS_MAX = 10_000;
 const TRIES_MAX = 4;
+/** Of what may be used soon; a steady use brings more, ahead of it. So little is lost with a process. */
+const NEED_MAX = 10;
 const HOLDERS = 2 ** 47;
 /** A window may lie so far ahead of the clock because it was asked for ahead, or because the clock was put right a little. Further: the clock was set back. */
 const AHEAD_OF_CLOCK_MS = 1000;
@@ -93,7 +95,7 @@ export class Purse {
     const part = pocket.startMs > nowMs ? undefined : this.take(ceiling, Math.max(1, Math.min(max, pocket.left)));
     if (part !== undefined) return part;
     if (pocket.deniedUntilMs(nowMs) === undefined) {
-      this.#answerTo(pocket, Math.min(max, pocket.share)).then(changed, () => changed());
+      this.#answerTo(pocket, Math.min(max, pocket.share, NEED_MAX)).then(changed, () => changed());
     }
     return undefined;
   }

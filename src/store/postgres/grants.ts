@@ -29,13 +29,14 @@ const GIVEN = parameters({
   used: 'bigint[]',
   holder: 'bigint',
   until: 'bigint',
+  now: 'bigint',
 });
 const $ = GIVEN.sql;
 /** `used` NULL: accepts count it. Each name stands once. */
 const HOLD = `WITH ask AS (
     SELECT * FROM unnest(${$.name}, ${$.start}, ${$.span}, ${$.ceiling}, ${$.wanted}, ${$.used}) WITH ORDINALITY AS a (name, start_ms, span_ms, ceiling, wanted, used, n)),
   others AS (
-    SELECT a.n, coalesce(sum(g.held), 0)::bigint AS held, coalesce(sum(g.held - g.used), 0)::bigint AS idle,
+    SELECT a.n, coalesce(sum(g.held), 0)::bigint AS held, coalesce(sum(g.held - g.used) FILTER (WHERE g.until_ms > ${$.now}), 0)::bigint AS idle,
       count(DISTINCT g.holder) FILTER (WHERE g.holder <> ${$.holder}) AS others, min(g.start_ms) FILTER (WHERE g.held > 0) AS oldest_ms
     FROM ask a LEFT JOIN granted g ON g.name = a.name AND g.start_ms > a.start_ms - a.span_ms AND g.start_ms < a.start_ms + a.span_ms
       AND NOT (g.holder = ${$.holder} AND g.start_ms = a.start_ms)
@@ -85,7 +86,7 @@ export function grantTables(db: Database): GrantStore {
             queries,
             holder,
             round.map((position) => asks[position] as GrantAsk),
-            nowMs + leaseMs,
+            { nowMs, untilMs: nowMs + leaseMs },
           );
           for (const [place, row] of rows.entries()) answers[round[place] as number] = answerOf(row);
         }
@@ -142,7 +143,12 @@ function roundsOf(asks: readonly GrantAsk[]): number[][] {
   return rounds;
 }
 
-function holdRound(queries: Queries, holder: number, asks: readonly GrantAsk[], untilMs: number): Promise<Row[]> {
+function holdRound(
+  queries: Queries,
+  holder: number,
+  asks: readonly GrantAsk[],
+  { nowMs, untilMs }: { readonly nowMs: number; readonly untilMs: number },
+): Promise<Row[]> {
   return queries.all(
     HOLD,
     ...GIVEN.values({
@@ -154,6 +160,7 @@ function holdRound(queries: Queries, holder: number, asks: readonly GrantAsk[], 
       used: int8Array(asks.map(({ used }) => used ?? null)),
       holder,
       until: untilMs,
+      now: nowMs,
     }),
   );
 }

@@ -12,7 +12,7 @@ const KEPT_LONGER_MS = 300_000;
 const SWEPT_MAX = 200;
 
 const FREE_LOST = 'UPDATE granted SET held = used WHERE name = ? AND holder <> ? AND is_counted = 1 AND until_ms <= ? AND held > used';
-const OTHERS = `SELECT coalesce(sum(held), 0) AS held, coalesce(sum(held - used), 0) AS idle, count(DISTINCT CASE WHEN holder <> ?2 THEN holder END) AS others,
+const OTHERS = `SELECT coalesce(sum(held), 0) AS held, coalesce(sum(CASE WHEN until_ms > ?5 THEN held - used END), 0) AS idle, count(DISTINCT CASE WHEN holder <> ?2 THEN holder END) AS others,
   min(CASE WHEN held > 0 THEN start_ms END) AS oldest_ms
   FROM granted WHERE name = ?1 AND start_ms > ?3 - ?4 AND start_ms < ?3 + ?4 AND NOT (holder = ?2 AND start_ms = ?3)`;
 const OWN = 'SELECT held, used FROM granted WHERE name = ? AND start_ms = ? AND holder = ?';
@@ -49,7 +49,7 @@ export function grantTables(db: Database): Synchronous<GrantStore> {
 function holdOne(db: Database, holder: number, ask: GrantAsk, leaseMs: number, nowMs: number): GrantAnswer {
   const { name, startMs, spanMs, ceiling, wanted } = ask;
   db.run(FREE_LOST, name, holder, nowMs);
-  const others = db.get(OTHERS, name, holder, startMs, spanMs) as Row;
+  const others = db.get(OTHERS, name, holder, startMs, spanMs, nowMs) as Row;
   const own = db.get(OWN, name, startMs, holder);
   const ownHeld = Number(own?.['held'] ?? 0);
   // No holder can have used more than it was given: one that tells of a window which is no longer kept changes nothing.
