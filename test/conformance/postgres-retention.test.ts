@@ -134,7 +134,7 @@ test('a day that is needed again while it is being dropped stays', async (t) => 
   const partitions = new Partitions(r.db);
   const [day] = await partitions.list('content');
   assert.equal(day?.name, TABLE);
-  await r.db.allOnce(`ALTER TABLE content DETACH PARTITION ${TABLE} CONCURRENTLY`);
+  await partitions.detach('content', day);
   await new Partitions(r.db).ensure([dayOf(T0)]);
   assert.equal(await partitions.drop('content', { ...day, state: 'detached' }, () => assert.fail('it is attached')), false);
   assert.ok(await exists(r, TABLE));

@@ -99,14 +99,15 @@ export class Partitions {
     }));
   }
 
-  /**
-   * Takes a day's table away, however far an earlier attempt came. `last` runs when no row can come into it any more, in the transaction that drops it. Must not be called
-   * by two at once. False: somebody needed the day again meanwhile.
-   */
-  async drop(table: Partitioned, { day, name, state }: Partition, last: (queries: Queries) => Promise<void>): Promise<boolean> {
+  /** Takes a day's table out of sight, however far an earlier attempt came; what is being read or written there is waited for. Must not be called by two at once. */
+  async detach(table: Partitioned, { day, name, state }: Partition): Promise<void> {
     this.#known.delete(day);
     if (state === 'attached') await this.#db.allOnce(`ALTER TABLE ${table} DETACH PARTITION ${name} CONCURRENTLY`);
     if (state === 'detaching') await this.#db.allOnce(`ALTER TABLE ${table} DETACH PARTITION ${name} FINALIZE`);
+  }
+
+  /** Drops what was detached, in one transaction with `last`. False: somebody needed the day again meanwhile, and it stays. */
+  drop(table: Partitioned, { name }: Partition, last: (queries: Queries) => Promise<unknown>): Promise<boolean> {
     return this.#db.transaction(async (queries) => {
       await queries.all('SELECT pg_advisory_xact_lock($1::bigint)', LOCK);
       if (await isAttached(queries, table, name)) return false;

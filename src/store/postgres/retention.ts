@@ -9,7 +9,7 @@
 import type { Row } from '#store/rows-json.ts';
 import { int8Array } from './arrays.ts';
 import { FLOOR, HAS_CONTENT } from './contents.ts';
-import type { Database, Queries } from './database.ts';
+import type { Database } from './database.ts';
 import { firstIdOfDay } from './ids.ts';
 import { type Partition, type Partitions, partitionName } from './partitions.ts';
 
@@ -53,15 +53,25 @@ const STAYING = `SELECT max(m.id) AS last, count(*) AS n, array_agg(m.id) FILTER
     SELECT id, first_recipient, recipient_count FROM message WHERE id > $1::bigint AND id < $2::bigint AND has_content = 1 ORDER BY id LIMIT $3::bigint
   ) m CROSS JOIN ${SETTLED}`;
 
-const KEEP = `WITH moved AS (INSERT INTO content_kept SELECT * FROM content WHERE id = ANY($1::bigint[]) AND id >= $2::bigint AND id < $3::bigint ON CONFLICT DO NOTHING),
-  gone AS (DELETE FROM content WHERE id = ANY($1::bigint[]) AND id >= $2::bigint AND id < $3::bigint)
-  UPDATE message SET has_content = 2 WHERE id = ANY($1::bigint[]) AND has_content = 1`;
+/** `table`: the day's own. */
+const keep = (table: string): string => `WITH moved AS (DELETE FROM ${table} WHERE id = ANY($1::bigint[]) RETURNING id, bytes),
+  kept AS (INSERT INTO content_kept SELECT * FROM moved ON CONFLICT DO NOTHING)
+  UPDATE message m SET has_content = 2 FROM moved WHERE m.id = moved.id AND m.has_content = 1`;
+/** Contents that are moved in one statement: they may be large. */
+const KEPT_AT_ONCE_MAX = 50;
+
+const RAISE_FLOOR = `INSERT INTO setting AS s (name, value) VALUES ('${FLOOR}', $1::text)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value::bigint < excluded.value::bigint`;
 
 interface Walked {
   /** The last row that was looked at. */
   id: number;
   /** When it began at the oldest. */
   readonly sinceMs: number;
+  /** It has come to what is too young. */
+  isThrough: boolean;
+  /** How long it has taken so far. */
+  busyMs: number;
 }
 
 /** A stretch of ids whose contents are looked at one by one; of a large day only those that go before the day does. */
@@ -134,6 +144,7 @@ export class Retention {
     );
     const [oldest] = await this.#partitions.list('event');
     if (oldest === undefined || (oldest.day + 1) * DAY_MS > oldMs) return gone;
+    await this.#partitions.detach('event', oldest);
     await this.#partitions.drop('event', oldest, () => Promise.resolve());
     return limit;
   }
@@ -162,6 +173,7 @@ export class Retention {
       if (stretch.isLarge && !hasShorter) continue;
       await this.#walkContents(stretch, step, nowMs, longestMs);
     }
+    for (const table of ['content', 'content_kept']) this.#walkOf(table, nowMs).isThrough = !step.isCutShort;
     return step.result;
   }
 
@@ -170,42 +182,59 @@ export class Retention {
     const walked = this.#walkOf(table, nowMs);
     const from = Math.max(stretch.from - 1, walked.id);
     if (from >= to) return;
-    await step.walk(
-      (after, count) =>
+    await step.walk(walked, {
+      next: (after, count) =>
         this.#db.all(
-          `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count FROM ${table} c JOIN message m ON m.id = c.id
-           LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > $1::bigint AND c.id < $2::bigint AND ($4::bigint IS NULL OR d.retention_ms < $4::bigint)
-           ORDER BY c.id LIMIT $3::bigint`,
+          `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, coalesce(d.retention_ms, 0) AS retention_ms
+           FROM ${table} c JOIN message m ON m.id = c.id LEFT JOIN domain d ON d.id = m.domain_id
+           WHERE c.id > $1::bigint AND c.id < $2::bigint ORDER BY c.id LIMIT $3::bigint`,
           Math.max(from, after),
           to,
           count,
-          isLarge ? longestMs : null,
         ),
-      walked,
-      (ids) => this.#db.run(DROP_CONTENTS, int8Array(ids), ids[0] as number, ids.at(-1) as number, nowMs),
-    );
+      concerns: (row) => !isLarge || Number(row['retention_ms']) < longestMs,
+      drop: (ids) => this.#db.run(DROP_CONTENTS, int8Array(ids), ids[0] as number, ids.at(-1) as number, nowMs),
+    });
   }
 
   // ---- contents, a day at once ----
 
-  /** The oldest day that is over by the longest retention: what stays of it is moved, a stretch at a time, then its partition goes. */
+  /**
+   * The oldest day that is over by the longest retention: what stays of it is moved, a stretch at a time, and its partition detached. Then its messages are looked
+   * through once more, for what a clock that is wrong may have put there meanwhile, and the table goes.
+   */
   async #dropContents(days: readonly Partition[], nowMs: number, longestMs: number, limit: number): Promise<number> {
     const [oldest] = days;
     if (oldest === undefined || (oldest.day + 1) * DAY_MS + longestMs + GRACE_MS > nowMs) return 0;
-    const [from, to] = [firstIdOfDay(oldest.day), firstIdOfDay(oldest.day + 1)];
-    if (oldest.state === 'attached') {
-      const walked = this.#walkOf(oldest.name, nowMs);
-      const row = await this.#db.get(STAYING, Math.max(from - 1, walked.id), to, ROWS_EXAMINED_MAX, nowMs - longestMs);
-      const staying = (row?.['staying'] ?? []) as readonly unknown[];
-      if (staying.length > 0) await this.#db.run(KEEP, int8Array(staying.map(Number)), from, to);
-      if (Number(row?.['n']) === ROWS_EXAMINED_MAX) {
-        walked.id = Number(row?.['last']);
-        return limit;
-      }
+    if (oldest.state === 'detaching') await this.#partitions.detach('content', oldest);
+    else if (await this.#moveStaying(oldest, nowMs, longestMs)) {
+      if (oldest.state === 'attached') await this.#partitions.detach('content', oldest);
+      else await this.#partitions.drop('content', oldest, (queries) => queries.run(RAISE_FLOOR, String(firstIdOfDay(oldest.day + 1))));
     }
-    this.#walked.delete(oldest.name);
-    await this.#partitions.drop('content', oldest, (queries) => keepLast(queries, oldest));
     return limit;
+  }
+
+  /** One stretch of the day's messages. True: it was the last. */
+  async #moveStaying({ day, name, state }: Partition, nowMs: number, longestMs: number): Promise<boolean> {
+    const walk = `${name} ${state}`;
+    const walked = this.#walkOf(walk, nowMs);
+    const row = await this.#db.get(
+      STAYING,
+      Math.max(firstIdOfDay(day) - 1, walked.id),
+      firstIdOfDay(day + 1),
+      ROWS_EXAMINED_MAX,
+      nowMs - longestMs,
+    );
+    const staying = ((row?.['staying'] ?? []) as readonly unknown[]).map(Number);
+    for (let start = 0; start < staying.length; start += KEPT_AT_ONCE_MAX) {
+      await this.#db.run(keep(name), int8Array(staying.slice(start, start + KEPT_AT_ONCE_MAX)));
+    }
+    if (Number(row?.['n']) === ROWS_EXAMINED_MAX) {
+      walked.id = Number(row?.['last']);
+      return false;
+    }
+    this.#walked.delete(walk);
+    return true;
   }
 
   // ---- messages ----
@@ -213,32 +242,39 @@ export class Retention {
   async #retireMessages(oldMs: number, nowMs: number, limit: number): Promise<number> {
     const walked = this.#walkOf('message', nowMs);
     const step = new WalkStep(limit, oldMs - 1);
-    await step.walk(
-      (after, count) =>
+    await step.walk(walked, {
+      next: (after, count) =>
         this.#db.all(
           `SELECT m.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, ${HAS_CONTENT} AS has_content
            FROM message m WHERE m.id > $1 ORDER BY m.id LIMIT $2`,
           after,
           count,
         ),
-      walked,
-      (ids, rows) => {
-        const kept = new Set(rows.filter((row) => row['has_content'] === 1).map((row) => row['id']));
-        return this.#db.run(RETIRE, int8Array(ids.filter((id) => !kept.has(id))));
-      },
-    );
+      concerns: (row) => row['has_content'] === 0,
+      drop: (ids) => this.#db.run(RETIRE, int8Array(ids)),
+    });
+    walked.isThrough = !step.isCutShort;
     return step.result;
   }
 
-  /** Where that walk is. It begins anew every hour, for those that had to stay. */
+  /** Where that walk is. It begins anew every hour, for those that had to stay; a long one more seldom, so that it takes a tenth of the time at most. */
   #walkOf(name: string, nowMs: number): Walked {
     let walked = this.#walked.get(name);
-    if (walked === undefined || Math.abs(nowMs - walked.sinceMs) >= WALK_ANEW_MS) {
-      walked = { id: 0, sinceMs: nowMs };
+    if (walked === undefined || (walked.isThrough && Math.abs(nowMs - walked.sinceMs) >= Math.max(WALK_ANEW_MS, 10 * walked.busyMs))) {
+      walked = { id: 0, sinceMs: nowMs, isThrough: false, busyMs: 0 };
       this.#walked.set(name, walked);
     }
     return walked;
   }
+}
+
+interface Way {
+  /** The next rows in the order of ids. */
+  next(after: number, count: number): Promise<readonly Row[]>;
+  /** Not passed by. */
+  concerns(row: Row): boolean;
+  /** Takes away what can go of those messages; how many. */
+  drop(ids: readonly number[]): Promise<number>;
 }
 
 /** What one step of a walk may still look at and take. */
@@ -265,34 +301,36 @@ class WalkStep {
     return this.#limit - this.#gone < this.#limit / 4 || this.#recipients >= RECIPIENTS_EXAMINED_MAX || this.#rows <= 0;
   }
 
-  /** What the step came to: at least `limit` when it ended before the walk did. */
-  get result(): number {
-    return this.#isFull && this.#young < YOUNG_MAX ? Math.max(this.#limit, this.#gone) : this.#gone;
+  /** It ended before the walk did. */
+  get isCutShort(): boolean {
+    return this.#isFull && this.#young < YOUNG_MAX;
   }
 
-  /** Goes on from where the walk is, in the order of ids, until there are no more rows or the step is over. `drop` takes what of those messages can go. */
-  async walk(
-    next: (after: number, count: number) => Promise<readonly Row[]>,
-    walked: Walked,
-    drop: (ids: readonly number[], rows: readonly Row[]) => Promise<number>,
-  ): Promise<void> {
+  /** What the step came to: at least `limit` when there is more to look at. */
+  get result(): number {
+    return this.isCutShort ? Math.max(this.#limit, this.#gone) : this.#gone;
+  }
+
+  /** Goes on from where the walk is until there are no more rows or the step is over. */
+  async walk(walked: Walked, way: Way): Promise<void> {
+    const startedMs = performance.now();
     let after = walked.id;
     while (!this.isOver) {
       const asked = Math.min(this.#rows, this.#limit - this.#gone, ROWS_AT_ONCE_MAX);
-      const rows = await next(after, asked);
-      const ids = this.#take(rows);
-      if (ids.length > 0) {
-        walked.id = ids.at(-1) as number;
-        this.#gone += await drop(ids, rows);
-      }
-      if (rows.length < asked) return;
+      const rows = await way.next(after, asked);
+      const { ids, last } = this.#take(rows, way);
+      if (ids.length > 0) this.#gone += await way.drop(ids);
+      walked.id = last ?? walked.id;
+      if (rows.length < asked) break;
       after = Number(rows.at(-1)?.['id']);
     }
+    walked.busyMs += performance.now() - startedMs;
   }
 
-  /** Those that are old enough. */
-  #take(rows: readonly Row[]): number[] {
+  /** Those that are old enough and concern the walk; `last`: what it need not look at again. */
+  #take(rows: readonly Row[], way: Way): { readonly ids: readonly number[]; readonly last: number | undefined } {
     const ids: number[] = [];
+    let last: number | undefined;
     for (const row of rows) {
       if (this.#young >= YOUNG_MAX || this.#recipients >= RECIPIENTS_EXAMINED_MAX) break;
       this.#rows--;
@@ -300,28 +338,11 @@ class WalkStep {
         this.#young++;
         continue;
       }
+      last = Number(row['id']);
+      if (!way.concerns(row)) continue;
       this.#recipients += Number(row['recipient_count']);
-      ids.push(Number(row['id']));
+      ids.push(last);
     }
-    return ids;
+    return { ids, last };
   }
-}
-
-/** What came into the day after its messages were looked through, from a clock that was wrong. */
-async function keepLast(queries: Queries, { day, name }: Partition): Promise<void> {
-  const [from, to] = [firstIdOfDay(day), firstIdOfDay(day + 1)];
-  const rows = await queries.all(
-    'SELECT DISTINCT message FROM recipient WHERE state IN (0, 1) AND message >= $1 AND message < $2',
-    from,
-    to,
-  );
-  const messages = int8Array(rows.map((row) => Number(row['message'])));
-  await queries.allOnce(`INSERT INTO content_kept SELECT * FROM ${name} WHERE id = ANY($1::bigint[]) ON CONFLICT DO NOTHING`, messages);
-  await queries.run('UPDATE message SET has_content = 2 WHERE id = ANY($1::bigint[]) AND has_content = 1', messages);
-  await queries.run(
-    `INSERT INTO setting AS s (name, value) VALUES ($1, $2::text) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-     WHERE s.value::bigint < excluded.value::bigint`,
-    FLOOR,
-    String(to),
-  );
 }
