@@ -4,7 +4,7 @@ import { openInstanceSecret, SecretError } from '#accounts/instance-secret.ts';
 import type { Config } from '#app/config.ts';
 import { backupStore } from '#store/copy/open-side.ts';
 import { restoreBackup } from '#store/copy/restore.ts';
-import { openStore } from '#store/open.ts';
+import { openStore, withPassword } from '#store/open.ts';
 import { type Command, Failure, UsageError } from './command.ts';
 import { makeDataDirectory } from './data-directory.ts';
 import { count, interruptible, progressBar, size } from './progress.ts';
@@ -28,7 +28,7 @@ export const backup: Command = {
     const settings = config();
     const bar = progressBar(terminal);
     const end = await interruptible((signal) =>
-      backupStore(settings.store.url, { file, nowMs: Date.now(), signal, onProgress: bar.show }).finally(bar.end),
+      backupStore(ownUrl(settings), { file, nowMs: Date.now(), signal, onProgress: bar.show }).finally(bar.end),
     );
     if (end.kind === 'stopped') throw new Failure('it was stopped; no file was made');
     const { manifest, sizeBytes, recovered } = end;
@@ -67,7 +67,7 @@ export const restore: Command = {
     const file = fileOf('--from', text('from'));
     const given = text('to');
     const settings = config();
-    const url = given === undefined ? settings.store.url : urlOf('--to', given);
+    const url = given === undefined ? ownUrl(settings) : urlOf('--to', given);
     makeDataDirectory(settings.data);
     const bar = progressBar(terminal);
     const end = await interruptible((signal) =>
@@ -93,6 +93,11 @@ export const restore: Command = {
 function fileOf(option: string, given: string | undefined): string {
   if (given === undefined || given === '') throw new UsageError(`${option} is missing; it takes the name of a file`);
   return resolve(given);
+}
+
+/** The setting's, with the password that stands in a file. */
+function ownUrl({ store: { url, passwordFile } }: Config): string {
+  return passwordFile === undefined ? url : withPassword(url, passwordFile);
 }
 
 /** The restored store may have been made with another secret than the one that is here. */

@@ -19,10 +19,14 @@ before(async () => {
 });
 after(() => rmSync(directory, { recursive: true }));
 
-async function postrider(line: string, columns?: number): Promise<{ status: number; out: string; error: string }> {
+async function postrider(
+  line: string,
+  columns?: number,
+  env: Record<string, string> = {},
+): Promise<{ status: number; out: string; error: string }> {
   let [out, error] = ['', ''];
   const terminal = { out: (text: string) => void (out += text), error: (text: string) => void (error += text), hasColor: false };
-  const status = await run(line.split(' '), { POSTRIDER_DATA: data }, { ...terminal, ...(columns !== undefined && { columns }) });
+  const status = await run(line.split(' '), { POSTRIDER_DATA: data, ...env }, { ...terminal, ...(columns !== undefined && { columns }) });
   return { status, out, error };
 }
 
@@ -82,6 +86,8 @@ test('a copy that was stopped and damaged ends with 1, names the table, and can 
   db.exec("UPDATE account SET name = 'other'");
   db.close();
   const command = `store copy --from sqlite:${data}/postrider.db --to sqlite:${at('half.db')}`;
+  const opened = await postrider('account list', undefined, { POSTRIDER_STORE_URL: `sqlite:${at('half.db')}` });
+  assert.match(opened.error, /^postrider: the store holds an unfinished copy of sqlite:.*; run the same "postrider store copy"/);
   const { status, out, error } = await postrider(command);
   assert.deepEqual([status, out], [1, '']);
   assert.match(
@@ -102,6 +108,11 @@ test('what is asked wrongly ends with 2; what is not there, or not empty, with 1
   assert.match(await asked(`store copy ${from} ${from.replace('from', 'to')}`), /^2 .*are the same store/);
   assert.match(await asked(`store copy --from sqlite:${at('none.db')} --to sqlite:${at('x.db')}`), /^1 .*there is no store at .*none\.db/);
   assert.equal(existsSync(at('none.db')), false);
+  assert.match(
+    await asked(`store copy ${from} --to postgres://me:hush@127.0.0.1:1/mail`),
+    /^1 .*mail on 127\.0\.0\.1:1.*connection refused/,
+  );
+  assert.doesNotMatch(await asked(`store copy ${from} --to postgres://me:hush@127.0.0.1:1/mail`), /hush/);
   await ok(`store copy ${from} --to sqlite:${at('full.db')}`);
   assert.match(await asked(`store copy ${from} --to sqlite:${at('full.db')}`), /^1 .*full\.db is not empty/);
   assert.match(await asked('backup'), /^2 .*--to is missing/);

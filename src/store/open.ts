@@ -92,7 +92,7 @@ async function waiting(options: StoreOptions, place: PostgresPlace): Promise<Ope
 }
 
 /** Read at each attempt: it may come later, as the database may. */
-function withPassword(url: string, file: string): string {
+export function withPassword(url: string, file: string): string {
   try {
     const password = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
     return `${url}${url.includes('?') ? '&' : '?'}password=${encodeURIComponent(password)}`;

@@ -11,6 +11,8 @@ import { migrate } from '#store/postgres/migrate.ts';
 import { NODE_LOCK } from '#store/postgres/nodes.ts';
 import { Partitions } from '#store/postgres/partitions.ts';
 import { discard, Server } from '#store/postgres/server.ts';
+import { connectFailure } from '#store/connect-failure.ts';
+import { StoreError } from '#store/store.ts';
 import { type PostgresPlace, shownPlace } from '#store/store-url.ts';
 import { COPY_MARK } from './marks.ts';
 import { BATCH_BYTES_MAX, BATCH_ROWS_MAX, CopyError, type Key, type Mark, type Source, type Target } from './side.ts';
@@ -73,10 +75,15 @@ class PostgresSide implements Source, Target {
 
   static async open(place: PostgresPlace): Promise<PostgresSide> {
     const server = new Server(place);
-    await migrate(server, 'copy');
-    // Held to the end and never made anew: another connection would be another snapshot.
-    const client = await server.connect({ isPatient: true });
-    return new PostgresSide(place, client, new Database(server, 1));
+    try {
+      await migrate(server, 'copy');
+      // Held to the end and never made anew: another connection would be another snapshot.
+      const client = await server.connect({ isPatient: true });
+      return new PostgresSide(place, client, new Database(server, 1));
+    } catch (error) {
+      const failure = connectFailure(error, place);
+      throw failure === undefined ? error : new StoreError('io', failure.sentence);
+    }
   }
 
   async beginReading(isServed: boolean): Promise<void> {

@@ -6,6 +6,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { leftBehind } from '#base/large.ts';
+import { StoreError } from '#store/store.ts';
 import { accountTables } from './accounts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
@@ -155,7 +156,11 @@ function outboxMethods(opened: Database): Record<string, Method> {
   };
 }
 
-const failure = (error: unknown): Answer => [false, troubleOf(error), error instanceof Error ? error.message : String(error)];
+const failure = (error: unknown): Answer => [
+  false,
+  error instanceof StoreError ? error.kind : troubleOf(error),
+  error instanceof Error ? error.message : String(error),
+];
 
 function invoke([name, args, start, end]: Call): unknown {
   const method = methods[name];
