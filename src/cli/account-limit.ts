@@ -1,5 +1,5 @@
 /** postrider account limit: what one account may send and ask, on all nodes together. */
-import type { AccountLimits } from '#store/store.ts';
+import type { AccountLimits } from '#store/grant-store.ts';
 import { chosenAccount, withAccounts } from './administration.ts';
 import { UsageError } from './command.ts';
 import type { Command } from './command.ts';

@@ -1,7 +1,7 @@
 /** The limits of accounts: those of the settings, and those that an operator gave an account instead. A change is known within two seconds. */
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
-import type { AccountLimits, GrantStore } from '#store/store.ts';
+import type { AccountLimits, GrantStore } from '#store/grant-store.ts';
 
 /** As they hold: absent is none. */
 export type Limits = AccountLimits;

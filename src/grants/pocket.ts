@@ -4,7 +4,7 @@
  * States: empty → asking → open (the window is on, something is left) → spent, or denied until a time → over (the next window begins; what is left is given back).
  */
 import type { Clock } from '#base/clock.ts';
-import type { GrantAnswer, GrantAsk } from '#store/store.ts';
+import type { GrantAnswer, GrantAsk } from '#store/grant-store.ts';
 import { type Ceiling, windowAt, windowsOf } from './ceiling.ts';
 
 /** Ahead of need: what was used in this time, so that the store is asked about once in it. */

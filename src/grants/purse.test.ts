@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { openSqliteStore, type SqliteStore } from '#store/sqlite/open.ts';
-import type { GrantStore } from '#store/store.ts';
+import type { GrantStore } from '#store/grant-store.ts';
 import { until } from '../../test/kit/until.ts';
 import type { Ceiling } from './ceiling.ts';
 import { type Part, Purse } from './purse.ts';

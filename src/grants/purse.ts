@@ -9,7 +9,8 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
-import { type GrantAsk, type GrantStore, StoreError } from '#store/store.ts';
+import type { GrantAsk, GrantStore } from '#store/grant-store.ts';
+import { StoreError } from '#store/store.ts';
 import type { Ceiling } from './ceiling.ts';
 import { Pocket } from './pocket.ts';
 

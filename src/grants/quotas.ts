@@ -4,7 +4,8 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
-import type { AcceptMessage, AcceptResult, GrantUse, Ungranted } from '#store/store.ts';
+import type { GrantUse } from '#store/grant-store.ts';
+import type { AcceptMessage, AcceptResult, Ungranted } from '#store/store.ts';
 import type { LimitBook, Limits } from './account-limits.ts';
 import type { Ceiling } from './ceiling.ts';
 import type { Part, Purse } from './purse.ts';

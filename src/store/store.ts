@@ -10,6 +10,8 @@ import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { Ending, MessageInfo, Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
+import type { GrantStore, GrantUse } from './grant-store.ts';
+import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 
 /** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
 export class StoreError extends Error {
@@ -406,144 +408,6 @@ export interface NodeStore {
   want(id: number, wanted: Beat['wanted']): Promise<boolean>;
   /** Declares nodes lost whose last beat is older than the lease, and puts what they had leased back, due at once and marked as a possible repeat. How many recipients. */
   takeOver(leaseMs: number): Promise<number>;
-}
-
-// ---- outbox ----------------------------------------------------------------------------------------------------------
-
-/** archive: a copy of a delivered message (`o:archive-to`). */
-export type OutboxKind = 'archive';
-
-/** Something that a server outside is to be told. It stands in the store from the commit of the fact that it tells (P7) until it was told or given up. */
-export interface OutboxEntry {
-  readonly kind: OutboxKind;
-  /** Who is to take it, "https://hooks.example:443": entries of one account and endpoint share its turns, so that a slow one holds up no other. */
-  readonly endpoint: string;
-  /** Where it is posted: a URL, which may hold a secret. */
-  readonly target: string;
-  /** What the kind needs to make it: JSON of some KB at most. Bodies are not copied here. */
-  readonly payload: string;
-}
-
-/** Entries that wait together: one account and endpoint. */
-export interface OutboxEndpoint {
-  readonly id: number;
-  readonly accountId: number;
-  readonly endpoint: string;
-  readonly dueAtMs: number;
-}
-
-/** An entry with what is needed to make it. */
-export interface OutboxItem extends OutboxEntry {
-  /** Never given again. */
-  readonly id: number;
-  /** Of its `OutboxEndpoint`. */
-  readonly endpointId: number;
-  readonly epoch: number;
-  readonly accountId: number;
-  readonly domainId: number;
-  readonly createdMs: number;
-  /** Made before this one; an attempt that ended without a result (crash, loss of the node) counts. */
-  readonly attempts: number;
-  readonly message: StoredMessage | undefined;
-  readonly recipient: StoredRecipient | undefined;
-}
-
-export interface OutboxSettlement {
-  readonly item: Pick<OutboxItem, 'id' | 'epoch' | 'endpointId'>;
-  /** Set: it is tried again then. Absent: it is done with, and goes. */
-  readonly dueAtMs?: number;
-  /** It was put back without having been tried: the attempt does not count. */
-  readonly isUntried?: true;
-  /** Written in the same commit. */
-  readonly event?: Omit<EventRow, 'id'>;
-}
-
-/**
- * Shared by all nodes. A claim leases an entry for a bounded time, in which an attempt ends: a lease that runs out makes the entry due again, and there is nothing to
- * clean up after a node that is gone. An entry may be posted twice, when a node is lost between the answer and the commit; its id tells receivers.
- */
-export interface OutboxStore {
-  /** Endpoints whose earliest entry is due, earliest first. */
-  dueEndpoints(nowMs: number, limit: number): Promise<OutboxEndpoint[]>;
-  /** Leases up to `room` due entries of each endpoint until `leaseUntilMs`, the earliest first. */
-  claim(
-    requests: readonly { readonly endpoint: number; readonly room: number }[],
-    nowMs: number,
-    leaseUntilMs: number,
-  ): Promise<OutboxItem[]>;
-  /** Leases up to `limit` entries of any endpoint that are as old as this, whenever they are due, unless they are leased: there is nothing left to try. */
-  claimOld(createdUntilMs: number, limit: number, nowMs: number, leaseUntilMs: number): Promise<OutboxItem[]>;
-  /** False: refused, another lease epoch holds it (fencing). */
-  settle(settlement: OutboxSettlement): Promise<boolean>;
-  /** Looks at the endpoint again no sooner than this. */
-  park(endpoint: number, untilMs: number): Promise<void>;
-  /** When the next endpoint is to be looked at. */
-  nextDueAtMs(): Promise<number | undefined>;
-  /** Entries that were not told yet. */
-  depth(): Promise<number>;
-}
-
-// ---- grants -----------------------------------------------------------------------------------------------------------
-
-/**
- * A ceiling for the whole cluster is used by way of grants: parts of one window of it that a holder was given before it uses them. A holder is one purse of one process,
- * under a number that it chose by chance and that nobody has after it.
- */
-export interface GrantAsk {
-  /** Of the ceiling. */
-  readonly name: string;
-  /** The window that it is for begins here. */
-  readonly startMs: number;
-  /** What is held of windows that begin less than this before or after it counts against the ceiling too: the window's own length, or more where no stretch of time, wherever it begins, may see more. */
-  readonly spanMs: number;
-  readonly ceiling: number;
-  /** What the holder wants to have been given of this window in all, used parts included: more than it has to get more, less to give back what it does not use. */
-  readonly wanted: number;
-  /** What it has used of it so far; absent where accepts tell it (`AcceptMessage.uses`). */
-  readonly used?: number;
-}
-
-export interface GrantAnswer {
-  /** What it has been given of this window in all; less than wanted when there is no more. */
-  readonly held: number;
-  /** What the store knows to be used of that. */
-  readonly used: number;
-  /** What is left of the ceiling for anybody. */
-  readonly free: number;
-  /** What others hold and are not known to have used. */
-  readonly idle: number;
-  /** Other holders that asked for it in the same span. */
-  readonly others: number;
-  /** When the oldest part that counts ceases to count. */
-  readonly reliefMs: number;
-}
-
-/** A part of a grant that an accept uses. */
-export interface GrantUse {
-  readonly holder: number;
-  readonly name: string;
-  readonly startMs: number;
-  readonly count: number;
-}
-
-/** Of one account. undefined: as the settings say. 0: none. */
-export interface AccountLimits {
-  readonly recipientsPerHour?: number;
-  readonly recipientsPerDay?: number;
-  readonly requestsPerSecond?: number;
-}
-
-/**
- * Whatever happens, what all holders have been given of a ceiling is never more than the ceiling. A holder that is not heard of for a lease is taken to be gone: what it
- * held of grants whose uses accepts tell is freed but for what was used, and an accept of its own that comes later is refused (`Ungranted`); what it held of
- * others counts as used, for it may have been.
- */
-export interface GrantStore {
-  /** Answers in the order of the asks; all of them in one transaction. Prolongs what they name by a lease. */
-  hold(holder: number, asks: readonly GrantAsk[], leaseMs: number, nowMs: number): Promise<GrantAnswer[]>;
-  limitsOf(accountId: number): Promise<AccountLimits>;
-  /** Replaces them; false: there is no such account. */
-  setLimits(accountId: number, limits: AccountLimits): Promise<boolean>;
 }
 
 // ---- sandbox -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  * Copies of delivered mail (o:archive-to): the MIME exactly as the recipient's server got it, as `application/mime`. How it is made again is handed in; who posts it, and when, is
  * the runner's. The receiver learns from the header fields which delivery it is, and knows a repeat by X-Postrider-Delivery.
  */
-import type { OutboxEntry, OutboxItem } from '#store/store.ts';
+import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
 import type { OutboxMaker } from './outbox-runner.ts';
 
 export interface ArchiveDeps {

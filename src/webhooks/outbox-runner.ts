@@ -12,7 +12,8 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { jitter } from '#base/random.ts';
 import type { EventRow, PostRecord } from '#model/event.ts';
-import { type OutboxItem, type OutboxKind, type OutboxSettlement, type OutboxStore, StoreError } from '#store/store.ts';
+import type { OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/outbox-store.ts';
+import { StoreError } from '#store/store.ts';
 import { EndpointHealth, type EndpointLimits, type Verdict } from './endpoint-health.ts';
 import { type Poster, type PostRequest, type PostResult, shownUrl } from './guarded-post.ts';
 

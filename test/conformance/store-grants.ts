@@ -1,7 +1,8 @@
 /** Grants: parts of a ceiling that holders are given, give back and use; and the limits of accounts. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { AcceptMessage, GrantAnswer, GrantAsk, Store } from '#store/store.ts';
+import type { GrantAnswer, GrantAsk } from '#store/grant-store.ts';
+import type { AcceptMessage, Store } from '#store/store.ts';
 import { HOUR_MS, mail, type Open, type Tenant, tenant, T0, unique } from './tenant.ts';
 
 const LEASE_MS = 20_000;

@@ -1,7 +1,8 @@
 /** The outbox: entries come with the settlement that they tell of, are leased for a bounded time, and go when they are done with. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { OutboxEntry, OutboxItem, Store } from '#store/store.ts';
+import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
+import type { Store } from '#store/store.ts';
 import { accept, HOUR_MS, mail, type Open, settlement, type Tenant, tenant, T0, unique } from './tenant.ts';
 
 const LEASE_MS = 60_000;

@@ -2,7 +2,8 @@
  * Accepting (S0 → S1, S2). Messages gather into batches, each one statement and one commit. A message with an Idempotency-Key has a transaction of its own: the key is inserted first,
  * so that of many that come at once, to whichever nodes, one is accepted and the others wait for what becomes of it.
  */
-import { type AcceptMessage, type AcceptResult, type GrantUse, StoreError, type Ungranted } from '#store/store.ts';
+import type { GrantUse } from '#store/grant-store.ts';
+import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import { AcceptBatch, type Accepted, type AcceptTools } from './accept-batch.ts';
 import type { Database, Link, Queries } from './database.ts';
 import { retryingClashes } from './database.ts';

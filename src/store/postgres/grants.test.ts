@@ -1,7 +1,7 @@
 /** What only several connections show: grants that are asked for, used and given back by several processes at once. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import type { GrantAsk } from '#store/store.ts';
+import type { GrantAsk } from '#store/grant-store.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
 import { startPostgres } from '../../../test/kit/postgres.ts';
 import { Database } from './database.ts';

@@ -3,7 +3,7 @@
  * not need it: they touch only their holder's own row, and the constraint `granted_suffices` refuses what it does not hold.
  */
 import type { Row } from '#store/rows-json.ts';
-import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/store.ts';
+import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
 import { int8Array, textArray } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import { parameters } from './parameters.ts';

@@ -4,7 +4,8 @@
  */
 import { EVENT_KINDS } from '#model/event.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
-import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore, Settlement } from '#store/store.ts';
+import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/outbox-store.ts';
+import type { Settlement } from '#store/store.ts';
 import { int8Array, textArray } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';

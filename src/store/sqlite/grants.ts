@@ -2,7 +2,7 @@
  * Grants on the embedded store, and the limits of accounts. The writer's transactions come one after another, so that a sum that was read holds until what depends on it
  * is written: that is all the exactness there is to it.
  */
-import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/store.ts';
+import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 

@@ -4,7 +4,7 @@
  */
 import { EVENT_KINDS } from '#model/event.ts';
 import type { EventRow } from '#model/event.ts';
-import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/store.ts';
+import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/outbox-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 import type { PackedOutbox } from './packed.ts';

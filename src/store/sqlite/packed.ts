@@ -3,7 +3,8 @@
  * content as octets apart. Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
-import type { AcceptMessage, AcceptRecipient, CounterKey, OutboxKind, Settlement } from '#store/store.ts';
+import type { OutboxKind } from '#store/outbox-store.ts';
+import type { AcceptMessage, AcceptRecipient, CounterKey, Settlement } from '#store/store.ts';
 import { extraJson, termsOf } from '#store/rows-json.ts';
 
 export type PackedRecipient = readonly [
