@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { DOMAIN, Installation, KEY, type Server, submit } from '../kit/installation.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
@@ -31,10 +31,16 @@ interface Balancer {
 const nodes: Server[] = [];
 const homes: Installation[] = [];
 let balancer: Balancer | undefined;
-if (isThere) {
+const endings: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const end of endings.toReversed()) await end();
+});
+
+before(async () => {
+  if (!isThere) return;
   for (const name of ['node1', 'node2']) {
     const home = await Installation.make(
-      { after },
+      { after: (end) => void endings.push(end) },
       {
         'smtp.hostname': `${name}.ours.test`,
         'smtp.proxy_from': '127.0.0.1',
@@ -46,7 +52,7 @@ if (isThere) {
     nodes.push(await home.start());
   }
   balancer = await startBalancer();
-}
+});
 
 test("a client's address passes the balancer, by STARTTLS's port and by implicit TLS", { skip }, async () => {
   const { submission, submissions } = balancer as Balancer;
@@ -121,9 +127,10 @@ async function startBalancer(): Promise<Balancer> {
   writeFileSync(file, text);
   const child = spawn('haproxy', ['-db', '-f', file], { env: { PATH }, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = collect(child);
-  after(async () => {
+  const ended = once(child, 'exit');
+  endings.push(async () => {
     child.kill('SIGKILL');
-    if (child.exitCode === null) await once(child, 'exit');
+    await ended;
     rmSync(directory, { recursive: true, force: true });
   });
   await until(async () => {
