@@ -93,7 +93,7 @@ export class ThisNode {
     if (this.#isStopping) return undefined;
     if (this.#state !== 'running') return new AppError('not-accepting');
     // The embedded store tells with each write what is the matter with it.
-    if (isShared && !store.health().isWritable) return new AppError('store-unavailable');
+    if (isShared && !(store.health().isWritable && this.#heartbeat.isHeard)) return new AppError('store-unavailable');
     return undefined;
   }
 

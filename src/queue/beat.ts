@@ -72,11 +72,14 @@ export class Heartbeat {
 
   /** Attempts may begin: nobody else can have been given what this node has leased. */
   get isHeld(): boolean {
-    const { isAlone, leaseMs } = this.#options;
-    if (isAlone) return true;
-    const sinceMs = this.#options.monotonicMs() - this.#sentMs;
-    if (sinceMs >= leaseMs * (1 - MARGIN)) return false;
-    return !this.#mayHaveSlept(sinceMs);
+    const { isAlone, monotonicMs } = this.#options;
+    return isAlone || (this.isHeard && !this.#mayHaveSlept(monotonicMs() - this.#sentMs));
+  }
+
+  /** The store was heard of within the time of a lease; otherwise what it is asked is likely to hang. */
+  get isHeard(): boolean {
+    const { isAlone, leaseMs, monotonicMs } = this.#options;
+    return isAlone || monotonicMs() - this.#sentMs < leaseMs * (1 - MARGIN);
   }
 
   /** Monotonic time stands still while a machine sleeps. Somebody may as well have set the clock: the next beat tells. */

@@ -23,8 +23,10 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** TOML, beside what every node has. */
   readonly settings?: string;
-  /** Default: one is started, with a database. */
-  readonly url?: string;
+  /** Of the database, for each node. Default: a server is started, with a database. */
+  readonly url?: string | ((n: number) => string);
+  /** What each node does. Default: everything. */
+  readonly services?: (n: number) => string;
 }
 
 const DRAINED_MS = 60_000;
@@ -112,7 +114,7 @@ export class TestCluster {
     const directory = mkdtempSync(join(tmpdir(), 'postrider-cluster-'));
     const sink = await startSink();
     const postgres = options.url === undefined ? await startPostgres(keeper) : undefined;
-    const url = options.url ?? (await (postgres as TestPostgres).newDatabase());
+    const given = options.url ?? (await (postgres as TestPostgres).newDatabase());
     const nodes: TestNode[] = [];
     keeper.after(async () => {
       await Promise.all(nodes.map((node) => node.kill()));
@@ -127,8 +129,12 @@ export class TestCluster {
         sinkPort: sink.port,
         sign: false,
         settings: `delivery.retry = ["1s"]\n${options.settings ?? ''}`,
-        shared: { url, node: `node-${n}`, ...(secretFile !== undefined && { secretFile }) },
-        environment: { NODE_OPTIONS: `--import=${STEPPED_CLOCK}`, TEST_CLOCK_FILE: clockFile },
+        shared: { url: typeof given === 'string' ? given : given(n), node: `node-${n}`, ...(secretFile !== undefined && { secretFile }) },
+        environment: {
+          NODE_OPTIONS: `--import=${STEPPED_CLOCK}`,
+          TEST_CLOCK_FILE: clockFile,
+          ...(options.services !== undefined && { POSTRIDER_NODE_SERVICES: options.services(n) }),
+        },
       });
       nodes.push(new TestNode(home, clockFile));
     }
