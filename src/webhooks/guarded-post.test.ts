@@ -1,6 +1,6 @@
 /** Posting to real servers on loopback, found through a resolver that says what a test wants. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createAddressGuard } from '#base/address-guard.ts';
@@ -378,4 +378,35 @@ test('Retry-After is told', async (t) => {
   const there = await receiver(t);
   there.answerWith((_received, response) => void response.writeHead(429, { 'retry-after': '120' }).end());
   assert.partialDeepStrictEqual(await post(poster(t), `http://127.0.0.1:${there.port}/`), { status: 429, retryAfterMs: 120_000 });
+});
+
+test('a post that is stopped ends at once, and one that was stopped before does not begin', async (t) => {
+  const there = await receiver(t);
+  there.answerWith(() => undefined);
+  const stop = new AbortController();
+  const by = poster(t);
+  const request = { url: `http://127.0.0.1:${there.port}/`, headers: {}, body: [Buffer.from('x')] };
+  const running = by.post(request, stop.signal);
+  await until(() => there.received.length === 1, 'it has arrived');
+  stop.abort();
+  assert.deepEqual(await running, { kind: 'failed', text: 'it was stopped' });
+  assert.deepEqual(await by.post(request, stop.signal), { kind: 'failed', text: 'it was stopped' });
+  assert.equal(there.received.length, 1);
+});
+
+test('many posts side by side leave nothing behind at the signal that would stop them', async (t) => {
+  const there = await receiver(t);
+  const by = poster(t);
+  const { signal: shared } = new AbortController();
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', onWarning);
+  const results = await Promise.all(
+    Array.from({ length: 50 }, () => by.post({ url: `http://127.0.0.1:${there.port}/`, headers: {}, body: [] }, shared)),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', onWarning);
+  assert.ok(results.every((result) => result.kind === 'answered' && result.status === 200));
+  assert.deepEqual(getEventListeners(shared, 'abort'), []);
+  assert.deepEqual(warnings, []);
 });

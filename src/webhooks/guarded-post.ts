@@ -60,12 +60,24 @@ export function createPoster(deps: PosterDeps): Poster {
   };
   return {
     async post(request, signal) {
-      const deadline = AbortSignal.timeout(deps.timeoutMs);
+      // Not AbortSignal.timeout, whose timers stay for their whole time: thousands of posts in a second would pile them up.
+      const cut = new AbortController();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        cut.abort();
+      }, deps.timeoutMs);
+      const onStop = (): void => cut.abort();
+      signal.addEventListener('abort', onStop, { once: true });
+      if (signal.aborted) cut.abort();
       try {
-        return await follow(deps, agents, request, AbortSignal.any([signal, deadline]));
+        return await follow(deps, agents, request, cut.signal);
       } catch (error) {
-        if (deadline.aborted) return { kind: 'failed', text: `no complete answer within ${deps.timeoutMs / 1000} s` };
+        if (isLate) return { kind: 'failed', text: `no complete answer within ${deps.timeoutMs / 1000} s` };
         return { kind: 'failed', text: signal.aborted ? 'it was stopped' : troubleOf(error) };
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onStop);
       }
     },
     close() {
