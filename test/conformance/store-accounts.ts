@@ -235,6 +235,14 @@ function templates(store: () => Store): void {
     assert.equal((await store().templates.version(domainId, 'welcome', 'one'))?.source, 'source of one');
   });
 
+  it('takes a text with a NUL, which a client may send, for a text', async () => {
+    const { domainId } = await tenant(store());
+    assert.equal(await store().accounts.domainByName('no\0such.example'), undefined);
+    assert.equal(await store().templates.version(domainId, 'no\0such'), undefined);
+    await store().templates.putVersion(domainId, 'a\0b', version('one', { source: 'a\0b' }));
+    assert.match((await store().templates.version(domainId, 'welcome'))?.source ?? '', /^a.b$/su);
+  });
+
   it('lists and deletes templates of one domain only', async () => {
     const [mine, theirs] = [await tenant(store()), await tenant(store())];
     await store().templates.putVersion(mine.domainId, 'greets', version('one'));

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jitter } from '#base/random.ts';
 import type { Row } from '#store/rows-json.ts';
 import { StoreError } from '#store/store.ts';
+import { storable } from './arrays.ts';
 import { PiecedQuery, Pieces, type SentValue } from './pieces.ts';
 import { discard, type Server, type SessionKind } from './server.ts';
 import { isClash, isConnectionLost, isPlanStale, LostConnection, troubleOf } from './trouble.ts';
@@ -27,6 +28,10 @@ export interface Queries {
 
 const CLASH_RETRIES_MAX = 5;
 const CLASH_DELAY_MS = 20;
+
+function storableValue(value: Value): Value {
+  return typeof value === 'string' ? storable(value) : value;
+}
 
 /** One connection, used by one at a time; made when it is needed, and anew when it broke. */
 export class Link implements Queries {
@@ -93,7 +98,7 @@ export class Link implements Queries {
     try {
       if (values?.some((value) => value instanceof Pieces) === true) return await pieced(client, this.#server.nameOf(text), text, values);
       return await client.query(
-        values === undefined ? { text } : { text, values: values as Value[], ...(isNamed && { name: this.#server.nameOf(text) }) },
+        values === undefined ? { text } : { text, values: values.map(storableValue), ...(isNamed && { name: this.#server.nameOf(text) }) },
       );
     } catch (error) {
       // What broke while nobody looked was not on its way: a second attempt is no repeat. (Inside a transaction BEGIN is the first to find it.)
