@@ -33,6 +33,6 @@ export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Me
 function readiness(deps: ApiDeps): Answer {
   const { isWritable, trouble } = deps.store.health();
   if (deps.isReady() && isWritable) return json({ status: 'ready' });
-  const why = isWritable ? 'starting or shutting down' : (trouble ?? 'the store does not take mail');
+  const why = isWritable ? (deps.refusal?.()?.message ?? 'starting or shutting down') : (trouble ?? 'the store does not take mail');
   return json({ status: 'not ready', message: why }, 503, { 'retry-after': '5' });
 }
