@@ -199,6 +199,14 @@ test('a limit that was raised holds from the next ask on', async () => {
   assert.equal(await useUp(mine, { ...ceiling, count: 6 }), 0);
 });
 
+test('a purse with too many ceilings begins anew, and knows what it used of each', async () => {
+  const clock = new HeldClock(T0);
+  const mine = new Purse({ store: store.grants, clock, log: silentLog, pocketsMax: 3 });
+  const ceilings = Array.from({ length: 8 }, () => hourly(4));
+  for (const ceiling of ceilings) assert.notEqual(await mine.ask(ceiling, 3), undefined);
+  for (const ceiling of ceilings) assert.equal(await useUp(mine, ceiling), 1);
+});
+
 test('a purse that is closed has given everything back', async () => {
   const clock = new HeldClock(T0);
   const mine = purse(clock);

@@ -28,6 +28,8 @@ export interface PurseOptions {
   readonly log: Log;
   /** After which the store takes a holder that it does not hear of to be gone. */
   readonly leaseMs?: number;
+  /** Ceilings in use at once, beyond which all is given back and begun anew (P9). */
+  readonly pocketsMax?: number;
 }
 
 const LEASE_MS = 20_000;
@@ -161,7 +163,8 @@ export class Purse {
   }
 
   #newPocket(ceiling: Ceiling, startMs: number, before?: Pocket): Pocket {
-    if (this.#pockets.size >= POCKETS_MAX) throw new StoreError('busy', 'too many ceilings are in use at once');
+    // What was used stays used, under the number that is given up.
+    if (this.#pockets.size >= (this.#options.pocketsMax ?? POCKETS_MAX)) this.#renounce();
     const pocket = new Pocket(ceiling, startMs, this.#options.clock, before);
     this.#pockets.set(ceiling.name, pocket);
     if (!this.#isClosed) this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();

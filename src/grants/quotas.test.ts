@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
+import type { GrantStore } from '#store/grant-store.ts';
 import { openSqliteStore, type SqliteStore } from '#store/sqlite/open.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import { LimitBook } from './account-limits.ts';
@@ -44,12 +45,12 @@ const mailTo = (accountId: number, count: number): AcceptMessage => ({
 });
 
 /** An account with ten recipients an hour, whose accepts are answered by what stands in `answers`, or by the store. */
-async function account() {
+async function account(hold: GrantStore['hold'] = store.grants.hold) {
   const clock = new HeldClock(T0);
   const { id } = await store.accounts.createAccount('a', T0);
   await store.grants.setLimits(id, { recipientsPerHour: 10 });
   const quotas = new Quotas({
-    purse: new Purse({ store: store.grants, clock, log: silentLog }),
+    purse: new Purse({ store: { ...store.grants, hold }, clock, log: silentLog }),
     limits: new LimitBook(store.grants, {}, clock),
     clock,
   });
@@ -113,6 +114,11 @@ test('a part that the store does not know any more is put off, and asked for ane
   await assert.rejects(send(6), (error) => error instanceof AppError && error.code === 'store-unavailable');
   await send(10);
   await assert.rejects(send(1), isOver);
+});
+
+test('while the store cannot be asked, what is not granted yet is put off', async () => {
+  const { send } = await account(() => Promise.reject(new StoreError('io', 'no connection')));
+  await assert.rejects(send(1), (error) => error instanceof AppError && error.code === 'store-unavailable');
 });
 
 test('an account without a quota is not asked for one', async () => {

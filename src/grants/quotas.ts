@@ -5,7 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
 import type { GrantUse } from '#store/grant-store.ts';
-import type { AcceptMessage, AcceptResult, Ungranted } from '#store/store.ts';
+import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import type { LimitBook, Limits } from './account-limits.ts';
 import type { Ceiling } from './ceiling.ts';
 import type { Part, Purse } from './purse.ts';
@@ -44,11 +44,11 @@ export class Quotas {
   ): (message: M) => Promise<AcceptResult> {
     return async (message) => {
       const known = this.#deps.limits.of(message.accountId);
-      const ceilings = ceilingsOf(message.accountId, known instanceof Promise ? await known : known);
+      const ceilings = ceilingsOf(message.accountId, known instanceof Promise ? await known.catch(notNow) : known);
       if (ceilings.length === 0) return granted(await accept(message));
       const parts: Part[] = [];
       for (const ceiling of ceilings) {
-        const part = await this.#deps.purse.ask(ceiling, message.recipients.length);
+        const part = await this.#deps.purse.ask(ceiling, message.recipients.length).catch(notNow);
         if (part === undefined) {
           for (const taken of parts) this.#deps.purse.putBack(taken, taken.count);
           return this.#refused(message, ceiling, accept);
@@ -123,6 +123,12 @@ const NONE: readonly Ceiling[] = [];
 
 function quota(accountId: number, word: string, perMs: number, count: number): Ceiling {
   return { name: `account ${accountId} recipients by the ${word}`, count, perMs, holds: 'windows', isCounted: true };
+}
+
+/** Nothing is accepted that cannot be counted. */
+function notNow(error: unknown): never {
+  if (error instanceof StoreError) throw new AppError('store-unavailable', {}, error);
+  throw error;
 }
 
 function granted(result: AcceptResult | Ungranted): AcceptResult {
