@@ -3,6 +3,7 @@
  * answers of this door. Labels are few and bounded: no address, no domain of a tenant.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
+import { StoreError } from '#store/store.ts';
 import type { ApiDeps, DeliveryCounts } from './deps.ts';
 import type { ApiCounters } from './endpoint.ts';
 
@@ -126,10 +127,22 @@ function postMetrics(registry: Registry, { store, postCounts }: Pick<ApiDeps, 's
       name: 'postrider_outbox_entries',
       help: 'What is still to be posted to servers outside',
       async collect() {
-        this.set(await store.outbox.depth());
+        const entries = await told(() => store.outbox.depth());
+        if (entries === undefined) this.remove();
+        else this.set(entries);
       },
     }),
   );
+}
+
+/** undefined: the store cannot be asked at the moment. Its figures are left out then; all others are told, and that it cannot be written above all. */
+async function told<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof StoreError) return undefined;
+    throw error;
+  }
 }
 
 function storeMetrics(registry: Registry, { store }: Pick<ApiDeps, 'store'>): void {
@@ -140,9 +153,11 @@ function storeMetrics(registry: Registry, { store }: Pick<ApiDeps, 'store'>): vo
       help: 'Recipients in the queue by state',
       labelNames: ['state'],
       async collect() {
-        const { queued, leased } = await store.events.queueDepth();
-        this.set({ state: 'queued' }, queued);
-        this.set({ state: 'leased' }, leased);
+        const depth = await told(() => store.events.queueDepth());
+        this.reset();
+        if (depth === undefined) return;
+        this.set({ state: 'queued' }, depth.queued);
+        this.set({ state: 'leased' }, depth.leased);
       },
     }),
   );

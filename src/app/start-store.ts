@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
 import type { Services } from './services.ts';
 
 const CLOSE_MS = 10_000;
-const LOOK_MS = 1000;
+const LOOK_MS = 250;
 
 /** What every opening of it needs, a server's or a tool's. */
 export function storeOptions(config: Config): Pick<StoreOptions, 'url' | 'passwordFile' | 'connections' | 'leaseMs'> {

@@ -18,6 +18,8 @@ export interface Program {
   readonly greeting: string;
   /** "127.0.0.1:41234" of each service, as the ready line says. */
   readonly doors: ReadonlyMap<string, readonly string[]>;
+  /** Its log so far. */
+  said(): string;
   /** Ends it and resolves to what it said. */
   stop(signal?: NodeJS.Signals): Promise<Finished>;
 }
@@ -79,6 +81,7 @@ export async function startProgram(
     child,
     greeting: said.out,
     doors,
+    said: () => said.error,
     stop(signal = 'SIGTERM') {
       child.kill(signal);
       return ended;

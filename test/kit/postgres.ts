@@ -111,6 +111,13 @@ export class TestPostgres {
     });
   }
 
+  /** From now on the role needs its password; the others go on without. */
+  async demandPassword(role: string): Promise<void> {
+    const file = join(this.#directory, 'data', 'pg_hba.conf');
+    writeFileSync(file, `host all ${role} all scram-sha-256\n${readFileSync(file, 'utf8')}`);
+    await this.sql('SELECT pg_reload_conf()');
+  }
+
   /** Resolves when connections are taken. After a stop; under the same address. */
   async start(): Promise<void> {
     if (this.#server !== undefined) throw new Error('the server runs already');
