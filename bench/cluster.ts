@@ -81,6 +81,7 @@ export class Cluster {
 function measured(postgres: TestPostgres, url: string): MeasuredDatabase {
   return {
     pid: postgres.pid,
+    url,
     sql: (text) => postgres.sql(text, [], url.split('/').at(-1)),
     async walBytes() {
       const [row] = await postgres.sql("SELECT (pg_current_wal_insert_lsn() - '0/0')::float8 AS bytes");

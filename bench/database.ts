@@ -12,10 +12,16 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { Database } from '#store/postgres/database.ts';
+import { Partitions } from '#store/postgres/partitions.ts';
+import { Retention } from '#store/postgres/retention.ts';
+import { type PostgresPlace, storePlace } from '#store/store-url.ts';
+import { Server as PostgresServer } from '#store/postgres/server.ts';
 import { Child } from './child.ts';
 import { Cluster } from './cluster.ts';
 import { type Counts, type TableCounts, countsBetween, readCounts } from './database-counts.ts';
 import { type Sample, measure } from './measure.ts';
+import { usage } from './processes.ts';
 import type { Costs } from './plan-arithmetic.ts';
 import { machine } from './report.ts';
 import type { Server } from './server.ts';
@@ -28,6 +34,11 @@ const MESSAGES = Number(options.messages);
 const CONNECTIONS = 20;
 /** Sessions that have nothing to do hand their statistics in after ten seconds (PGSTAT_IDLE_INTERVAL of PostgreSQL). */
 const STATISTICS_MS = 12_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const IN_FORTY_DAYS_MS = 40 * DAY_MS;
+/** As many as a node's retention takes away at once. */
+const STEP = 500;
 const SMALL = 10_240;
 const LARGE = 51_200;
 
@@ -50,6 +61,13 @@ interface Result {
   readonly recipients: number;
   readonly sample: Sample;
   readonly counts: Counts;
+  readonly retired: Retired;
+}
+
+/** What it costs the database, for each message, to take away what is over its time. */
+interface Retired {
+  readonly cpuMs: number;
+  readonly walBytes: number;
 }
 
 const results = join(import.meta.dirname, 'results');
@@ -106,11 +124,39 @@ async function once(run: Run, sinkPort: number): Promise<Result> {
     const sample = await measure(started, sink, measuring);
     await sleep(STATISTICS_MS);
     const after = await readCounts(ask);
+    const retired = await retire(started.database as NonNullable<Server['database']>, after);
     process.stderr.write(`${run.name}: done\n`);
-    return { run, recipients: measuring.recipients, sample, counts: countsBetween(before, after) };
+    return { run, recipients: measuring.recipients, sample, counts: countsBetween(before, after), retired };
   } finally {
     await (server === undefined ? cluster.end() : server.stop());
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** As a node does it, for a day in the future, of everything that there is. Days go as a whole, as large ones do. */
+async function retire(database: NonNullable<Server['database']>, { tables }: Counts): Promise<Retired> {
+  const place = storePlace(database.url) as PostgresPlace;
+  const db = new Database(new PostgresServer(place), 2);
+  const read = async (): Promise<readonly [cpuSeconds: number, walBytes: number]> => {
+    const { userSeconds, systemSeconds } = usage(database.pid);
+    return [userSeconds + systemSeconds, await database.walBytes()];
+  };
+  try {
+    const retention = new Retention(db, new Partitions(db), 0);
+    const before = await read();
+    // What had to stay is looked at again within the hour: three hours in which nothing went are the end.
+    for (let nowMs = Date.now() + IN_FORTY_DAYS_MS, quiet = 0; quiet < 3;) {
+      const gone = await retention.expire(nowMs, STEP, DAY_MS);
+      quiet = gone === 0 ? quiet + 1 : 0;
+      if (gone === 0) nowMs += HOUR_MS;
+    }
+    const after = await read();
+    const [left] = await database.sql('SELECT count(*)::int AS n FROM recipient');
+    if (left?.['n'] !== 0) throw new Error(`${String(left?.['n'])} recipients were not taken away`);
+    const messages = tables.find(({ name }) => name === 'recipient')?.inserted ?? 0;
+    return { cpuMs: ((after[0] - before[0]) * 1000) / messages, walBytes: (after[1] - before[1]) / messages };
+  } finally {
+    await db.close();
   }
 }
 
@@ -137,6 +183,8 @@ function costsOf(measured: readonly Result[]): Costs {
     databaseCpuMsPerKb,
     walBytes: Math.round(bytes(small) - walPerContentByte * SMALL),
     walPerContentByte: round(walPerContentByte, 3),
+    retireCpuMs: round(small.retired.cpuMs, 3),
+    retireWalBytes: Math.round(small.retired.walBytes),
     contentPerByte: round(contentPerByte, 3),
     contentBytes: Math.max(0, Math.round(perMessage(small, contentBytes) - contentPerByte * SMALL)),
     rowBytes: Math.round(perMessage(small, (counts) => allBytes(counts) - contentBytes(counts))),
@@ -167,6 +215,8 @@ function costsTable(measured: readonly Result[]): string {
     ['commits', (result) => each(result, ({ commits }) => commits)],
     ['rows written', (result) => each(result, ({ rowsWritten }) => rowsWritten)],
     ['disk, KB', (result) => (allBytes(result.counts) / 1024 / result.recipients).toFixed(2)],
+    ['later, to take it away: CPU-ms', ({ retired }) => retired.cpuMs.toFixed(3)],
+    ['and WAL, KB', ({ retired }) => (retired.walBytes / 1024).toFixed(2)],
     ['connections', ({ counts }) => String(counts.connections)],
     ['end to end/s', ({ sample }) => sample.endToEndPerSecond.toFixed(0)],
   ];

@@ -17,6 +17,9 @@ export interface Costs {
   /** Write-ahead log: for each message, and for each octet of content. */
   readonly walBytes: number;
   readonly walPerContentByte: number;
+  /** Of PostgreSQL, when everything of a message is over its time; the whole day long. */
+  readonly retireCpuMs: number;
+  readonly retireWalBytes: number;
   /** On disk until the content's retention is over: for each octet of it, and beside it. */
   readonly contentPerByte: number;
   readonly contentBytes: number;
@@ -117,11 +120,13 @@ export function plan(demand: Demand, costs: Costs, machines: Machines): Plan {
   const deliveriesAtOnce = peakPerSecond * demand.attempts * demand.deliverySeconds;
   const waiting = deliveriesAtOnce / machines.connectionsPerNode;
 
-  const databaseCores = (peakPerSecond * (costs.databaseCpuMs * further + costs.databaseCpuMsPerKb * contentKb)) / 1000;
+  const databaseCpuMs = costs.databaseCpuMs * further + costs.databaseCpuMsPerKb * contentKb;
+  const databaseCores = (peakPerSecond * databaseCpuMs + meanPerSecond * costs.retireCpuMs) / 1000;
   const indexPages = (demand.messagesPerDay * demand.eventsDays * costs.addressIndexBytes) / PAGE_BYTES;
   const wholePageBytes = wholePagesPerMessage(indexPages, meanPerSecond * machines.checkpointSeconds) * PAGE_BYTES;
   const walPerMessage = costs.walBytes * further + wholePageBytes + costs.walPerContentByte * demand.sizeBytes * contentsPerMessage;
-  const walAtPeak = walPerMessage * peakPerSecond;
+  const walAtPeak = walPerMessage * peakPerSecond + costs.retireWalBytes * meanPerSecond;
+  const walMean = (walPerMessage + costs.retireWalBytes) * meanPerSecond;
   const contentPerMessage = contentsPerMessage * (costs.contentPerByte * demand.sizeBytes + costs.contentBytes);
   const contentBytes = demand.messagesPerDay * demand.bodiesDays * contentPerMessage;
   const rowBytes = demand.messagesPerDay * demand.eventsDays * costs.rowBytes;
@@ -148,11 +153,11 @@ export function plan(demand: Demand, costs: Costs, machines: Machines): Plan {
     nodeMachines,
     deliveriesAtOnce,
     databaseCores,
-    walBytesPerSecond: walPerMessage * meanPerSecond,
+    walBytesPerSecond: walMean,
     walBytesPerSecondAtPeak: walAtPeak,
-    walBytesPerDay: walPerMessage * demand.messagesPerDay,
+    walBytesPerDay: walMean * DAY_SECONDS,
     // A checkpoint writes the pages that the log has already.
-    diskBytesPerSecond: meanPerSecond * (walPerMessage + contentPerMessage + costs.rowBytes + wholePageBytes),
+    diskBytesPerSecond: walMean + meanPerSecond * (contentPerMessage + costs.rowBytes + wholePageBytes),
     contentBytes,
     rowBytes,
     clusters,

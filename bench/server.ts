@@ -16,6 +16,8 @@ export interface MeasuredDatabase {
   readonly pid: number;
   /** Bytes of its write-ahead log so far. */
   walBytes(): Promise<number>;
+  /** Of the nodes' database, as their role. */
+  readonly url: string;
   /** Puts a statement to the nodes' database, as the superuser. */
   sql(text: string): Promise<Record<string, unknown>[]>;
 }

@@ -16,6 +16,8 @@ const COSTS: Costs = {
   databaseCpuMsPerKb: 0.01,
   walBytes: 3000,
   walPerContentByte: 1,
+  retireCpuMs: 0,
+  retireWalBytes: 0,
   contentPerByte: 1,
   contentBytes: 1000,
   rowBytes: 1000,
@@ -64,6 +66,13 @@ test('there are as many nodes as the busiest of their limits asks for, and one t
   assert.equal(plan(DEMAND, COSTS, MACHINES).nodes, 5);
   assert.equal(plan({ ...DEMAND, deliverySeconds: 0.1 }, COSTS, MACHINES).nodes, 3);
   assert.equal(plan({ ...DEMAND, messagesPerDay: 1000 }, COSTS, MACHINES).nodes, 2);
+});
+
+test('what is over its time is taken away all day long, at the mean rate', () => {
+  const [kept, retired] = [plan(DEMAND, COSTS, MACHINES), plan(DEMAND, { ...COSTS, retireCpuMs: 0.1, retireWalBytes: 500 }, MACHINES)];
+  near(retired.databaseCores - kept.databaseCores, 0.1);
+  near(retired.walBytesPerSecond - kept.walBytesPerSecond, 500_000);
+  near(retired.walBytesPerSecondAtPeak - kept.walBytesPerSecondAtPeak, 500_000);
 });
 
 test('signatures cost the nodes and nothing else', () => {
