@@ -97,7 +97,9 @@ export const SETTINGS = group('', {
   }),
 
   node: group('This process among others on the same store.', {
-    name: optional(string(undefined, 'Its name in lists. Default: the name of the machine.')),
+    name: optional(
+      string(undefined, 'Its name in lists, which no other node that runs on the store has. Default: the name of the machine.'),
+    ),
     services: list(
       choice(['accept', 'deliver', 'webhooks', 'web'], 'accept', ''),
       'services',

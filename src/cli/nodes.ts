@@ -19,8 +19,9 @@ export const nodes: Command = {
   takes: [0, 0],
   printsData: true,
   async run({ config, json: asJson, terminal }) {
-    const list = await withStore(config(), (store) => store.nodes.list());
-    terminal.out(asJson ? json({ items: list }) : textOf(list));
+    const settings = config();
+    const list = await withStore(settings, (store) => store.nodes.list());
+    terminal.out(asJson ? json({ items: list }) : textOf(list, settings.store.leaseMs));
     return 0;
   },
 };
@@ -72,12 +73,13 @@ async function runningNode(store: Store, given: string): Promise<NodeRow> {
   return found;
 }
 
-function textOf(list: readonly NodeRow[]): string {
+function textOf(list: readonly NodeRow[], leaseMs: number): string {
   if (list.length === 0) return 'No node runs, or ran within a day.\n';
   const rows = list.map((node) => [
     node.id,
     node.name,
-    node.state,
+    // Nobody is there to declare the last one lost.
+    ENDED.has(node.state) || node.silentMs <= leaseMs ? node.state : `${node.state}, silent`,
     node.services.join(','),
     node.sources.join(','),
     node.leased,

@@ -84,6 +84,12 @@ test('a drained node takes no mail, gives back what waits, finishes what it is s
   await server.stop();
 });
 
+test('a node that was killed, with no other to give it up, is listed as silent', async () => {
+  const server = await home.start({ 'node.name': 'mail-1' });
+  await server.kill();
+  await until(async () => /mail-1 +running, silent/.test((await home.command('nodes')).out), 'it is silent');
+});
+
 test('who is asked for a node that does not run is told so', async () => {
   const server = await home.start({ 'node.name': 'mail-1' });
   assert.equal((await server.call('POST', '/v1/nodes/999999/drain')).status, 404);
