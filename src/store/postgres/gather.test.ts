@@ -1,6 +1,7 @@
 /** How calls gather into batches. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../../../test/kit/until.ts';
 import { Gather, type Outcome } from './gather.ts';
 
 interface Call {
@@ -25,7 +26,7 @@ class Writer {
   });
 
   async finish(): Promise<void> {
-    while (this.#waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => this.#waiting.length > 0, 'a batch is sent', 2000);
     this.#waiting.shift()?.();
   }
 }
