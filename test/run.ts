@@ -38,7 +38,7 @@ try {
   if (only !== 'sqlite' && again.files.length > 0) {
     const postgres = await startPostgres({ after: (end) => void endings.push(end) });
     const [row] = await postgres.sql('SHOW server_version');
-    for (const [file, reason] of again.leftOut) process.stdout.write(`on the embedded store alone: ${file} (${reason})\n`);
+    for (const [file, reason] of again.leftOut) process.stdout.write(`runs once: ${file} (${reason})\n`);
     await pass(`PostgreSQL ${String(row?.['server_version'])}`, again.files, { TEST_STORE: 'postgres', TEST_POSTGRES: postgres.url });
   }
 } finally {

@@ -20,6 +20,8 @@ export interface TortureOptions {
   /** A server lives at most so long. */
   readonly lifeMsMax: number;
   readonly clients: number;
+  /** A database, instead of the embedded store. */
+  readonly storeUrl?: string;
   readonly say: (line: string) => void;
 }
 
@@ -67,7 +69,9 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   try {
     const sinkPort = await sink.ask<number>('start', { record: true, deferShare: DEFER_SHARE });
     const settings = 'delivery.retry = ["1s"]\n';
-    const home = await PostriderHome.make({ directory: options.directory, sinkPort, sign: false, settings });
+    const { directory, storeUrl } = options;
+    const shared = storeUrl === undefined ? {} : { shared: { url: storeUrl, node: 'tortured' } };
+    const home = await PostriderHome.make({ directory, sinkPort, sign: false, settings, ...shared });
     const clients = startClients(home, ledger, options, stop.signal);
     await killAgainAndAgain(home, options);
     stop.abort();

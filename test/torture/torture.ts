@@ -3,13 +3,15 @@
  *
  *   npm run torture                                  50 cycles
  *   npm run torture -- --cycles 200 --seed 1234      more of them; with the kills of an earlier run
+ *   npm run torture -- --store postgres              on a PostgreSQL that is started for it
  *
  * Status 0 when nothing was lost, nothing unknown was delivered and every repetition is marked. Data and log of a run that failed are kept.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { torture } from './run.ts';
+import { startPostgres } from '../kit/postgres.ts';
+import { type TortureReport, torture } from './run.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     clients: { type: 'string', default: '4' },
     'life-ms': { type: 'string', default: '1500' },
+    store: { type: 'string', default: 'sqlite' },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -27,14 +30,22 @@ const results = join(import.meta.dirname, '../../bench/results');
 mkdirSync(results, { recursive: true });
 const directory = mkdtempSync(join(results, 'torture-'));
 say(`seed ${values.seed} (repeat with: npm run torture -- --cycles ${values.cycles} --seed ${values.seed})`);
-const report = await torture({
-  directory,
-  cycles: Number(values.cycles),
-  seed: Number(values.seed),
-  lifeMsMax: Number(values['life-ms']),
-  clients: Number(values.clients),
-  say,
-});
+const endings: (() => Promise<void>)[] = [];
+const storeUrl = await database();
+let report: TortureReport;
+try {
+  report = await torture({
+    directory,
+    cycles: Number(values.cycles),
+    seed: Number(values.seed),
+    lifeMsMax: Number(values['life-ms']),
+    clients: Number(values.clients),
+    ...(storeUrl !== undefined && { storeUrl }),
+    say,
+  });
+} finally {
+  for (const end of endings) await end();
+}
 const { verdict, ledger } = report;
 say(`accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients`);
 say(
@@ -46,3 +57,10 @@ if (report.faults.length === 0 && !values.keep) rmSync(directory, { recursive: t
 else say(`data and log are in ${directory}`);
 say(report.faults.length === 0 ? 'torture: all is well' : 'torture: FAILED');
 process.exitCode = report.faults.length === 0 ? 0 : 1;
+
+async function database(): Promise<string | undefined> {
+  if (values.store === 'sqlite') return undefined;
+  if (values.store !== 'postgres') throw new Error(`--store ${values.store}: expected sqlite or postgres`);
+  const postgres = await startPostgres({ after: (end) => void endings.push(end) }, { fsync: true });
+  return postgres.newDatabase();
+}
