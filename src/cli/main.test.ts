@@ -266,7 +266,7 @@ test('why tells the story of a message, by id, by Message-ID, and by address', a
   assert.match((await postrider('why nobody@example.com', env)).error, /nothing is known about nobody@example\.com/);
 
   const queue = await ok('queue', env);
-  assert.match(queue, /The server does not run; this is what the store holds/);
+  assert.match(queue, /No server runs on this data directory; this is what the store holds/);
   assert.match(queue, /example\.com +2 +0 /);
 });
 

@@ -59,7 +59,7 @@ function textOf({ lanes, domains }: QueueReport, isRunning: boolean): string {
     domain.queued === 0 && domain.wait === 'due' ? 'it is being tried' : WAIT_REASONS[domain.wait],
   ]);
   return [
-    isRunning ? '' : 'The server does not run; this is what the store holds.\n\n',
+    isRunning ? '' : 'No server runs on this data directory; this is what the store holds.\n\n',
     laneRows.length > 0
       ? `${table(['site', 'source', 'state', 'conn', 'in memory', 'rate', 'delivered', 'deferred', 'failed', 'trouble'], laneRows)}\n`
       : '',
