@@ -1,12 +1,14 @@
 /** Starting and administering on PostgreSQL: what an operator is told when it cannot be used, how a start waits for it, and what two nodes must share and must not. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, after, test } from 'node:test';
 import { type Program, environment, postrider, startProgram } from '../demo/program.ts';
+import { own, postgresHome, ROLE } from '../kit/postgres-home.ts';
 import { startPostgres } from '../kit/postgres.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from '../kit/sink-certificate.ts';
 import { until } from '../kit/until.ts';
 
 const START_MS = 60_000;
@@ -63,7 +65,7 @@ test('a password may stand in a file, and a wrong one is told', async () => {
   const name = url.split('/').at(-1) as string;
   await postgres.sql(`CREATE ROLE careful LOGIN PASSWORD '${PASSWORD}'`);
   await postgres.sql(`ALTER DATABASE ${name} OWNER TO careful`);
-  await postgres.demandPassword('careful');
+  await postgres.admit('host all careful all scram-sha-256');
   const careful = url.replace('postrider@', 'careful@');
   const file = join(directory(), 'password');
   writeFileSync(file, `${PASSWORD}\n`);
@@ -162,4 +164,23 @@ test('the loss of the database and its return are told once each, by the log, /r
   const { error } = await program.stop();
   assert.equal(error.split('the store cannot be written').length, 2, error);
   assert.equal(error.split('the store can be written again').length, 2, error);
+});
+
+test('TLS is what sslmode asks: encrypted, by a known authority, or refused with what to do', async (t) => {
+  const [files, data] = [directory(), directory()];
+  chmodSync(files, 0o711);
+  const [cert, key] = [join(files, 'server.crt'), join(files, 'server.key')];
+  writeFileSync(cert, TEST_CERTIFICATE, { mode: 0o644 });
+  writeFileSync(key, TEST_KEY, { mode: 0o600 });
+  for (const file of [cert, key]) own(file, postgresHome().user);
+  const secure = await startPostgres({ after: (end) => t.after(end) }, { settings: { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key } });
+  const url = await secure.newDatabase();
+  await secure.admit(`hostnossl all ${ROLE} all reject`);
+  const list = (parameters: string): ReturnType<typeof postrider> => postrider(['account', 'list'], node(url + parameters, {}, data));
+  for (const right of ['?sslmode=require', `?sslmode=verify-ca&sslrootcert=${cert}`]) {
+    const { status, error } = await list(right);
+    assert.equal(status, 0, error);
+  }
+  assert.match((await list('?sslmode=verify-full')).error, /its certificate is self-signed; name its authority with sslrootcert\n$/);
+  assert.match((await list('')).error, /it does not let user postrider in from here \(pg_hba\.conf\)/);
 });

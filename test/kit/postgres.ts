@@ -111,10 +111,10 @@ export class TestPostgres {
     });
   }
 
-  /** From now on the role needs its password; the others go on without. */
-  async demandPassword(role: string): Promise<void> {
+  /** A rule of pg_hba.conf that goes before all others; without any, everybody is let in. */
+  async admit(rule: string): Promise<void> {
     const file = join(this.#directory, 'data', 'pg_hba.conf');
-    writeFileSync(file, `host all ${role} all scram-sha-256\n${readFileSync(file, 'utf8')}`);
+    writeFileSync(file, `${rule}\n${readFileSync(file, 'utf8')}`);
     await this.sql('SELECT pg_reload_conf()');
   }
 
