@@ -16,7 +16,7 @@ const KIND_NAMES = new Map<number, EventKind>(Object.entries(EVENT_KINDS).map(([
 
 /** Columns of `message m` joined with `domain d`, each under a name of its own so that they can stand beside a recipient's. */
 export const MESSAGE_COLUMNS =
-  'm.id AS m_id, m.account_id AS m_account, m.domain_id AS m_domain, d.name AS m_domain_name, m.message_id AS m_message_id, m.sender AS m_sender, ' +
+  'm.id AS m_id, m.account_id AS m_account, m.domain_id AS m_domain, coalesce(d.deleted_name, d.name) AS m_domain_name, m.message_id AS m_message_id, m.sender AS m_sender, ' +
   'm.created_ms AS m_created, m.expires_ms AS m_expires, m.priority AS m_priority, m.has_content AS m_content, m.info AS m_info';
 
 export const RECIPIENT_COLUMNS =

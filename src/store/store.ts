@@ -10,6 +10,7 @@ import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { Ending, MessageInfo, Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
+import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 
@@ -58,6 +59,13 @@ export interface Domain {
   readonly skipVerification: boolean;
 }
 
+  /** What the store gives has these; a new domain begins without. */
+  readonly settings?: DomainSettings;
+  readonly dnsAnswers?: DnsAnswers;
+  /** When DNS was asked last; 0: never. */
+  readonly checkedMs?: number;
+  /** It is there for nobody; see `DomainStore.deleteDomain`. */
+  readonly deletedMs?: number;
 export interface Credential {
   /** Full login, lower case: "user@example.org". */
   readonly login: string;
@@ -82,6 +90,8 @@ export interface DkimKey {
   readonly createdMs: number;
 }
 
+  /** When its owner told it to sign: of several of one algorithm the latest signs. */
+  readonly activeMs?: number;
 export type SuppressionKind = 'bounce' | 'unsubscribe' | 'complaint';
 export interface Suppression {
   readonly kind: SuppressionKind;
@@ -244,6 +254,15 @@ export interface Settlement {
   readonly recipient: number;
   readonly epoch: number;
   readonly accountId: number;
+  /** The receiving domain; counted by the day alone. */
+  readonly receiver?: string;
+  /** As `countReason` writes it. */
+  readonly reason?: string;
+  /** Egress source's name. */
+  readonly source?: string;
+  /** Of who opened or clicked. */
+  readonly country?: string;
+  readonly device?: string;
   readonly domainId: number;
   readonly message: number;
   readonly atMs: number;
@@ -312,6 +331,8 @@ export interface EventFilter {
   readonly kinds?: readonly EventKind[];
   readonly recipient?: string;
   /** Without angle brackets. */
+  /** In place of `domainId`: several of the account's. */
+  readonly domainIds?: readonly number[];
   readonly messageId?: string;
 }
 
@@ -441,6 +462,7 @@ export interface Store {
   readonly outbox: OutboxStore;
   readonly grants: GrantStore;
   readonly sandbox: SandboxStore;
+  readonly domains: DomainStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */
   onBell(ring: () => void): void;

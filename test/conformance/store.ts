@@ -5,6 +5,7 @@
 import { describe } from 'node:test';
 import { accountsConformance } from './store-accounts.ts';
 import { acceptConformance } from './store-accept.ts';
+import { domainsConformance } from './store-domains.ts';
 import { contentionConformance } from './store-contention.ts';
 import { eventsConformance } from './store-events.ts';
 import { grantsConformance } from './store-grants.ts';
@@ -21,6 +22,7 @@ export function storeConformance(name: string, open: Open): void {
     accountsConformance(open);
     acceptConformance(open);
     lifeConformance(open);
+    domainsConformance(open);
     queueConformance(open);
     eventsConformance(open);
     retentionConformance(open);

@@ -29,7 +29,18 @@ export interface Table {
 const HAS_CONTENT = `CASE WHEN has_content = 0 THEN 0
   ELSE least(1, (SELECT count(*) FROM content c WHERE c.id = message.id) + (SELECT count(*) FROM content_kept k WHERE k.id = message.id)) END`;
 
-const COUNTED = 'domain_id, hour, kind, provider, tag';
+/** Each node counts in rows of its own. */
+function counted(name: string, time: 'hour' | 'day', own: readonly string[] = []): Table {
+  const key = ['account_id', 'domain_id', 'tag', time, 'kind', 'reason', ...own, 'provider', 'source', 'country', 'device'];
+  const numbers = ['account_id', 'domain_id', time, 'kind'];
+  return {
+    name,
+    key,
+    columns: { ...Object.fromEntries(key.map((column) => [column, numbers.includes(column) ? 'integer' : 'text'] as const)), n: 'integer' },
+    from: { postgres: `(SELECT ${key.join(', ')}, sum(n)::bigint AS n FROM ${name} GROUP BY ${key.join(', ')}) AS ${name}` },
+    only: { node: 0 },
+  };
+}
 
 /** What was given out of a ceiling is used up, as far as nobody tells otherwise; the holder is no node. */
 const GRANTED = `(SELECT name, start_ms, 0 AS holder, sum(CASE WHEN is_counted = 1 THEN used ELSE held END) AS held,
@@ -103,7 +114,44 @@ export const TABLES: readonly Table[] = [
     name: 'suppression',
     key: ['domain_id', 'address', 'kind'],
     caseless: ['address'],
-    columns: { domain_id: 'integer', address: 'text', kind: 'text', code: 'integer', error: 'text', created_ms: 'integer' },
+      active_ms: 'integer',
+    columns: { domain_id: 'integer', address: 'text', kind: 'text', code: 'integer', error: 'text', created_ms: 'integer', tags: 'text' },
+  },
+  {
+    name: 'allowlist',
+    key: ['domain_id', 'value'],
+    columns: { domain_id: 'integer', value: 'text', type: 'text', reason: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'import_job',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      account_id: 'integer',
+      kind: 'text',
+      target: 'integer',
+      options: 'text',
+      size_bytes: 'integer',
+      position: 'integer',
+      added: 'integer',
+      failed: 'integer',
+      trouble: 'text',
+      created_ms: 'integer',
+      finished_ms: 'integer',
+      held_until_ms: 'integer',
+      epoch: 'integer',
+      bytes: 'bytes',
+    },
+  },
+  {
+    name: 'ip_pool',
+    key: ['id'],
+    columns: { id: 'text', account_id: 'integer', name: 'text', description: 'text', ips: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'ip_pool_lent',
+    key: ['account_id'],
+    columns: { account_id: 'integer', pool_id: 'text' },
   },
   {
     name: 'template',
@@ -198,19 +246,16 @@ export const TABLES: readonly Table[] = [
     },
   },
   {
-    name: 'counter',
-    key: ['domain_id', 'hour', 'kind', 'provider', 'tag'],
+    name: 'tag',
+    key: ['account_id', 'domain_id', 'key'],
     columns: {
-      domain_id: 'integer',
-      hour: 'integer',
-      kind: 'integer',
-      provider: 'text',
-      tag: 'text',
       account_id: 'integer',
-      n: 'integer',
-    },
-    from: {
-      postgres: `(SELECT ${COUNTED}, max(account_id) AS account_id, sum(n)::bigint AS n FROM counter GROUP BY ${COUNTED}) AS counter`,
+      domain_id: 'integer',
+      key: 'text',
+      name: 'text',
+      description: 'text',
+      first_ms: 'integer',
+      last_ms: 'integer',
     },
     only: { node: 0 },
   },

@@ -1,5 +1,6 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
 import type { Row } from '#store/rows-json.ts';
+import { domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import type { Queries } from './database.ts';
 
@@ -27,20 +28,6 @@ function keyOf(row: Row): ApiKey {
   };
 }
 
-function domainOf(row: Row): Domain {
-  return {
-    id: Number(row['id']),
-    accountId: Number(row['account_id']),
-    name: String(row['name']),
-    type: row['type'] as Domain['type'],
-    state: row['state'] as Domain['state'],
-    createdMs: Number(row['created_ms']),
-    retentionMs: Number(row['retention_ms']),
-    requireTls: row['require_tls'] === 1,
-    skipVerification: row['skip_verification'] === 1,
-  };
-}
-
 function credentialOf(row: Row): Credential {
   return {
     login: String(row['login']),
@@ -61,16 +48,7 @@ function dkimKeyOf(row: Row): DkimKey {
     publicKey: String(row['public_key']),
     state: row['state'] as DkimKey['state'],
     createdMs: Number(row['created_ms']),
-  };
-}
-
-function suppressionOf(row: Row): Suppression {
-  return {
-    kind: row['kind'] as Suppression['kind'],
-    address: String(row['address']),
-    code: Number(row['code']),
-    error: String(row['error']),
-    createdMs: Number(row['created_ms']),
+    activeMs: Number(row['active_ms']),
   };
 }
 
@@ -133,12 +111,12 @@ function domainsAndCredentials(db: Queries) {
       return one(row, domainOf);
     },
     domainByName: async (name: string): Promise<Domain | undefined> =>
-      one(await db.get('SELECT * FROM domain WHERE name = $1', name), domainOf),
+      one(await db.get('SELECT * FROM domain WHERE name = $1 AND deleted_ms IS NULL', name), domainOf),
     domainById: async (id: number): Promise<Domain | undefined> => one(await db.get('SELECT * FROM domain WHERE id = $1', id), domainOf),
     listDomains: async (accountId?: number): Promise<Domain[]> =>
       (accountId === undefined
-        ? await db.all('SELECT * FROM domain ORDER BY name')
-        : await db.all('SELECT * FROM domain WHERE account_id = $1 ORDER BY name', accountId)
+        ? await db.all('SELECT * FROM domain WHERE deleted_ms IS NULL ORDER BY name')
+        : await db.all('SELECT * FROM domain WHERE account_id = $1 AND deleted_ms IS NULL ORDER BY name', accountId)
       ).map(domainOf),
     async setDomainState(id: number, state: Domain['state']): Promise<void> {
       await db.run('UPDATE domain SET state = $1 WHERE id = $2', state, id);
@@ -193,18 +171,7 @@ const FOLDED = 'lower($3::text COLLATE "C")';
 
 function suppressions(db: Queries) {
   return {
-    async putSuppression(domainId: number, { kind, address, code, error, createdMs }: Suppression): Promise<void> {
-      await db.run(
-        `INSERT INTO suppression (domain_id, address, kind, code, error, created_ms) VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (domain_id, lower(address), kind) DO UPDATE SET code = excluded.code, error = excluded.error`,
-        domainId,
-        address,
-        kind,
-        code,
-        error,
-        createdMs,
-      );
-    },
+    putSuppression: (domainId: number, suppression: Suppression): Promise<void> => putSuppressions(db, domainId, [suppression]),
     suppressionOf: async (domainId: number, kind: Suppression['kind'], address: string): Promise<Suppression | undefined> =>
       one(
         await db.get(

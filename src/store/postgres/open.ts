@@ -15,6 +15,7 @@ import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
 import { ClaimReader } from './claim.ts';
 import { readContent } from './contents.ts';
 import { Database, Link } from './database.ts';
+import { domainTables } from './domains.ts';
 import { eventTables } from './events.ts';
 import { grantTables, useGrants } from './grants.ts';
 import { Health } from './health.ts';
@@ -160,6 +161,7 @@ class Parts {
       accounts: accountTables(db),
       templates: templateTables(db),
       mail: this.#mail(),
+      domains: domainTables(db),
       events: eventTables(db),
       outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
       grants: grantTables(db),

@@ -1,4 +1,5 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
+import { domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
 import { putSuppression } from './write-mail.ts';
@@ -30,20 +31,6 @@ function keyOf(row: Row): ApiKey {
   };
 }
 
-function domainOf(row: Row): Domain {
-  return {
-    id: Number(row['id']),
-    accountId: Number(row['account_id']),
-    name: String(row['name']),
-    type: row['type'] as Domain['type'],
-    state: row['state'] as Domain['state'],
-    createdMs: Number(row['created_ms']),
-    retentionMs: Number(row['retention_ms']),
-    requireTls: row['require_tls'] === 1,
-    skipVerification: row['skip_verification'] === 1,
-  };
-}
-
 function credentialOf(row: Row): Credential {
   return {
     login: String(row['login']),
@@ -64,16 +51,7 @@ function dkimKeyOf(row: Row): DkimKey {
     publicKey: String(row['public_key']),
     state: row['state'] as DkimKey['state'],
     createdMs: Number(row['created_ms']),
-  };
-}
-
-function suppressionOf(row: Row): Suppression {
-  return {
-    kind: row['kind'] as Suppression['kind'],
-    address: String(row['address']),
-    code: Number(row['code']),
-    error: String(row['error']),
-    createdMs: Number(row['created_ms']),
+    activeMs: Number(row['active_ms']),
   };
 }
 
@@ -131,12 +109,13 @@ function domainsAndCredentials(db: Database) {
       );
       return added === 0 ? undefined : one(db.get('SELECT * FROM domain WHERE name = ?', domain.name), domainOf);
     },
-    domainByName: (name: string): Domain | undefined => one(db.get('SELECT * FROM domain WHERE name = ?', name), domainOf),
+    domainByName: (name: string): Domain | undefined =>
+      one(db.get('SELECT * FROM domain WHERE name = ? AND deleted_ms IS NULL', name), domainOf),
     domainById,
     listDomains: (accountId?: number): Domain[] =>
       (accountId === undefined
-        ? db.all('SELECT * FROM domain ORDER BY name')
-        : db.all('SELECT * FROM domain WHERE account_id = ? ORDER BY name', accountId)
+        ? db.all('SELECT * FROM domain WHERE deleted_ms IS NULL ORDER BY name')
+        : db.all('SELECT * FROM domain WHERE account_id = ? AND deleted_ms IS NULL ORDER BY name', accountId)
       ).map(domainOf),
     setDomainState(id: number, state: Domain['state']): void {
       db.run('UPDATE domain SET state = ? WHERE id = ?', state, id);

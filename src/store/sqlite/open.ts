@@ -46,6 +46,19 @@ const WRITES = {
     'deleteSuppression',
     'settingOnce',
   ],
+  domains: [
+    'changeDomain',
+    'setDnsAnswers',
+    'claimDnsChecks',
+    'deleteDomain',
+    'purgeDomain',
+    'setDkimKey',
+    'deleteDkimKey',
+    'putPool',
+    'changePool',
+    'deletePool',
+    'lendPool',
+  ],
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
   outbox: ['claim', 'claimOld', 'settle', 'park'],
@@ -75,6 +88,7 @@ const READS = {
   templates: ['version', 'listTemplates'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
   grants: ['limitsOf'],
+  domains: ['listPools', 'poolById', 'poolLentTo'],
 } as const;
 
 /** What people and their programs look at. */
@@ -82,6 +96,7 @@ const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   outbox: ['depth'],
   sandbox: ['list', 'get'],
+  domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   nodes: ['list'],
 } as const;
 
@@ -149,7 +164,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

@@ -11,6 +11,7 @@ import { accountTables } from './accounts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
+import { domainTables } from './domains.ts';
 import { eventTables } from './events.ts';
 import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
@@ -103,6 +104,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...accountTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
+    ...domainTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
     ...outboxMethods(opened),
@@ -124,6 +126,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
+    ...domainTables(opened),
     ...outboxMethods(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),
