@@ -5,7 +5,7 @@
  * heard of it, which is later. So the node knows that it may have been given up before any other may take its mail, also when it was stopped and woken, or cannot reach the
  * store. `tenure` counts how often it lost its leases: what was leased under an earlier one is not its own any more, whatever has not been settled.
  *
- * Others are declared lost only by a node whose own beats have been regular for a lease: after the store was away, or its clock was set, everybody first gets the time to be heard.
+ * Others are declared lost only by a node whose own beats have been regular for a lease: when it has just started, after the store was away, or its clock was set, everybody first gets the time to be heard.
  */
 import type { Log } from '#base/log.ts';
 import type { Beat, NodeStore } from '#store/store.ts';
@@ -148,7 +148,8 @@ export class Heartbeat {
   #answered(beat: Beat, sentMs: number, sentWallMs: number): void {
     const { monotonicMs, follow, lost, held, wanted, log, everyMs } = this.#options;
     const movedMs = follow(beat.nowMs, sentMs, monotonicMs());
-    const isLate = sentMs - this.#sentMs > 2 * everyMs && this.#sentMs > 0;
+    // The first one is late too: who has just come knows nothing of the others yet.
+    const isLate = sentMs - this.#sentMs > 2 * everyMs;
     if (this.#hasFailed || isLate || Math.abs(movedMs) > STEP_MS) this.#regularSinceMs = sentMs;
     this.#hasFailed = false;
     const wasHeld = this.isHeld;
