@@ -9,7 +9,7 @@ import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import { recipientValues } from '#model/recipient-values.ts';
 import type { EventView } from '#store/store.ts';
-import { providerOf } from './provider.ts';
+import { providerOf } from '#model/mailbox-provider.ts';
 import { storageKey } from './storage-key.ts';
 
 export interface EventUrls {

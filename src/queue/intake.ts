@@ -16,6 +16,7 @@ import {
 } from '#store/store.ts';
 import { HELD_FOR_EVER, type Leases } from './leases.ts';
 import type { Memory } from './memory.ts';
+import { providerOf } from '#model/mailbox-provider.ts';
 import { countersOf } from './settlement.ts';
 import { type WorkItem, workItem } from './work-item.ts';
 
@@ -36,6 +37,16 @@ export interface IntakeOptions {
   readonly leases?: Leases;
 }
 
+/** How many recipients were accepted, by receiving domain. */
+function counted({ accountId, domainId, info }: Incoming, recipients: readonly AcceptRecipient[]): NonNullable<AcceptMessage['counters']> {
+  const counts = new Map<string, number>();
+  for (const { domain } of recipients) counts.set(domain, (counts.get(domain) ?? 0) + 1);
+  return [...counts].flatMap(([receiver, count]) => {
+    const fact = { accountId, domainId, kind: 'accepted', provider: providerOf(receiver) ?? '', receiver } as const;
+    return countersOf(fact, info.options.tags).map((key) => ({ ...key, count }));
+  });
+}
+
 export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult | Ungranted> {
   const { store, clock, memory, leases = HELD_FOR_EVER } = options;
 
@@ -44,10 +55,7 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     const message: AcceptMessage = {
       ...incoming,
       recipients,
-      counters: countersOf(incoming.accountId, incoming.domainId, 'accepted', incoming.info.options.tags).map((key) => ({
-        ...key,
-        count: recipients.length,
-      })),
+      counters: counted(incoming, recipients),
     };
     // As of before the commit: leases that are lost meanwhile are lost for this message too.
     const { tenure } = leases;

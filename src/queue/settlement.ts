@@ -2,7 +2,9 @@
  * An outcome becomes what the store writes in one commit (P7): the recipient's new state, the event with its attempt, the suppression, the counters.
  * Pure. What is not understood was made `deferred` before it came here (P5).
  */
+import { countReason } from '#model/count-reason.ts';
 import type { EventDetail, EventKind } from '#model/event.ts';
+import { providerOf } from '#model/mailbox-provider.ts';
 import type { Ending } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { CounterKey, Settlement, SuppressionKind } from '#store/store.ts';
@@ -127,12 +129,23 @@ function settlement(item: WorkItem, nowMs: number, settled: Settled): Settlement
     ending: settled.ending,
     possibleDuplicate: recipient.possibleDuplicate,
     event: { kind: settled.kind, detail: settled.detail },
-    counters: countersOf(message.accountId, message.domainId, settled.kind, message.info.options.tags),
+    counters: countersOf(
+      {
+        accountId: message.accountId,
+        domainId: message.domainId,
+        kind: settled.kind,
+        provider: providerOf(recipient.domain) ?? '',
+        receiver: recipient.domain,
+        reason: countReason(settled.kind, settled.detail, settled.attempts),
+        source: settled.detail.attempt?.source ?? '',
+      },
+      message.info.options.tags,
+    ),
   };
 }
 
 /** One counter for the fact, one for each of its tags. */
-export function countersOf(accountId: number, domainId: number, kind: EventKind, tags: readonly string[]): CounterKey[] {
-  const all: CounterKey = { accountId, domainId, kind, provider: '', tag: '' };
+export function countersOf(fact: Omit<CounterKey, 'tag'>, tags: readonly string[]): CounterKey[] {
+  const all: CounterKey = { ...fact, tag: '' };
   return tags.length === 0 ? [all] : [all, ...tags.map((tag) => ({ ...all, tag }))];
 }

@@ -13,6 +13,7 @@ import type { WaitReason } from '#model/wait-reason.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
+import type { StatsStore } from './stats-store.ts';
 
 /** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
 export class StoreError extends Error {
@@ -57,8 +58,6 @@ export interface Domain {
   readonly retentionMs: number;
   readonly requireTls: boolean;
   readonly skipVerification: boolean;
-}
-
   /** What the store gives has these; a new domain begins without. */
   readonly settings?: DomainSettings;
   readonly dnsAnswers?: DnsAnswers;
@@ -66,6 +65,8 @@ export interface Domain {
   readonly checkedMs?: number;
   /** It is there for nobody; see `DomainStore.deleteDomain`. */
   readonly deletedMs?: number;
+}
+
 export interface Credential {
   /** Full login, lower case: "user@example.org". */
   readonly login: string;
@@ -241,13 +242,24 @@ export interface Claimed {
   readonly recipients: readonly (StoredRecipient & { readonly suppressed?: SuppressionKind; readonly parkedFor?: WaitReason })[];
 }
 
-/** Counters are rolled up by hour. */
+/** What is counted, by the hour and by the day. Each fact is counted once with the tag '', and once with each of its tags. */
 export interface CounterKey {
   readonly accountId: number;
   readonly domainId: number;
   readonly kind: EventKind;
+  /** The mailbox provider; '': none that is known. */
   readonly provider: string;
+  /** As it was given; it is counted without regard to case. */
   readonly tag: string;
+  /** The receiving domain; counted by the day alone. */
+  readonly receiver?: string;
+  /** As `countReason` writes it. */
+  readonly reason?: string;
+  /** Egress source's name. */
+  readonly source?: string;
+  /** Of who opened or clicked. */
+  readonly country?: string;
+  readonly device?: string;
 }
 
 export interface Settlement {
@@ -461,6 +473,7 @@ export interface Store {
   readonly events: EventStore;
   readonly outbox: OutboxStore;
   readonly grants: GrantStore;
+  readonly stats: StatsStore;
   readonly sandbox: SandboxStore;
   readonly domains: DomainStore;
   readonly nodes: NodeStore;

@@ -15,6 +15,7 @@ import { outboxConformance } from './store-outbox.ts';
 import { pursesConformance } from './purses.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
+import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
 
 export function storeConformance(name: string, open: Open): void {
@@ -30,6 +31,7 @@ export function storeConformance(name: string, open: Open): void {
     contentionConformance(open);
     outboxConformance(open);
     grantsConformance(open);
+    statsConformance(open);
     pursesConformance(open);
   });
 }

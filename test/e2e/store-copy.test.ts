@@ -147,7 +147,9 @@ test('what is kept there in other ways is copied as what it comes to', async (t)
   const { directory, store, url, sql } = await place(t);
   await copy(`sqlite:${store}`, url);
   // Two nodes counted; a content was moved when its day was dropped, and another went with its day.
-  await sql('INSERT INTO counter SELECT domain_id, hour, kind, provider, tag, 7, account_id, 5 FROM counter');
+  await sql(
+    'INSERT INTO counter SELECT account_id, domain_id, tag, hour, kind, reason, provider, source, country, device, 7, 5 FROM counter',
+  );
   await sql(`INSERT INTO content_kept SELECT * FROM content WHERE id = ${BIG_ID}`);
   await sql('DELETE FROM content');
   await sql(`UPDATE message SET has_content = 2 WHERE id = ${BIG_ID}`);

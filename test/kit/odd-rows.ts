@@ -12,6 +12,8 @@ const ODD = 'Zoë "quoted", \\back\\slash, {curly}, NULL, \t tab,\r\n line, Зд
 const OCTETS = Uint8Array.from({ length: 256 }, (_, i) => i);
 const EMPTY = new Uint8Array();
 
+const COUNTED = { account_id: 1, domain_id: 7, kind: 1, reason: '', provider: ODD, source: 'a', country: '', device: '', n: 2 ** 40 };
+
 type Values = Readonly<Record<string, Row[number]>>;
 
 const ROWS: Readonly<Record<string, readonly Values[]>> = {
@@ -65,8 +67,40 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   })),
   // In the order of octets these are far apart; by letters, in pairs.
   suppression: ['a@x.example', 'B@x.example', 'c@x.example', 'D@x.example', 'É@x.example', 'é@x.example'].flatMap((address) =>
-    ['bounce', 'complaint'].map((kind) => ({ domain_id: 7, address, kind, code: 550, error: ODD, created_ms: NOW_MS })),
+    ['bounce', 'complaint'].map((kind) => ({
+      domain_id: 7,
+      address,
+      kind,
+      code: 550,
+      error: ODD,
+      created_ms: NOW_MS,
+      tags: JSON.stringify(['*', ODD]),
+    })),
   ),
+  allowlist: ['a@x.example', 'É@x.example', 'x.example'].map((value) => ({
+    domain_id: 7,
+    value,
+    type: value.includes('@') ? 'address' : 'domain',
+    reason: ODD,
+    created_ms: NOW_MS,
+  })),
+  import_job: [OCTETS, EMPTY].map((bytes, i) => ({
+    id: i + 1,
+    account_id: 1,
+    kind: 'bounce',
+    target: 7,
+    options: '{}',
+    size_bytes: 256,
+    position: 128 * (i + 1),
+    added: 3,
+    failed: i,
+    trouble: i === 0 ? null : ODD,
+    created_ms: NOW_MS,
+    finished_ms: i === 0 ? null : NOW_MS,
+    held_until_ms: NOW_MS,
+    epoch: 1,
+    bytes,
+  })),
   template: [{ id: 5, domain_id: 7, name: 'receipt', description: ODD, created_ms: NOW_MS }],
   template_version: ['v1', 'V2', 'ß'].map((tag, i) => ({
     template_id: 5,
@@ -120,7 +154,10 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     ...[BIG_ID + 40, BIG_ID + 41].map((recipient) => eventOf(recipient + 500, EVENT_KINDS.accepted, BIG_ID, recipient)),
     { ...eventOf(BIG_ID + 999, EVENT_KINDS.delivered, BIG_ID, BIG_ID + 41), detail: JSON.stringify({ code: 250, text: ODD }) },
   ],
-  counter: ['', 'b', 'B', 'ä'].map((tag) => ({ domain_id: 7, hour: 494_000, kind: 1, provider: '', tag, account_id: 1, n: 2 ** 40 })),
+  counter: ['', 'b', 'B', 'ä'].map((tag) => ({ ...COUNTED, tag, hour: 494_000 })),
+  counter_day: ['', 'b', 'B', 'ä'].map((tag) => ({ ...COUNTED, tag, day: 20_500 })),
+  counter_receiver: ['', 'b', 'B', 'ä'].map((receiver) => ({ ...COUNTED, tag: '', day: 20_500, receiver })),
+  tag: ['b', 'ä'].map((key) => ({ account_id: 1, domain_id: 7, key, name: ODD, description: ODD, first_ms: NOW_MS, last_ms: NOW_MS })),
   idempotency: [{ account_id: 1, key: ODD, fingerprint: 'f', message: 3, until_ms: NOW_MS + DAY_MS }],
   captured: [
     { id: 9, at_ms: NOW_MS, sender: '', recipients: '["a@x.example"]', size_bytes: 3, subject: ODD, from_header: '', bytes: OCTETS },

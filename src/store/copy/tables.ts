@@ -89,6 +89,12 @@ export const TABLES: readonly Table[] = [
       retention_ms: 'integer',
       require_tls: 'integer',
       skip_verification: 'integer',
+      settings: 'text',
+      dns: 'text',
+      checked_ms: 'integer',
+      deleted_name: 'text',
+      deleted_ms: 'integer',
+      is_purged: 'integer',
     },
   },
   {
@@ -108,13 +114,23 @@ export const TABLES: readonly Table[] = [
       public_key: 'text',
       state: 'text',
       created_ms: 'integer',
+      active_ms: 'integer',
     },
+  },
+  {
+    name: 'ip_pool',
+    key: ['id'],
+    columns: { id: 'text', account_id: 'integer', name: 'text', description: 'text', ips: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'ip_pool_lent',
+    key: ['account_id'],
+    columns: { account_id: 'integer', pool_id: 'text' },
   },
   {
     name: 'suppression',
     key: ['domain_id', 'address', 'kind'],
     caseless: ['address'],
-      active_ms: 'integer',
     columns: { domain_id: 'integer', address: 'text', kind: 'text', code: 'integer', error: 'text', created_ms: 'integer', tags: 'text' },
   },
   {
@@ -142,16 +158,6 @@ export const TABLES: readonly Table[] = [
       epoch: 'integer',
       bytes: 'bytes',
     },
-  },
-  {
-    name: 'ip_pool',
-    key: ['id'],
-    columns: { id: 'text', account_id: 'integer', name: 'text', description: 'text', ips: 'text', created_ms: 'integer' },
-  },
-  {
-    name: 'ip_pool_lent',
-    key: ['account_id'],
-    columns: { account_id: 'integer', pool_id: 'text' },
   },
   {
     name: 'template',
@@ -245,6 +251,9 @@ export const TABLES: readonly Table[] = [
       detail: 'text',
     },
   },
+  counted('counter', 'hour'),
+  counted('counter_day', 'day'),
+  counted('counter_receiver', 'day', ['receiver']),
   {
     name: 'tag',
     key: ['account_id', 'domain_id', 'key'],
@@ -257,7 +266,6 @@ export const TABLES: readonly Table[] = [
       first_ms: 'integer',
       last_ms: 'integer',
     },
-    only: { node: 0 },
   },
   {
     name: 'idempotency',

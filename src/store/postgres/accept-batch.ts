@@ -64,7 +64,7 @@ const ACCEPT = `WITH messages AS (
     INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient)
     SELECT e.id, ${EVENT_KINDS.accepted}, e.at_us, e.account_id, e.domain_id, e.message, e.recipient
     FROM unnest(${$.eId}, ${$.eAt}, ${$.eAccount}, ${$.eDomain}, ${$.rMessage}, ${$.rId}) AS e (id, at_us, account_id, domain_id, message, recipient)),
-  counters AS (${countersSql($)}),
+  ${countersSql($)},
   queued AS (SELECT * FROM unnest(${$.queuedBucket}, ${$.queuedDue}) AS q (bucket, due_ms)),
   ${lowering('queued')}
 ${SUPPRESSED($.eDomain, $.rAddress)} UNION ALL SELECT 0, NULL FROM lowered`;

@@ -1,52 +1,108 @@
-/** What a batch counts, summed up before it is written: many messages share a few counters. Each node has rows of its own, so that no two wait for each other. */
+/**
+ * What a batch counts, summed up before it is written: many messages share a few counters. Each node has rows of its own, so that no two wait for each other; tags, which
+ * nodes share, are written once an hour.
+ */
 import { EVENT_KINDS } from '#model/event.ts';
+import { DAYS_KEPT, HOURS_KEPT, TAGS_MAX } from '#store/stats-store.ts';
 import type { CounterKey } from '#store/store.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
-import type { Value } from './database.ts';
+import type { Queries, Value } from './database.ts';
 
 const HOUR_MS = 3_600_000;
 
 export const COUNTER_TYPES = {
+  countAccount: 'bigint[]',
   countDomain: 'bigint[]',
+  countTag: 'text[]',
   countHour: 'integer[]',
   countKind: 'smallint[]',
+  countReason: 'text[]',
+  countReceiver: 'text[]',
   countProvider: 'text[]',
-  countTag: 'text[]',
-  countAccount: 'bigint[]',
+  countSource: 'text[]',
+  countCountry: 'text[]',
+  countDevice: 'text[]',
+  countName: 'text[]',
+  countAt: 'bigint[]',
   countN: 'bigint[]',
   countNode: 'bigint',
 } as const;
 type CounterName = keyof typeof COUNTER_TYPES;
 
+/** Rows are touched in the order of their keys, so that two who touch the same wait for each other, but not for ever. */
 export function countersSql(sql: Readonly<Record<CounterName, string>>): string {
-  return `INSERT INTO counter (domain_id, hour, kind, provider, tag, account_id, n, node)
-    SELECT c.*, ${sql.countNode} FROM unnest(${sql.countDomain}, ${sql.countHour}, ${sql.countKind}, ${sql.countProvider}, ${sql.countTag}, ${sql.countAccount}, ${sql.countN}) AS c
-    ON CONFLICT (domain_id, hour, kind, provider, tag, node) DO UPDATE SET n = counter.n + excluded.n`;
+  const into = (table: string, columns: string, where = ''): string =>
+    `INSERT INTO ${table} AS t (${columns}, node, n) SELECT ${columns}, ${sql.countNode}, sum(n)::bigint FROM counted${where} GROUP BY ${columns} ORDER BY ${columns}
+    ON CONFLICT (${columns}, node) DO UPDATE SET n = t.n + excluded.n`;
+  return `counted AS (
+    SELECT c.*, floor(c.hour / 24.0)::integer AS day FROM unnest(${sql.countAccount}, ${sql.countDomain}, ${sql.countTag}, ${sql.countHour}, ${sql.countKind}, ${sql.countReason},
+      ${sql.countReceiver}, ${sql.countProvider}, ${sql.countSource}, ${sql.countCountry}, ${sql.countDevice}, ${sql.countName}, ${sql.countAt}, ${sql.countN})
+      AS c (account_id, domain_id, tag, hour, kind, reason, receiver, provider, source, country, device, name, at_ms, n)),
+  counted_hours AS (${into('counter', 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device')}),
+  counted_days AS (${into('counter_day', 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device')}),
+  counted_receivers AS (${into('counter_receiver', 'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device', " WHERE receiver <> ''")}),
+  counted_tags AS (
+    INSERT INTO tag AS t (account_id, domain_id, key, name, first_ms, last_ms)
+    SELECT c.account_id, c.domain_id, c.tag, min(c.name), min(c.at_ms), max(c.hour) * ${HOUR_MS}::bigint FROM counted c
+    LEFT JOIN tag k ON k.account_id = c.account_id AND k.domain_id = c.domain_id AND k.key = c.tag
+    WHERE c.tag <> '' AND (k.last_ms < c.hour * ${HOUR_MS}::bigint
+      OR (k.key IS NULL AND (SELECT count(*) FROM tag a WHERE a.account_id = c.account_id) < ${TAGS_MAX}))
+    GROUP BY c.account_id, c.domain_id, c.tag ORDER BY c.account_id, c.domain_id, c.tag
+    ON CONFLICT (account_id, domain_id, key) DO UPDATE SET last_ms = greatest(t.last_ms, excluded.last_ms))`;
 }
 
 export class CounterSums {
-  readonly #sums = new Map<string, { readonly key: CounterKey; readonly hour: number; count: number }>();
+  readonly #sums = new Map<string, { readonly key: CounterKey; readonly hour: number; readonly atMs: number; count: number }>();
 
   add(key: CounterKey, atMs: number, count: number): void {
     const hour = Math.floor(atMs / HOUR_MS);
-    const name = `${key.domainId} ${hour} ${key.kind} ${key.provider} ${key.tag}`;
+    const { accountId, domainId, kind, provider, tag, receiver, reason, source, country, device } = key;
+    const name = [accountId, domainId, tag.toLowerCase(), hour, kind, reason, receiver, provider, source, country, device].join('\u0000');
     const sum = this.#sums.get(name);
-    if (sum === undefined) this.#sums.set(name, { key, hour, count });
+    if (sum === undefined) this.#sums.set(name, { key, hour, atMs, count });
     else sum.count += count;
   }
 
-  /** In one order whoever writes them: two that count the same wait for each other, but not for ever. */
   values(node: number): Record<CounterName, Value> {
-    const sums = [...this.#sums.keys()].sort().map((name) => this.#sums.get(name) as { key: CounterKey; hour: number; count: number });
+    const sums = [...this.#sums.values()];
+    const texts = (name: 'provider' | 'receiver' | 'reason' | 'source' | 'country' | 'device'): Value =>
+      textArray(sums.map(({ key }) => key[name] ?? ''));
     return {
+      countAccount: int8Array(sums.map(({ key }) => key.accountId)),
       countDomain: int8Array(sums.map(({ key }) => key.domainId)),
+      countTag: textArray(sums.map(({ key }) => key.tag.toLowerCase())),
       countHour: int4Array(sums.map(({ hour }) => hour)),
       countKind: int2Array(sums.map(({ key }) => EVENT_KINDS[key.kind])),
-      countProvider: textArray(sums.map(({ key }) => key.provider)),
-      countTag: textArray(sums.map(({ key }) => key.tag)),
-      countAccount: int8Array(sums.map(({ key }) => key.accountId)),
+      countReason: texts('reason'),
+      countReceiver: texts('receiver'),
+      countProvider: texts('provider'),
+      countSource: texts('source'),
+      countCountry: texts('country'),
+      countDevice: texts('device'),
+      countName: textArray(sums.map(({ key }) => key.tag)),
+      countAt: int8Array(sums.map(({ atMs }) => Math.floor(atMs))),
       countN: int8Array(sums.map(({ count }) => count)),
       countNode: node,
     };
   }
+}
+
+/** One step of taking away what is too old; how much went. */
+export async function expireCounters(queries: Queries, nowMs: number, limit: number): Promise<number> {
+  const hour = Math.floor(nowMs / HOUR_MS);
+  const day = Math.floor(hour / 24) - DAYS_KEPT;
+  let gone = 0;
+  for (const [table, age, before] of [
+    ['counter', 'hour', hour - HOURS_KEPT],
+    ['counter_day', 'day', day],
+    ['counter_receiver', 'day', day],
+    ['tag', 'last_ms', day * 24 * HOUR_MS],
+  ] as const) {
+    gone += await queries.run(
+      `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${table} WHERE ${age} < $1::bigint LIMIT $2))`,
+      before,
+      limit,
+    );
+  }
+  return gone;
 }

@@ -28,6 +28,7 @@ import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
 import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
+import { statsTables } from './stats.ts';
 import { Server } from './server.ts';
 import { ReturnWriter } from './settle.ts';
 import { templateTables } from './templates.ts';
@@ -165,6 +166,7 @@ class Parts {
       events: eventTables(db),
       outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
       grants: grantTables(db),
+      stats: statsTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,
     };

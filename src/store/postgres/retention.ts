@@ -9,6 +9,7 @@
 import type { Row } from '#store/rows-json.ts';
 import { int8Array } from './arrays.ts';
 import { FLOOR, HAS_CONTENT } from './contents.ts';
+import { expireCounters } from './counters.ts';
 import type { Database } from './database.ts';
 import { firstIdOfDay } from './ids.ts';
 import { type Partition, type Partitions, partitionName } from './partitions.ts';
@@ -119,7 +120,7 @@ export class Retention {
     const retention = await this.#db.get('SELECT min(retention_ms) AS shortest, max(retention_ms) AS longest FROM domain');
     const [shortestMs, longestMs] = [Number(retention?.['shortest'] ?? 0), Number(retention?.['longest'] ?? 0)];
     const days = await this.#partitions.list('content');
-    const keys = await this.#expireKeys(nowMs, limit);
+    const keys = (await this.#expireKeys(nowMs, limit)) + (await expireCounters(this.#db, nowMs, limit));
     const contents = await this.#expireContents({ nowMs, limit, days, shortestMs, longestMs });
     // A day goes when nothing is left to be taken from it by itself.
     const dropped = contents < limit ? await this.#dropContents(days, nowMs, longestMs, limit) : 0;

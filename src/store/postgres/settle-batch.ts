@@ -62,7 +62,7 @@ const SETTLE = `WITH returned AS (
     INSERT INTO suppression AS s (domain_id, address, kind, code, error, created_ms)
     SELECT * FROM unnest(${$.sDomain}, ${$.sAddress}, ${$.sKind}, ${$.sCode}, ${$.sError}, ${$.sCreated})
     ON CONFLICT (domain_id, lower(address), kind) DO UPDATE SET code = excluded.code, error = excluded.error),
-  counters AS (${countersSql($)}),
+  ${countersSql($)},
   queued AS (SELECT bucket, min(due_ms) AS due_ms FROM returned WHERE state = ${STATE_QUEUED} GROUP BY bucket),
   ${lowering('queued')}
 SELECT (SELECT count(*) FROM lowered) AS sooner, 1 / (CASE WHEN (SELECT count(*) FROM returned) = ${$.total} THEN 1 ELSE 0 END) AS all_leases_are_held`;

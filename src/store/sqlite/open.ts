@@ -63,6 +63,7 @@ const WRITES = {
   events: [],
   outbox: ['claim', 'claimOld', 'settle', 'park'],
   grants: ['hold', 'setLimits'],
+  stats: ['describeTag', 'deleteTag'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -95,6 +96,7 @@ const READS = {
 const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   outbox: ['depth'],
+  stats: ['sums', 'tags', 'accountTags', 'countTags'],
   sandbox: ['list', 'get'],
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   nodes: ['list'],
@@ -164,7 +166,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

@@ -15,7 +15,19 @@ export type PackedRecipient = readonly [
   /** Where they are not the message's. */
   terms?: readonly [dueAtMs: number, expiresAtMs: number, wait: string],
 ];
-export type PackedCounter = readonly [accountId: number, domainId: number, kind: EventKind, provider: string, tag: string, count: number];
+export type PackedCounter = readonly [
+  accountId: number,
+  domainId: number,
+  kind: EventKind,
+  provider: string,
+  tag: string,
+  count: number,
+  receiver?: string,
+  reason?: string,
+  source?: string,
+  country?: string,
+  device?: string,
+];
 
 export type MessageFacts = readonly [
   accountId: number,
@@ -124,5 +136,6 @@ function packNotification({ action, message }: NonNullable<Settlement['notificat
 }
 
 function packCounter(key: CounterKey, count: number): PackedCounter {
-  return [key.accountId, key.domainId, key.kind, key.provider, key.tag, count];
+  const { accountId, domainId, kind, provider, tag, receiver = '', reason = '', source = '', country = '', device = '' } = key;
+  return [accountId, domainId, kind, provider, tag, count, receiver, reason, source, country, device];
 }

@@ -4,6 +4,7 @@
  * the order of their ids, which is that of their age; a walk goes on where the last one came to what is too young, and begins anew every hour, for those
  * that had to stay.
  */
+import { expireCounters } from './count.ts';
 import type { Database, Row } from './database.ts';
 
 /** Rows, and recipients that belong to them, that one step of a walk looks at. */
@@ -48,6 +49,7 @@ export class Retention {
     const shortestMs = Number(this.#db.get('SELECT min(retention_ms) AS ms FROM domain')?.['ms'] ?? 0);
     return (
       this.#expireKeys(nowMs, limit) +
+      expireCounters(this.#db, nowMs, limit) +
       this.#expireEvents(oldMs, limit) +
       this.#walk({ sql: CONTENTS, retire: (row) => this.#retireContent(row, nowMs), youngMs: nowMs - shortestMs }, nowMs, limit) +
       this.#walk({ sql: MESSAGES, retire: (row) => this.#retireMessage(row), youngMs: oldMs - 1 }, nowMs, limit)

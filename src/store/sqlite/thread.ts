@@ -18,6 +18,7 @@ import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
+import { statsTables } from './stats.ts';
 import { templateTables } from './templates.ts';
 import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
 
@@ -104,6 +105,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...accountTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
+    ...statsTables(opened),
     ...domainTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
@@ -123,6 +125,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...accountTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
+    ...statsTables(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),

@@ -5,13 +5,13 @@
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind, Ungranted } from '#store/store.ts';
+import { Counting } from './count.ts';
 import type { Database, Row } from './database.ts';
 import { useGrants } from './grants.ts';
 import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
-import type { MessageFacts, PackedCounter, PackedNotification, SettlementFacts } from './packed.ts';
+import type { MessageFacts, PackedNotification, SettlementFacts } from './packed.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from '#store/rows-json.ts';
 
-const HOUR_MS = 3_600_000;
 /** A last attempt that is due when the time ends is left to its lane this long. */
 const LAST_CHANCE_MS = 60_000;
 /** As the claimer's: less is not worth moving every waiting recipient for. */
@@ -25,11 +25,12 @@ export class MailWriter {
   readonly #db: Database;
   readonly #node: number;
   readonly #bucketIds = new Map<string, number>();
-  readonly #counters = new Map<string, { counter: PackedCounter; hour: number; count: number }>();
+  readonly #counting: Counting;
 
   constructor(db: Database, node: number) {
     this.#db = db;
     this.#node = node;
+    this.#counting = new Counting(db);
   }
 
   accept(facts: string, info: string, content: Uint8Array): AcceptResult | Ungranted {
@@ -99,7 +100,7 @@ export class MailWriter {
       if (kind !== undefined) suppressed.push([position, kind as SuppressionKind]);
     }
     for (const [queued, earliestMs] of queuedBuckets) this.#lookAtBucket(queued, earliestMs);
-    for (const counter of counters) this.#count(counter, createdMs);
+    for (const counter of counters) this.#counting.add(counter, createdMs);
     if (idempotency !== null && idempotency !== undefined) {
       const { key, fingerprint, untilMs } = idempotency;
       db.run(
@@ -151,7 +152,7 @@ export class MailWriter {
     if (!isDone) this.#lookAtBucketOf(recipient, dueAtMs ?? atMs);
     this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail);
     if (suppression !== null && suppression !== undefined) putSuppression(db, domainId, suppression);
-    for (const counter of counters) this.#count(counter, atMs);
+    for (const counter of counters) this.#counting.add(counter, atMs);
     if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs }, outbox);
     if (notification !== undefined) this.#notify(values, notification);
     return true;
@@ -328,25 +329,12 @@ export class MailWriter {
 
   /** Writes what the transaction counted; call before each commit. */
   flushCounters(): void {
-    for (const { counter, hour, count } of this.#counters.values()) {
-      const [accountId, domainId, kind, provider, tag] = counter;
-      this.#db.run(
-        'INSERT INTO counter (domain_id, hour, kind, provider, tag, account_id, n) VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n',
-        domainId,
-        hour,
-        EVENT_KINDS[kind],
-        provider,
-        tag,
-        accountId,
-        count,
-      );
-    }
-    this.#counters.clear();
+    this.#counting.flush();
   }
 
   /** What the transaction learnt must not outlive its rollback. */
   forget(): void {
-    this.#counters.clear();
+    this.#counting.forget();
     this.#bucketIds.clear();
   }
 
@@ -413,15 +401,6 @@ export class MailWriter {
       recipient,
       detail,
     );
-  }
-
-  #count(counter: PackedCounter, atMs: number): void {
-    const [, domainId, kind, provider, tag, count] = counter;
-    const hour = Math.floor(atMs / HOUR_MS);
-    const name = `${domainId} ${hour} ${kind} ${provider} ${tag}`;
-    const entry = this.#counters.get(name);
-    if (entry === undefined) this.#counters.set(name, { counter, hour, count });
-    else entry.count += count;
   }
 }
 

@@ -1,0 +1,29 @@
+/**
+ * What a counter tells of an outcome beside its kind: why it failed, in which class of bounces, and at which attempt. Kept as one short text, which has few values: all
+ * of its parts come from closed lists. Written once here and read once here.
+ */
+import type { EventDetail, EventKind } from './event.ts';
+import type { BounceClass } from './outcome.ts';
+
+export interface CountReason {
+  /** Of failures. */
+  readonly reason: string;
+  readonly bounceClass: BounceClass | '';
+  /** Attempts that were made, at most 3; 0: none, or nothing is known of them. */
+  readonly attempts: number;
+}
+
+const ATTEMPTS_MAX = 3;
+
+/** '' for a fact of which there is nothing to tell. */
+export function countReason(kind: EventKind, detail: EventDetail, attempts: number): string {
+  const made = String(Math.min(attempts, ATTEMPTS_MAX));
+  if (kind === 'delivered') return `//${made}`;
+  if (kind !== 'failed' && kind !== 'deferred') return '';
+  return `${detail.reason ?? 'generic'}/${detail.bounceClass ?? ''}/${made}`;
+}
+
+export function readCountReason(text: string): CountReason {
+  const [reason = '', bounceClass = '', attempts = '0'] = text.split('/');
+  return { reason, bounceClass: bounceClass as BounceClass | '', attempts: Number(attempts) };
+}

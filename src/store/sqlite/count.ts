@@ -1,0 +1,122 @@
+/** Counters and tags of the transaction that is open: summed up in memory, and written before it ends. Many facts of one commit share a few rows. */
+import { EVENT_KINDS } from '#model/event.ts';
+import { DAYS_KEPT, HOURS_KEPT, TAGS_MAX } from '#store/stats-store.ts';
+import type { Database } from './database.ts';
+import type { PackedCounter } from './packed.ts';
+
+const HOUR_MS = 3_600_000;
+/** Tags that are known to stand in their table, with this hour. */
+const SEEN_MAX = 10_000;
+
+const values = (columns: string): string =>
+  columns
+    .split(', ')
+    .map(() => '?')
+    .join(', ');
+const insert = (table: string, columns: string): string =>
+  `INSERT INTO ${table} (${columns}, n) VALUES (${values(columns)}, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`;
+
+const HOURLY = insert('counter', 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device');
+const DAILY = insert('counter_day', 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device');
+const BY_RECEIVER = insert(
+  'counter_receiver',
+  'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device',
+);
+
+const SEE_TAG = `INSERT INTO tag (account_id, domain_id, key, name, first_ms, last_ms)
+  SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM tag WHERE account_id = ?1 AND domain_id = ?2 AND key = ?3)
+    OR (SELECT count(*) FROM tag WHERE account_id = ?1) < ${TAGS_MAX}
+  ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)`;
+
+type Sum = (string | number)[];
+
+export class Counting {
+  readonly #db: Database;
+  readonly #hours = new Map<string, Sum>();
+  readonly #days = new Map<string, Sum>();
+  readonly #receivers = new Map<string, Sum>();
+  #tags: { readonly accountId: number; readonly domainId: number; readonly name: string; readonly atMs: number }[] = [];
+  #seen = new Set<string>();
+  #seenHour = 0;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  add(counter: PackedCounter, atMs: number): void {
+    const [accountId, domainId, kind, provider, tag, count, receiver = '', reason = '', source = '', country = '', device = ''] = counter;
+    const hour = Math.floor(atMs / HOUR_MS);
+    const day = Math.floor(hour / 24);
+    const key = tag.toLowerCase();
+    const number = EVENT_KINDS[kind];
+    const rest = [provider, source, country, device];
+    add(this.#hours, [accountId, domainId, key, hour, number, reason, ...rest], count);
+    add(this.#days, [accountId, domainId, key, day, number, reason, ...rest], count);
+    if (receiver !== '') add(this.#receivers, [accountId, domainId, key, day, number, reason, receiver, ...rest], count);
+    if (tag !== '') this.#see(accountId, domainId, tag, atMs);
+  }
+
+  #see(accountId: number, domainId: number, name: string, atMs: number): void {
+    const hour = Math.floor(atMs / HOUR_MS);
+    if (hour !== this.#seenHour || this.#seen.size >= SEEN_MAX) {
+      this.#seen.clear();
+      this.#seenHour = hour;
+    }
+    const mark = `${accountId} ${domainId} ${name}`;
+    if (this.#seen.has(mark)) return;
+    this.#seen.add(mark);
+    this.#tags.push({ accountId, domainId, name, atMs });
+  }
+
+  /** Writes what the transaction counted; call before each commit. */
+  flush(): void {
+    for (const sum of this.#hours.values()) this.#db.run(HOURLY, ...sum);
+    for (const sum of this.#days.values()) this.#db.run(DAILY, ...sum);
+    for (const sum of this.#receivers.values()) this.#db.run(BY_RECEIVER, ...sum);
+    for (const { accountId, domainId, name, atMs } of this.#tags) {
+      this.#db.run(SEE_TAG, accountId, domainId, name.toLowerCase(), name, atMs, Math.floor(atMs / HOUR_MS) * HOUR_MS);
+    }
+    this.#clear();
+  }
+
+  /** What the transaction learnt must not outlive its rollback. */
+  forget(): void {
+    this.#clear();
+    this.#seen.clear();
+  }
+
+  #clear(): void {
+    this.#hours.clear();
+    this.#days.clear();
+    this.#receivers.clear();
+    this.#tags = [];
+  }
+}
+
+function add(sums: Map<string, Sum>, key: Sum, count: number): void {
+  const name = key.join('\u0000');
+  const sum = sums.get(name);
+  if (sum === undefined) sums.set(name, [...key, count]);
+  else sum[sum.length - 1] = Number(sum.at(-1)) + count;
+}
+
+const KEYS = {
+  counter: 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device',
+  counter_day: 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device',
+  counter_receiver: 'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device',
+  tag: 'account_id, domain_id, key',
+} as const;
+
+/** One step of taking away what is too old; how much went. */
+export function expireCounters(db: Database, nowMs: number, limit: number): number {
+  const hour = Math.floor(nowMs / HOUR_MS);
+  const day = Math.floor(hour / 24) - DAYS_KEPT;
+  const expire = (table: keyof typeof KEYS, age: string, before: number): number =>
+    db.run(`DELETE FROM ${table} WHERE (${KEYS[table]}) IN (SELECT ${KEYS[table]} FROM ${table} WHERE ${age} < ? LIMIT ?)`, before, limit);
+  return (
+    expire('counter', 'hour', hour - HOURS_KEPT) +
+    expire('counter_day', 'day', day) +
+    expire('counter_receiver', 'day', day) +
+    expire('tag', 'last_ms', day * 24 * HOUR_MS)
+  );
+}
