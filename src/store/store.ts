@@ -14,6 +14,7 @@ import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts'
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { StatsStore } from './stats-store.ts';
+import type { ImportStore, SuppressionStore } from './suppression-store.ts';
 
 /** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
 export class StoreError extends Error {
@@ -86,13 +87,13 @@ export interface DkimKey {
   readonly privateKey: Uint8Array;
   /** Value of p= in the DNS record. */
   readonly publicKey: string;
-  /** signing: used to sign. published: in DNS (or to be), not signing: coming or going in a rotation. */
-  readonly state: 'signing' | 'published' | 'retired';
+  /** signing: used to sign. published: in DNS (or to be), not signing: coming or going in a rotation. inactive: likewise, at its owner's wish. */
+  readonly state: 'signing' | 'published' | 'inactive' | 'retired';
   readonly createdMs: number;
-}
-
   /** When its owner told it to sign: of several of one algorithm the latest signs. */
   readonly activeMs?: number;
+}
+
 export type SuppressionKind = 'bounce' | 'unsubscribe' | 'complaint';
 export interface Suppression {
   readonly kind: SuppressionKind;
@@ -100,6 +101,8 @@ export interface Suppression {
   readonly code: number;
   readonly error: string;
   readonly createdMs: number;
+  /** Of an unsubscribe: it stops messages with one of these tags. Absent: all messages. */
+  readonly tags?: readonly string[];
 }
 
 export interface AccountStore {
@@ -266,15 +269,6 @@ export interface Settlement {
   readonly recipient: number;
   readonly epoch: number;
   readonly accountId: number;
-  /** The receiving domain; counted by the day alone. */
-  readonly receiver?: string;
-  /** As `countReason` writes it. */
-  readonly reason?: string;
-  /** Egress source's name. */
-  readonly source?: string;
-  /** Of who opened or clicked. */
-  readonly country?: string;
-  readonly device?: string;
   readonly domainId: number;
   readonly message: number;
   readonly atMs: number;
@@ -337,14 +331,14 @@ export interface MailStore {
 export interface EventFilter {
   readonly accountId: number;
   readonly domainId: number;
+  /** In place of `domainId`: several of the account's. */
+  readonly domainIds?: readonly number[];
   /** Where the walk begins and ends: for a descending walk begin is the later time. Both inclusive. */
   readonly beginUs?: number;
   readonly endUs?: number;
   readonly kinds?: readonly EventKind[];
   readonly recipient?: string;
   /** Without angle brackets. */
-  /** In place of `domainId`: several of the account's. */
-  readonly domainIds?: readonly number[];
   readonly messageId?: string;
 }
 
@@ -468,14 +462,16 @@ export interface SandboxStore {
 
 export interface Store {
   readonly accounts: AccountStore;
+  readonly domains: DomainStore;
   readonly templates: TemplateStore;
   readonly mail: MailStore;
   readonly events: EventStore;
   readonly outbox: OutboxStore;
   readonly grants: GrantStore;
   readonly stats: StatsStore;
+  readonly suppressions: SuppressionStore;
+  readonly imports: ImportStore;
   readonly sandbox: SandboxStore;
-  readonly domains: DomainStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */
   onBell(ring: () => void): void;

@@ -15,15 +15,16 @@ import { outboxConformance } from './store-outbox.ts';
 import { pursesConformance } from './purses.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
+import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
 
 export function storeConformance(name: string, open: Open): void {
   describe(`store on ${name}`, () => {
     accountsConformance(open);
+    domainsConformance(open);
     acceptConformance(open);
     lifeConformance(open);
-    domainsConformance(open);
     queueConformance(open);
     eventsConformance(open);
     retentionConformance(open);
@@ -32,6 +33,7 @@ export function storeConformance(name: string, open: Open): void {
     outboxConformance(open);
     grantsConformance(open);
     statsConformance(open);
+    suppressionsConformance(open);
     pursesConformance(open);
   });
 }

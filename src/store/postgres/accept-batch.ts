@@ -5,6 +5,7 @@
 import { EVENT_KINDS } from '#model/event.ts';
 import { extraJson, STATE_LEASED, STATE_QUEUED, type Row, termsOf } from '#store/rows-json.ts';
 import type { AcceptMessage, AcceptResult, SuppressionKind } from '#store/store.ts';
+import { stoppedBy } from '#store/suppression-rows.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import { type BucketIds, lowering } from './buckets.ts';
 import { COUNTER_TYPES, CounterSums, countersSql } from './counters.ts';
@@ -47,7 +48,7 @@ const GIVEN = parameters({
 const $ = GIVEN.sql;
 
 const SUPPRESSED = (domains: string, addresses: string): string =>
-  `SELECT a.n::integer AS n, s.kind AS kind FROM unnest(${domains}, ${addresses}) WITH ORDINALITY AS a (domain_id, address, n)
+  `SELECT a.n::integer AS n, s.kind AS kind, s.tags AS tags FROM unnest(${domains}, ${addresses}) WITH ORDINALITY AS a (domain_id, address, n)
     JOIN suppression s ON s.domain_id = a.domain_id AND lower(s.address) = lower(a.address COLLATE "C")`;
 
 /** Answers who is suppressed (n: the recipient's place in the batch, from 1), and a row with n = 0 for each bucket that is looked at sooner. */
@@ -67,7 +68,7 @@ const ACCEPT = `WITH messages AS (
   ${countersSql($)},
   queued AS (SELECT * FROM unnest(${$.queuedBucket}, ${$.queuedDue}) AS q (bucket, due_ms)),
   ${lowering('queued')}
-${SUPPRESSED($.eDomain, $.rAddress)} UNION ALL SELECT 0, NULL FROM lowered`;
+${SUPPRESSED($.eDomain, $.rAddress)} UNION ALL SELECT 0, NULL, NULL FROM lowered`;
 
 const SUPPRESSED_ALONE = SUPPRESSED('$1::bigint[]', '$2::text[]');
 
@@ -145,19 +146,21 @@ export class AcceptBatch {
   }
 
   #answers(rows: readonly Row[]): Accepted[] {
-    const kinds = new Map<number, SuppressionKind>();
+    /** The first of each place, in the order of kinds. */
+    const found = new Map<number, { readonly kind: string; readonly tags: string }>();
     for (const row of rows) {
-      const [place, kind] = [Number(row['n']), row['kind'] as SuppressionKind];
-      const before = kinds.get(place);
-      if (place > 0 && (before === undefined || kind < before)) kinds.set(place, kind);
+      const [place, kind] = [Number(row['n']), String(row['kind'])];
+      const before = found.get(place);
+      if (place > 0 && (before === undefined || kind < before.kind)) found.set(place, { kind, tags: String(row['tags']) });
     }
     let start = 1;
-    return this.#messages.map(({ recipients }, position) => {
+    return this.#messages.map(({ recipients, info }, position) => {
       const { id, recipient } = this.#firsts[position] as { id: number; recipient: number };
       const suppressed: [number, SuppressionKind][] = [];
-      if (kinds.size > 0) {
+      if (found.size > 0) {
         for (let place = 0; place < recipients.length; place++) {
-          const kind = kinds.get(start + place);
+          const first = found.get(start + place);
+          const kind = first === undefined ? undefined : stoppedBy(first.kind, first.tags, () => info.options.tags);
           if (kind !== undefined) suppressed.push([place, kind]);
         }
       }

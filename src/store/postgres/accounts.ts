@@ -2,7 +2,9 @@
 import type { Row } from '#store/rows-json.ts';
 import { domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
+import { suppressionOf } from '#store/suppression-rows.ts';
 import type { Queries } from './database.ts';
+import { putSuppressions } from './suppressions.ts';
 
 const optionalNumber = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 

@@ -2,10 +2,11 @@
  * Claims (S1 → S2): recipients that are due, out of the buckets that were asked for, the earliest first, each to one node: rows that another node is just taking are passed by. No
  * bucket is locked for that. A bucket that had fewer than were asked for is then looked at again when the earliest of what is left is due.
  */
-import type { StoredRecipient } from '#model/message.ts';
+import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
 import type { Claimed, SuppressionKind } from '#store/store.ts';
+import { stoppedBy } from '#store/suppression-rows.ts';
 import { int4Array, int8Array } from './arrays.ts';
 import { raise } from './buckets.ts';
 import { type Link, retryingClashes } from './database.ts';
@@ -17,7 +18,7 @@ const LAST_CHANCE_MS = 60_000;
 
 /** `taken`: rows of recipients with `n`, their place. What a message tells is sent with the first of its recipients alone. */
 const WITH_MESSAGES = `SELECT ${RECIPIENT_COLUMNS}, ${MESSAGE_COLUMNS.replace('m.info AS m_info', 'CASE WHEN row_number() OVER (PARTITION BY r.message ORDER BY r.n, r.due_ms, r.id) = 1 THEN m.info END AS m_info')},
-    r.bucket AS r_bucket, (SELECT min(s.kind) FROM suppression s WHERE s.domain_id = m.domain_id AND lower(s.address) = lower(r.address)) AS s_kind, b.wait AS p_wait
+    r.bucket AS r_bucket, (SELECT s.kind || ' ' || s.tags FROM suppression s WHERE s.domain_id = m.domain_id AND lower(s.address) = lower(r.address) ORDER BY s.kind LIMIT 1) AS s_first, b.wait AS p_wait
   FROM taken r LEFT JOIN message m ON m.id = r.message LEFT JOIN domain d ON d.id = m.domain_id LEFT JOIN bucket b ON b.id = r.bucket ORDER BY r.n, r.due_ms, r.id`;
 
 const CLAIM = `WITH picked AS (
@@ -98,12 +99,12 @@ export class ClaimReader {
         claim = { message: messageOf(row), recipients: [] };
         claims.set(recipient.message, claim);
       }
-      const kind = row['s_kind'];
+      const kind = suppressedKind(row['s_first'], claim.message);
       const bucket = Number(row['r_bucket']);
       const wait = parkedFor.has(bucket) ? (parkedFor.get(bucket) ?? (row['p_wait'] as WaitReason)) : 'due';
       claim.recipients.push({
         ...recipient,
-        ...(kind !== null && { suppressed: kind as SuppressionKind }),
+        ...(kind !== undefined && { suppressed: kind }),
         ...(wait !== 'due' && { parkedFor: wait }),
       });
       this.#options.leases.add(recipient.id, recipient.epoch);
@@ -117,4 +118,11 @@ export class ClaimReader {
     this.#last = turn.catch(() => undefined); // whoever asked is told
     return turn;
   }
+}
+
+/** `first`: kind and tags of the address's first suppression, in the order of kinds. */
+function suppressedKind(first: unknown, { info }: StoredMessage): SuppressionKind | undefined {
+  if (typeof first !== 'string') return undefined;
+  const space = first.indexOf(' ');
+  return stoppedBy(first.slice(0, space), first.slice(space + 1), () => info.options.tags);
 }

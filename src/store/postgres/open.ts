@@ -31,6 +31,7 @@ import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
 import { Server } from './server.ts';
 import { ReturnWriter } from './settle.ts';
+import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
 
 export interface PostgresOptions {
@@ -160,13 +161,15 @@ class Parts {
     const { db } = this;
     return {
       accounts: accountTables(db),
+      domains: domainTables(db),
       templates: templateTables(db),
       mail: this.#mail(),
-      domains: domainTables(db),
       events: eventTables(db),
       outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
       grants: grantTables(db),
       stats: statsTables(db),
+      suppressions: suppressionTables(db),
+      imports: importTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,
     };

@@ -61,7 +61,10 @@ const SETTLE = `WITH returned AS (
   suppressions AS (
     INSERT INTO suppression AS s (domain_id, address, kind, code, error, created_ms)
     SELECT * FROM unnest(${$.sDomain}, ${$.sAddress}, ${$.sKind}, ${$.sCode}, ${$.sError}, ${$.sCreated})
-    ON CONFLICT (domain_id, lower(address), kind) DO UPDATE SET code = excluded.code, error = excluded.error),
+      AS g (domain_id, address, kind, code, error, created_ms)
+    WHERE g.kind <> 'bounce' OR NOT EXISTS (SELECT 1 FROM allowlist w WHERE w.domain_id = g.domain_id
+      AND w.value IN (lower(g.address COLLATE "C"), lower(substring(g.address from '[^@]*$') COLLATE "C")))
+    ON CONFLICT (domain_id, lower(address), kind) DO UPDATE SET code = excluded.code, error = excluded.error, tags = '["*"]'),
   ${countersSql($)},
   queued AS (SELECT bucket, min(due_ms) AS due_ms FROM returned WHERE state = ${STATE_QUEUED} GROUP BY bucket),
   ${lowering('queued')}

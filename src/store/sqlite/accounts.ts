@@ -2,7 +2,8 @@
 import { domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
-import { putSuppression } from './write-mail.ts';
+import { suppressionOf } from '#store/suppression-rows.ts';
+import { putSuppression } from './suppressions.ts';
 
 /** The interface without its promises: what runs on the store's threads. */
 export type Synchronous<T> = { [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };

@@ -64,6 +64,8 @@ const WRITES = {
   outbox: ['claim', 'claimOld', 'settle', 'park'],
   grants: ['hold', 'setLimits'],
   stats: ['describeTag', 'deleteTag'],
+  suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
+  imports: ['claimImport', 'advanceImport'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -86,19 +88,21 @@ const READS = {
     'listSuppressions',
     'setting',
   ],
+  domains: ['listPools', 'poolById', 'poolLentTo'],
   templates: ['version', 'listTemplates'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
   grants: ['limitsOf'],
-  domains: ['listPools', 'poolById', 'poolLentTo'],
 } as const;
 
 /** What people and their programs look at. */
 const BROWSES = {
+  domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
+  suppressions: ['suppressionPage', 'allowedOf', 'allowedPage'],
+  imports: ['importBytes', 'importOf', 'listImports'],
   outbox: ['depth'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
   sandbox: ['list', 'get'],
-  domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   nodes: ['list'],
 } as const;
 
@@ -166,7 +170,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 
@@ -190,6 +194,11 @@ function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commit
     if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
     const message = given as AcceptMessage;
     return writer.call('accept', packMessage(message), message.content);
+  };
+  const imports = families['imports'] as typeof mail;
+  imports['createImport'] = async (job, openMax, keepFromMs, bytes) => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    return writer.call('createImport', [job, openMax, keepFromMs], bytes as Uint8Array);
   };
   mail['settle'] = async (settlement: unknown) => writer.call('settle', packSettlement(settlement as Settlement));
   mail['cancel'] = async (accountId, domainId, message, nowMs) =>

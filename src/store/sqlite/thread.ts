@@ -19,6 +19,7 @@ import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
+import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
 import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
 
@@ -103,10 +104,12 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
   return {
     ...bound,
     ...accountTables(opened),
+    ...domainTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
     ...statsTables(opened),
-    ...domainTables(opened),
+    ...suppressionTables(opened),
+    ...importTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
     ...outboxMethods(opened),
@@ -123,13 +126,15 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
 function readerMethods(opened: Database): Record<string, Method> {
   return {
     ...accountTables(opened),
+    ...domainTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
     ...statsTables(opened),
+    ...suppressionTables(opened),
+    ...importTables(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
-    ...domainTables(opened),
     ...outboxMethods(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),

@@ -3,13 +3,16 @@
  * holds many of them (group commit). Costs per message of 10 KB, one recipient, accept and settle together: about 0.05 ms.
  */
 import { EVENT_KINDS, type EventRow } from '#model/event.ts';
+import type { MessageInfo } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, Suppression, SuppressionKind, Ungranted } from '#store/store.ts';
+import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, SuppressionKind, Ungranted } from '#store/store.ts';
 import { Counting } from './count.ts';
 import type { Database, Row } from './database.ts';
 import { useGrants } from './grants.ts';
 import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
 import type { MessageFacts, PackedNotification, SettlementFacts } from './packed.ts';
+import { putFound } from './suppressions.ts';
+import { stoppedBy } from '#store/suppression-rows.ts';
 import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from '#store/rows-json.ts';
 
 /** A last attempt that is due when the time ends is left to its lane this long. */
@@ -18,7 +21,7 @@ const LAST_CHANCE_MS = 60_000;
 const CLOCK_STEP_MS = 1000;
 const BUCKET_IDS_MAX = 20_000;
 
-const SUPPRESSED_KIND = 'SELECT kind FROM suppression WHERE domain_id = ? AND address = ? LIMIT 1';
+const SUPPRESSED = 'SELECT kind, tags FROM suppression WHERE domain_id = ? AND address = ? ORDER BY kind LIMIT 1';
 
 /** State of the writer's thread: the node it leases for, known bucket ids, and the counters of the transaction that is open. */
 export class MailWriter {
@@ -96,8 +99,8 @@ export class MailWriter {
       if (position === 0) first = recipientId;
       if (!isLeased) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
       this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null);
-      const kind = db.get(SUPPRESSED_KIND, domainId, address)?.['kind'];
-      if (kind !== undefined) suppressed.push([position, kind as SuppressionKind]);
+      const kind = this.#suppressed(domainId, address, () => (JSON.parse(info) as MessageInfo).options.tags);
+      if (kind !== undefined) suppressed.push([position, kind]);
     }
     for (const [queued, earliestMs] of queuedBuckets) this.#lookAtBucket(queued, earliestMs);
     for (const counter of counters) this.#counting.add(counter, createdMs);
@@ -151,7 +154,7 @@ export class MailWriter {
     if (changed === 0) return false;
     if (!isDone) this.#lookAtBucketOf(recipient, dueAtMs ?? atMs);
     this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail);
-    if (suppression !== null && suppression !== undefined) putSuppression(db, domainId, suppression);
+    if (suppression !== null && suppression !== undefined) putFound(db, domainId, suppression);
     for (const counter of counters) this.#counting.add(counter, atMs);
     if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs }, outbox);
     if (notification !== undefined) this.#notify(values, notification);
@@ -234,12 +237,18 @@ export class MailWriter {
       entry = { message: messageOf(message), recipients: [] };
       claimed.set(recipient.message, entry);
     }
-    const kind = this.#db.get(SUPPRESSED_KIND, entry.message.domainId, recipient.address)?.['kind'];
+    const { domainId, info } = entry.message;
+    const kind = this.#suppressed(domainId, recipient.address, () => info.options.tags);
     entry.recipients.push({
       ...recipient,
-      ...(kind !== undefined && { suppressed: kind as SuppressionKind }),
+      ...(kind !== undefined && { suppressed: kind }),
       ...(parkedFor !== undefined && { parkedFor: String(parkedFor) as WaitReason }),
     });
+  }
+
+  #suppressed(domainId: number, address: string, tags: () => readonly string[]): SuppressionKind | undefined {
+    const row = this.#db.get(SUPPRESSED, domainId, address);
+    return row === undefined ? undefined : stoppedBy(String(row['kind']), String(row['tags']), tags);
   }
 
   parkBucket(bucket: number, untilMs: number, wait: string): void {
@@ -402,18 +411,6 @@ export class MailWriter {
       detail,
     );
   }
-}
-
-export function putSuppression(db: Database, domainId: number, { kind, address, code, error, createdMs }: Suppression): void {
-  db.run(
-    'INSERT INTO suppression (domain_id, address, kind, code, error, created_ms) VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET code = excluded.code, error = excluded.error',
-    domainId,
-    address,
-    kind,
-    code,
-    error,
-    createdMs,
-  );
 }
 
 /** Recipients that wait for one domain of one account, at most `limit`. Goes by the account's buckets: a long history costs nothing. */
