@@ -47,6 +47,8 @@ export interface GrantUse {
 export interface AccountLimits {
   readonly recipientsPerHour?: number;
   readonly recipientsPerDay?: number;
+  /** Of the calendar, UTC. */
+  readonly recipientsPerMonth?: number;
   readonly requestsPerSecond?: number;
 }
 

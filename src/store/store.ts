@@ -10,6 +10,7 @@ import type { EventDetail, EventKind, EventRow } from '#model/event.ts';
 import type { Ending, MessageInfo, Priority, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
+import type { AccessStore } from './access-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
@@ -39,12 +40,20 @@ export interface ApiKey {
   /** Public id: "f2153fd0-f1277777". */
   readonly id: string;
   readonly accountId: number;
-  readonly kind: 'account' | 'domain';
+  /** web: an account's, of somebody at a browser. public: may only ask what anybody may know. */
+  readonly kind: 'account' | 'domain' | 'web' | 'public';
   readonly role: 'admin' | 'basic' | 'developer' | 'sending';
   readonly domainId?: number;
   readonly description: string;
   readonly createdMs: number;
   readonly expiresAtMs?: number;
+  readonly userName?: string;
+  /** Who made it. */
+  readonly requestor?: string;
+  /** Whose it is: it ends with them. */
+  readonly userId?: number;
+  /** To the minute. */
+  readonly lastUsedMs?: number;
 }
 
 export interface Domain {
@@ -76,6 +85,10 @@ export interface Credential {
   /** PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash */
   readonly passwordHash: string;
   readonly createdMs: number;
+  /** It goes only with its domain. */
+  readonly isSystem?: boolean;
+  /** Nobody logs in with it. */
+  readonly isDisabled?: boolean;
 }
 
 export interface DkimKey {
@@ -462,6 +475,7 @@ export interface SandboxStore {
 
 export interface Store {
   readonly accounts: AccountStore;
+  readonly access: AccessStore;
   readonly domains: DomainStore;
   readonly templates: TemplateStore;
   readonly mail: MailStore;

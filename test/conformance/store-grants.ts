@@ -225,10 +225,20 @@ function limits(store: () => Store): void {
     const [mine, theirs] = [await tenant(store()), await tenant(store())];
     assert.deepEqual(await store().grants.limitsOf(mine.accountId), {});
     assert.equal(
-      await store().grants.setLimits(mine.accountId, { recipientsPerHour: 10, recipientsPerDay: 0, requestsPerSecond: 3 }),
+      await store().grants.setLimits(mine.accountId, {
+        recipientsPerHour: 10,
+        recipientsPerDay: 0,
+        recipientsPerMonth: 99,
+        requestsPerSecond: 3,
+      }),
       true,
     );
-    assert.deepEqual(await store().grants.limitsOf(mine.accountId), { recipientsPerHour: 10, recipientsPerDay: 0, requestsPerSecond: 3 });
+    assert.deepEqual(await store().grants.limitsOf(mine.accountId), {
+      recipientsPerHour: 10,
+      recipientsPerDay: 0,
+      recipientsPerMonth: 99,
+      requestsPerSecond: 3,
+    });
     assert.equal(await store().grants.setLimits(mine.accountId, { recipientsPerDay: 7 }), true);
     assert.deepEqual(await store().grants.limitsOf(mine.accountId), { recipientsPerDay: 7 });
     assert.deepEqual(await store().grants.limitsOf(theirs.accountId), {});

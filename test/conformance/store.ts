@@ -4,6 +4,7 @@
  */
 import { describe } from 'node:test';
 import { accountsConformance } from './store-accounts.ts';
+import { accessConformance } from './store-access.ts';
 import { acceptConformance } from './store-accept.ts';
 import { domainsConformance } from './store-domains.ts';
 import { contentionConformance } from './store-contention.ts';
@@ -22,6 +23,7 @@ import type { Open } from './tenant.ts';
 export function storeConformance(name: string, open: Open): void {
   describe(`store on ${name}`, () => {
     accountsConformance(open);
+    accessConformance(open);
     domainsConformance(open);
     acceptConformance(open);
     lifeConformance(open);

@@ -23,9 +23,9 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     { name: 'empty', value: '' },
   ],
   account: [
-    { id: 1, name: ODD, created_ms: NOW_MS, is_disabled: 0 },
-    { id: 2, name: 'Bank', created_ms: 0, is_disabled: 1 },
-  ],
+    { id: 1, name: ODD, created_ms: NOW_MS, is_disabled: 0, parent_id: null, closed_ms: null, signing_key: 'AbC+/=' },
+    { id: 2, name: 'Bank', created_ms: 0, is_disabled: 1, parent_id: 1, closed_ms: NOW_MS, signing_key: null },
+  ].map((account) => ({ ...account, updated_ms: 0, disabled_reason: ODD, features: '{"sending":false}', settings: '{}' })),
   api_key: ['b-key', 'A-key', 'a-key'].map((id) => ({
     id,
     account_id: 1,
@@ -36,6 +36,10 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     description: ODD,
     created_ms: NOW_MS,
     expires_ms: id === 'A-key' ? NOW_MS : null,
+    user_name: ODD,
+    requestor: '',
+    user_id: id === 'a-key' ? 3 : null,
+    last_used_ms: id === 'A-key' ? NOW_MS : null,
   })),
   domain: [7, 8].map((id) => ({
     id,
@@ -54,6 +58,8 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     account_id: 1,
     password_hash: '$argon2id$v=19$m=1,t=1,p=1$x$y',
     created_ms: NOW_MS,
+    is_system: login.startsWith('z') ? 1 : 0,
+    is_disabled: login.startsWith('Z') ? 1 : 0,
   })),
   dkim_key: [OCTETS, EMPTY].map((bytes, id) => ({
     id: id + 1,
@@ -162,7 +168,12 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   captured: [
     { id: 9, at_ms: NOW_MS, sender: '', recipients: '["a@x.example"]', size_bytes: 3, subject: ODD, from_header: '', bytes: OCTETS },
   ],
-  account_limit: [{ account_id: 2, recipients_per_hour: null, recipients_per_day: 0, requests_per_second: 5 }],
+  account_limit: [{ account_id: 2, recipients_per_hour: null, recipients_per_day: 0, recipients_per_month: 9, requests_per_second: 5 }],
+  account_user: [
+    { id: 3, account_id: 1, email: 'zoë@x.example', name: ODD, role: 'admin', is_disabled: 0, is_master: 1, created_ms: NOW_MS },
+  ],
+  allowed_network: [{ account_id: 1, network: '2001:db8::/32', description: ODD, created_ms: NOW_MS }],
+  auth_recipient: [{ account_id: 1, email: 'zoë@x.example', created_ms: NOW_MS }],
   granted: [
     { name: 'quota 1', start_ms: NOW_MS, holder: 0, held: 70, used: 70, is_counted: 1, until_ms: 0, keep_until_ms: NOW_MS + DAY_MS },
   ],

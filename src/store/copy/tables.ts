@@ -59,7 +59,19 @@ export const TABLES: readonly Table[] = [
   {
     name: 'account',
     key: ['id'],
-    columns: { id: 'integer', name: 'text', created_ms: 'integer', is_disabled: 'integer' },
+    columns: {
+      id: 'integer',
+      name: 'text',
+      created_ms: 'integer',
+      is_disabled: 'integer',
+      parent_id: 'integer',
+      updated_ms: 'integer',
+      closed_ms: 'integer',
+      disabled_reason: 'text',
+      features: 'text',
+      settings: 'text',
+      signing_key: 'text',
+    },
   },
   {
     name: 'api_key',
@@ -74,6 +86,10 @@ export const TABLES: readonly Table[] = [
       description: 'text',
       created_ms: 'integer',
       expires_ms: 'integer',
+      user_name: 'text',
+      requestor: 'text',
+      user_id: 'integer',
+      last_used_ms: 'integer',
     },
   },
   {
@@ -100,7 +116,15 @@ export const TABLES: readonly Table[] = [
   {
     name: 'credential',
     key: ['login'],
-    columns: { login: 'text', domain_id: 'integer', account_id: 'integer', password_hash: 'text', created_ms: 'integer' },
+    columns: {
+      login: 'text',
+      domain_id: 'integer',
+      account_id: 'integer',
+      password_hash: 'text',
+      created_ms: 'integer',
+      is_system: 'integer',
+      is_disabled: 'integer',
+    },
   },
   {
     name: 'dkim_key',
@@ -289,7 +313,37 @@ export const TABLES: readonly Table[] = [
   {
     name: 'account_limit',
     key: ['account_id'],
-    columns: { account_id: 'integer', recipients_per_hour: 'integer', recipients_per_day: 'integer', requests_per_second: 'integer' },
+    columns: {
+      account_id: 'integer',
+      recipients_per_hour: 'integer',
+      recipients_per_day: 'integer',
+      recipients_per_month: 'integer',
+      requests_per_second: 'integer',
+    },
+  },
+  {
+    name: 'account_user',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      account_id: 'integer',
+      email: 'text',
+      name: 'text',
+      role: 'text',
+      is_disabled: 'integer',
+      is_master: 'integer',
+      created_ms: 'integer',
+    },
+  },
+  {
+    name: 'allowed_network',
+    key: ['account_id', 'network'],
+    columns: { account_id: 'integer', network: 'text', description: 'text', created_ms: 'integer' },
+  },
+  {
+    name: 'auth_recipient',
+    key: ['account_id', 'email'],
+    columns: { account_id: 'integer', email: 'text', created_ms: 'integer' },
   },
   {
     name: 'granted',

@@ -1,44 +1,11 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
+import { accountOf, credentialOf, keyOf } from '#store/access-rows.ts';
 import type { Row } from '#store/rows-json.ts';
 import { domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import { suppressionOf } from '#store/suppression-rows.ts';
 import type { Queries } from './database.ts';
 import { putSuppressions } from './suppressions.ts';
-
-const optionalNumber = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
-
-function accountOf(row: Row): Account {
-  return {
-    id: Number(row['id']),
-    name: String(row['name']),
-    createdMs: Number(row['created_ms']),
-    isDisabled: row['is_disabled'] === 1,
-  };
-}
-
-function keyOf(row: Row): ApiKey {
-  return {
-    id: String(row['id']),
-    accountId: Number(row['account_id']),
-    kind: row['kind'] as ApiKey['kind'],
-    role: row['role'] as ApiKey['role'],
-    domainId: optionalNumber(row['domain_id']),
-    description: String(row['description']),
-    createdMs: Number(row['created_ms']),
-    expiresAtMs: optionalNumber(row['expires_ms']),
-  };
-}
-
-function credentialOf(row: Row): Credential {
-  return {
-    login: String(row['login']),
-    domainId: Number(row['domain_id']),
-    accountId: Number(row['account_id']),
-    passwordHash: String(row['password_hash']),
-    createdMs: Number(row['created_ms']),
-  };
-}
 
 function dkimKeyOf(row: Row): DkimKey {
   return {
@@ -73,8 +40,9 @@ function accountsAndKeys(db: Queries) {
       one(await db.get('SELECT * FROM account WHERE id = $1', id), accountOf),
     async createKey(key: ApiKey & { readonly secretHash: string }): Promise<void> {
       await db.run(
-        `INSERT INTO api_key (id, account_id, secret_hash, kind, role, domain_id, description, created_ms, expires_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+        `INSERT INTO api_key (id, account_id, secret_hash, kind, role, domain_id, description, created_ms, expires_ms,
+           user_name, requestor, user_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
         key.id,
         key.accountId,
         key.secretHash,
@@ -84,6 +52,9 @@ function accountsAndKeys(db: Queries) {
         key.description,
         key.createdMs,
         key.expiresAtMs ?? null,
+        key.userName ?? '',
+        key.requestor ?? '',
+        key.userId ?? null,
       );
     },
     keyBySecretHash: async (hash: string): Promise<ApiKey | undefined> =>
@@ -126,13 +97,14 @@ function domainsAndCredentials(db: Queries) {
     /** A login stays with the domain that it was made for. */
     async putCredential(credential: Credential): Promise<void> {
       await db.run(
-        `INSERT INTO credential AS c (login, domain_id, account_id, password_hash, created_ms) VALUES ($1, $2, $3, $4, $5)
+        `INSERT INTO credential AS c (login, domain_id, account_id, password_hash, created_ms, is_system) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash WHERE c.domain_id = excluded.domain_id`,
         credential.login,
         credential.domainId,
         credential.accountId,
         credential.passwordHash,
         credential.createdMs,
+        credential.isSystem === true ? 1 : 0,
       );
     },
     credentialByLogin: async (login: string): Promise<Credential | undefined> =>

@@ -65,6 +65,7 @@ const USE = `UPDATE granted AS g SET used = g.used + u.count FROM unnest($1::tex
 const LIMITS = {
   recipientsPerHour: 'recipients_per_hour',
   recipientsPerDay: 'recipients_per_day',
+  recipientsPerMonth: 'recipients_per_month',
   requestsPerSecond: 'requests_per_second',
 } as const;
 
@@ -104,13 +105,15 @@ export function grantTables(db: Database): GrantStore {
     },
     async setLimits(accountId, limits) {
       const set = await db.run(
-        `INSERT INTO account_limit (account_id, recipients_per_hour, recipients_per_day, requests_per_second)
-         SELECT id, $2::bigint, $3::bigint, $4::bigint FROM account WHERE id = $1
+        `INSERT INTO account_limit (account_id, recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second)
+         SELECT id, $2::bigint, $3::bigint, $4::bigint, $5::bigint FROM account WHERE id = $1
          ON CONFLICT (account_id) DO UPDATE SET recipients_per_hour = excluded.recipients_per_hour,
-           recipients_per_day = excluded.recipients_per_day, requests_per_second = excluded.requests_per_second`,
+           recipients_per_day = excluded.recipients_per_day,
+           recipients_per_month = excluded.recipients_per_month, requests_per_second = excluded.requests_per_second`,
         accountId,
         limits.recipientsPerHour ?? null,
         limits.recipientsPerDay ?? null,
+        limits.recipientsPerMonth ?? null,
         limits.requestsPerSecond ?? null,
       );
       return set > 0;

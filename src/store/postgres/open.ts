@@ -8,6 +8,7 @@ import { EVENT_KINDS } from '#model/event.ts';
 import { type MailStore, type NodeFacts, type Store, StoreError } from '#store/store.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
 import { Acceptor } from './accept.ts';
+import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
@@ -161,6 +162,7 @@ class Parts {
     const { db } = this;
     return {
       accounts: accountTables(db),
+      access: accessTables(db),
       domains: domainTables(db),
       templates: templateTables(db),
       mail: this.#mail(),

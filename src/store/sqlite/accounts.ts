@@ -1,5 +1,6 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
 import { domainOf } from '#store/domain-rows.ts';
+import { accountOf, credentialOf, keyOf } from '#store/access-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import type { Database, Row } from './database.ts';
 import { suppressionOf } from '#store/suppression-rows.ts';
@@ -7,40 +8,6 @@ import { putSuppression } from './suppressions.ts';
 
 /** The interface without its promises: what runs on the store's threads. */
 export type Synchronous<T> = { [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };
-
-const optionalNumber = (value: Row[string] | undefined): number | undefined => (typeof value === 'number' ? value : undefined);
-
-function accountOf(row: Row): Account {
-  return {
-    id: Number(row['id']),
-    name: String(row['name']),
-    createdMs: Number(row['created_ms']),
-    isDisabled: row['is_disabled'] === 1,
-  };
-}
-
-function keyOf(row: Row): ApiKey {
-  return {
-    id: String(row['id']),
-    accountId: Number(row['account_id']),
-    kind: row['kind'] as ApiKey['kind'],
-    role: row['role'] as ApiKey['role'],
-    domainId: optionalNumber(row['domain_id']),
-    description: String(row['description']),
-    createdMs: Number(row['created_ms']),
-    expiresAtMs: optionalNumber(row['expires_ms']),
-  };
-}
-
-function credentialOf(row: Row): Credential {
-  return {
-    login: String(row['login']),
-    domainId: Number(row['domain_id']),
-    accountId: Number(row['account_id']),
-    passwordHash: String(row['password_hash']),
-    createdMs: Number(row['created_ms']),
-  };
-}
 
 function dkimKeyOf(row: Row): DkimKey {
   return {
@@ -74,7 +41,7 @@ function accountsAndKeys(db: Database) {
     accountById: (id: number): Account | undefined => one(db.get('SELECT * FROM account WHERE id = ?', id), accountOf),
     createKey(key: ApiKey & { readonly secretHash: string }): void {
       db.run(
-        'INSERT INTO api_key (id, account_id, secret_hash, kind, role, domain_id, description, created_ms, expires_ms) VALUES (?,?,?,?,?,?,?,?,?)',
+        'INSERT INTO api_key (id, account_id, secret_hash, kind, role, domain_id, description, created_ms, expires_ms, user_name, requestor, user_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)',
         key.id,
         key.accountId,
         key.secretHash,
@@ -84,6 +51,9 @@ function accountsAndKeys(db: Database) {
         key.description,
         key.createdMs,
         key.expiresAtMs ?? null,
+        key.userName ?? '',
+        key.requestor ?? '',
+        key.userId ?? null,
       );
     },
     keyBySecretHash: (hash: string): ApiKey | undefined => one(db.get('SELECT * FROM api_key WHERE secret_hash = ?', hash), keyOf),
@@ -123,12 +93,13 @@ function domainsAndCredentials(db: Database) {
     },
     putCredential(credential: Credential): void {
       db.run(
-        'INSERT INTO credential (login, domain_id, account_id, password_hash, created_ms) VALUES (?,?,?,?,?) ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash WHERE domain_id = excluded.domain_id',
+        'INSERT INTO credential (login, domain_id, account_id, password_hash, created_ms, is_system) VALUES (?,?,?,?,?,?) ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash WHERE domain_id = excluded.domain_id',
         credential.login,
         credential.domainId,
         credential.accountId,
         credential.passwordHash,
         credential.createdMs,
+        credential.isSystem === true ? 1 : 0,
       );
     },
     credentialByLogin: (login: string): Credential | undefined =>

@@ -29,16 +29,20 @@ export function grantTables(db: Database): Synchronous<GrantStore> {
     },
     limitsOf(accountId) {
       return limitsOf(
-        db.get('SELECT recipients_per_hour, recipients_per_day, requests_per_second FROM account_limit WHERE account_id = ?', accountId),
+        db.get(
+          'SELECT recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second FROM account_limit WHERE account_id = ?',
+          accountId,
+        ),
       );
     },
     setLimits(accountId, limits) {
       if (db.get('SELECT 1 FROM account WHERE id = ?', accountId) === undefined) return false;
       db.run(
-        'INSERT OR REPLACE INTO account_limit (account_id, recipients_per_hour, recipients_per_day, requests_per_second) VALUES (?,?,?,?)',
+        'INSERT OR REPLACE INTO account_limit (account_id, recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second) VALUES (?,?,?,?,?)',
         accountId,
         limits.recipientsPerHour ?? null,
         limits.recipientsPerDay ?? null,
+        limits.recipientsPerMonth ?? null,
         limits.requestsPerSecond ?? null,
       );
       return true;
@@ -84,6 +88,7 @@ function limitsOf(row: Row | undefined): AccountLimits {
   for (const [name, column] of [
     ['recipientsPerHour', 'recipients_per_hour'],
     ['recipientsPerDay', 'recipients_per_day'],
+    ['recipientsPerMonth', 'recipients_per_month'],
     ['requestsPerSecond', 'requests_per_second'],
   ] as const) {
     const value = row?.[column];

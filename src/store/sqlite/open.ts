@@ -59,6 +59,21 @@ const WRITES = {
     'deletePool',
     'lendPool',
   ],
+  access: [
+    'createSubaccount',
+    'changeAccount',
+    'putSigningKey',
+    'touchKey',
+    'deleteKeysOfKind',
+    'createUser',
+    'setUserDisabled',
+    'putNetwork',
+    'deleteNetwork',
+    'putAuthRecipient',
+    'deleteAuthRecipient',
+    'setCredentialDisabled',
+    'deleteCredentials',
+  ],
   templates: ['putVersion', 'deleteTemplate'],
   events: [],
   outbox: ['claim', 'claimOld', 'settle', 'park'],
@@ -88,6 +103,7 @@ const READS = {
     'listSuppressions',
     'setting',
   ],
+  access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
   templates: ['version', 'listTemplates'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
@@ -170,7 +186,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

@@ -7,6 +7,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { leftBehind } from '#base/large.ts';
 import { StoreError } from '#store/store.ts';
+import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
@@ -104,6 +105,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
   return {
     ...bound,
     ...accountTables(opened),
+    ...accessTables(opened),
     ...domainTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
@@ -126,6 +128,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
 function readerMethods(opened: Database): Record<string, Method> {
   return {
     ...accountTables(opened),
+    ...accessTables(opened),
     ...domainTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
