@@ -42,6 +42,7 @@ beforeEach(async () => {
 function another(): Accounts {
   return createAccounts({
     store: store.accounts,
+    domains: store.domains,
     secret,
     clock,
     dkim: { bits: 2048, ed25519: true },

@@ -6,9 +6,12 @@
 import { systemClock } from '#base/clock.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
+import type { DomainStore } from '#store/domain-store.ts';
 import type { Account, AccountStore } from '#store/store.ts';
 import { createApiKeys } from './api-keys.ts';
 import type { ApiKeys } from './api-keys.ts';
+import { createChosenKeys } from './chosen-keys.ts';
+import type { ChosenKeys } from './chosen-keys.ts';
 import { createDkimKeys } from './dkim-keys.ts';
 import type { DkimKeys, DkimOptions } from './dkim-keys.ts';
 import { createDomains } from './domains.ts';
@@ -21,25 +24,28 @@ const NAME_MAX = 100;
 
 export interface AccountsOptions extends DomainOptions {
   readonly store: AccountStore;
+  readonly domains: DomainStore;
   readonly secret: InstanceSecret;
   readonly dkim: DkimOptions;
   readonly clock?: Clock;
 }
 
-export interface Accounts extends ApiKeys, Domains, Logins, Pick<DkimKeys, 'signingKeys'> {
+export interface Accounts extends ApiKeys, Domains, Logins, ChosenKeys, Pick<DkimKeys, 'signingKeys' | 'authorityOf'> {
   /** Throws AppError 'already-exists' when an account has this name. */
   createAccount(name: string): Promise<Account>;
   listAccounts(): Promise<Account[]>;
 }
 
 export function createAccounts(options: AccountsOptions): Accounts {
-  const { store, secret, dkim, clock = systemClock } = options;
-  const keys = createDkimKeys(store, secret, dkim, clock);
+  const { store, domains, secret, dkim, clock = systemClock } = options;
+  const keys = createDkimKeys(store, domains, secret, dkim, clock);
   return {
     ...createApiKeys(store, clock),
-    ...createDomains(store, keys, options, clock),
+    ...createDomains(store, domains, keys, options, clock),
     ...createLogins(store, clock),
+    ...createChosenKeys(store, domains, keys, clock),
     signingKeys: keys.signingKeys,
+    authorityOf: keys.authorityOf,
     async createAccount(given) {
       const name = given.trim();
       if (name === '' || name.length > NAME_MAX || /\p{Cc}/u.test(name)) {

@@ -5,13 +5,15 @@
  * going when it is older); `retired` (never used again).
  * A rotation has two steps, so that at every moment each signature on its way has its record in DNS: `rotate` makes the coming keys; `promote`, once
  * their records were seen, lets them sign and leaves the former ones going. A later rotation retires what was going.
+ * Keys that the owner adds are `inactive` until the owner lets them sign (chosen-keys.ts); of several of one algorithm the one that was told last signs.
  */
-import { createPrivateKey, generateKeyPair } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
+import type { DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
 import type { InstanceSecret } from './instance-secret.ts';
 
@@ -31,11 +33,25 @@ export interface DkimOptions {
   readonly ed25519: boolean;
 }
 
+/** What its owner wants of a domain's first RSA key. */
+export interface FirstKey {
+  readonly selector?: string;
+  readonly bits?: number;
+}
+
 export interface DkimKeys {
   /** The keys that sign for a domain, RSA first. Cached for a few seconds; a key is decrypted and parsed once. */
   signingKeys(domainId: number): Promise<readonly SigningKey[]>;
   /** The first keys of a domain. */
-  makeFirst(domain: Domain): Promise<void>;
+  makeFirst(domain: Domain, wishes?: FirstKey): Promise<void>;
+  /** Whose keys sign for the domain: its own, or where it says so those of the nearest domain above it that the account has. */
+  authorityOf(domain: Domain): Promise<Domain>;
+  /** Makes one of the owner's own, or seals the one that is given; it does not sign yet. */
+  add(domain: Domain, selector: string, key: { readonly bits: number } | { readonly given: KeyObject }): Promise<DkimKey>;
+  /** The private key of a row. */
+  open(row: DkimKey): KeyObject;
+  /** Something about the keys was changed beside this. */
+  forget(domainId: number): void;
   /** Makes the coming keys, unless there are some; resolves to them. */
   rotate(domain: Domain): Promise<DkimKey[]>;
   /** Lets the coming keys sign. False when there are none. */
@@ -46,7 +62,13 @@ export interface DkimKeys {
   coming(domainId: number): Promise<DkimKey[]>;
 }
 
-export function createDkimKeys(store: AccountStore, secret: InstanceSecret, options: DkimOptions, clock: Clock): DkimKeys {
+export function createDkimKeys(
+  store: AccountStore,
+  domains: Pick<DomainStore, 'setDkimKey'>,
+  secret: InstanceSecret,
+  options: DkimOptions,
+  clock: Clock,
+): DkimKeys {
   const cache = new BoundedCache<number, readonly SigningKey[]>({ max: CACHE_MAX, ttlMs: CACHE_MS });
   const parsed = new BoundedCache<number, KeyObject>({ max: CACHE_MAX });
 
@@ -59,18 +81,33 @@ export function createDkimKeys(store: AccountStore, secret: InstanceSecret, opti
     return key;
   }
 
-  async function make(domain: Domain, state: DkimKey['state']): Promise<DkimKey[]> {
+  async function make(domain: Domain, state: DkimKey['state'], wishes: FirstKey = {}): Promise<DkimKey[]> {
     const taken = new Set((await store.listDkimKeys(domain.id)).map((key) => key.selector));
-    const base = freeSelector(taken, clock.nowMs());
-    const made = [await makeKey(domain, base, 'rsa', state)];
+    const base = wishes.selector ?? freeSelector(taken, clock.nowMs());
+    const made = [await makeKey(domain, base, 'rsa', state, wishes.bits)];
     if (options.ed25519) made.push(await makeKey(domain, `${base}e`, 'ed25519', state));
     cache.delete(domain.id);
     return made;
   }
 
-  async function makeKey(domain: Domain, selector: string, algorithm: 'rsa' | 'ed25519', state: DkimKey['state']): Promise<DkimKey> {
-    const { publicKey, privateKey } =
-      algorithm === 'rsa' ? await generate('rsa', { modulusLength: options.bits }) : await generate('ed25519');
+  async function makeKey(
+    domain: Domain,
+    selector: string,
+    algorithm: 'rsa' | 'ed25519',
+    state: DkimKey['state'],
+    bits = options.bits,
+  ): Promise<DkimKey> {
+    const { privateKey } = algorithm === 'rsa' ? await generate('rsa', { modulusLength: bits }) : await generate('ed25519');
+    return keep(domain, selector, algorithm, state, privateKey);
+  }
+
+  async function keep(
+    domain: Domain,
+    selector: string,
+    algorithm: 'rsa' | 'ed25519',
+    state: DkimKey['state'],
+    privateKey: KeyObject,
+  ): Promise<DkimKey> {
     const sealed = secret.seal(privateKey.export({ format: 'der', type: 'pkcs8' }), sealContext(domain.id, selector));
     return store.createDkimKey({
       domainId: domain.id,
@@ -78,10 +115,19 @@ export function createDkimKeys(store: AccountStore, secret: InstanceSecret, opti
       algorithm,
       // Copied out of the pool: it goes to another thread.
       privateKey: new Uint8Array(sealed),
-      publicKey: publicValue(publicKey, algorithm),
+      publicKey: publicValue(createPublicKey(privateKey), algorithm),
       state,
       createdMs: clock.nowMs(),
     });
+  }
+
+  async function authorityOf(domain: Domain): Promise<Domain> {
+    if (domain.settings?.dkimAuthority !== 'parent') return domain;
+    for (let at = domain.name.indexOf('.'); at !== -1; at = domain.name.indexOf('.', at + 1)) {
+      const above = await store.domainByName(domain.name.slice(at + 1));
+      if (above?.accountId === domain.accountId) return above;
+    }
+    return domain;
   }
 
   async function coming(domainId: number): Promise<DkimKey[]> {
@@ -95,18 +141,26 @@ export function createDkimKeys(store: AccountStore, secret: InstanceSecret, opti
     async signingKeys(domainId) {
       const known = cache.get(domainId, clock.monotonicMs());
       if (known !== undefined) return known;
-      const [domain, rows] = await Promise.all([store.domainById(domainId), store.listDkimKeys(domainId)]);
-      const name = domain?.name ?? '';
+      const domain = await store.domainById(domainId);
+      const authority = domain === undefined ? undefined : await authorityOf(domain);
+      const rows = await store.listDkimKeys(authority?.id ?? domainId);
+      const name = authority?.name ?? '';
       const keys = rows
         .filter((row) => row.state === 'signing')
+        .sort((a, b) => (b.activeMs ?? 0) - (a.activeMs ?? 0))
         .map((row) => ({ selector: row.selector, domain: name, algorithm: row.algorithm, key: keyObject(row) }))
         .sort((a, b) => Number(b.algorithm === 'rsa') - Number(a.algorithm === 'rsa'));
       cache.set(domainId, keys, clock.monotonicMs());
       return keys;
     },
-    async makeFirst(domain) {
-      await make(domain, 'signing');
+    async makeFirst(domain, wishes) {
+      await make(domain, 'signing', wishes);
     },
+    authorityOf,
+    add: (domain, selector, key) =>
+      'given' in key ? keep(domain, selector, 'rsa', 'inactive', key.given) : makeKey(domain, selector, 'rsa', 'inactive', key.bits),
+    open: keyObject,
+    forget: (domainId) => cache.delete(domainId),
     async rotate(domain) {
       const waiting = await coming(domain.id);
       if (waiting.length > 0) return waiting;
@@ -118,7 +172,7 @@ export function createDkimKeys(store: AccountStore, secret: InstanceSecret, opti
       if (next.length === 0) return false;
       const former = (await store.listDkimKeys(domainId)).filter((key) => key.state === 'signing');
       // The new ones first: a crash between leaves two signatures, not none.
-      for (const key of next) await store.setDkimKeyState(key.id, 'signing');
+      for (const key of next) await domains.setDkimKey(key.id, 'signing', clock.nowMs());
       for (const key of former) await store.setDkimKeyState(key.id, 'published');
       cache.delete(domainId);
       return true;

@@ -5,11 +5,13 @@
 import type { DkimKey, Domain } from '#store/store.ts';
 
 export interface DnsRecord {
-  readonly purpose: 'dkim' | 'spf' | 'dmarc';
-  readonly type: 'TXT';
+  readonly purpose: 'dkim' | 'spf' | 'dmarc' | 'mx' | 'tracking';
+  readonly type: 'TXT' | 'MX' | 'CNAME';
   /** Full name, without a dot at the end. */
   readonly name: string;
   readonly value: string;
+  /** Of an MX: its preference. */
+  readonly priority?: number;
   /** The value in strings of at most 255 octets, as the DNS carries it (RFC 1035 §3.3.14). */
   readonly strings: readonly string[];
   /** A line for a zone file. */
@@ -35,9 +37,10 @@ export interface RecordCheck {
   readonly trouble?: string;
 }
 
-export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sending): DnsRecord[] {
+/** `authority`: whose keys they are. */
+export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sending, authority = domain): DnsRecord[] {
   return [
-    ...keys.map((key) => dkimRecord(domain, key)),
+    ...keys.map((key) => dkimRecord(authority, key)),
     record(
       'spf',
       domain.name,
@@ -53,6 +56,42 @@ export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sen
       'Asks receivers to compare From with the signature. Begin with p=none; go on to quarantine or reject when all mail of the domain is signed.',
     ),
   ];
+}
+
+/** For receiving mail, and for links and pixels of a host under the domain: both point to us. */
+export function hostRecordsOf(domain: Domain, hostname: string): { readonly mx: DnsRecord; readonly tracking: DnsRecord } {
+  const tracking = `${webPrefixOf(domain)}.${domain.name}`;
+  const host = { value: hostname, strings: [hostname], isRequired: false };
+  return {
+    mx: {
+      ...host,
+      purpose: 'mx',
+      type: 'MX',
+      name: domain.name,
+      priority: MX_PREFERENCE,
+      zoneLine: `${domain.name}. IN MX ${MX_PREFERENCE} ${hostname}.`,
+      advice: 'Only where this server is to receive the mail of the domain.',
+    },
+    tracking: {
+      ...host,
+      purpose: 'tracking',
+      type: 'CNAME',
+      name: tracking,
+      zoneLine: `${tracking}. IN CNAME ${hostname}.`,
+      advice: 'For links and opens that are counted, and for unsubscribe links.',
+    },
+  };
+}
+
+const MX_PREFERENCE = 10;
+
+export function webPrefixOf({ settings }: Domain): string {
+  return settings?.webPrefix ?? 'email';
+}
+
+/** Under which its answer is kept. */
+export function answerKey({ purpose, name }: DnsRecord): string {
+  return `${purpose} ${name}`;
 }
 
 function dkimRecord(domain: Domain, key: DkimKey): DnsRecord {
@@ -89,10 +128,11 @@ function record(purpose: DnsRecord['purpose'], name: string, value: string, isRe
   };
 }
 
-/** `found`: the TXT values under the record's name; undefined: the look-up gave no answer. */
+/** `found`: the TXT values, or the hosts, under the record's name; undefined: the look-up gave no answer. */
 export function checkRecord(wanted: DnsRecord, found: readonly string[] | undefined): RecordCheck {
   if (found === undefined) return { record: wanted, state: 'unknown', found: [], trouble: 'DNS gave no answer; try again' };
   if (wanted.purpose === 'dkim') return checkDkim(wanted, found);
+  if (wanted.type !== 'TXT') return checkHost(wanted, found);
   const mark = wanted.purpose === 'spf' ? /^v=spf1(?: |$)/i : /^v=DMARC1(?: *;|$)/i;
   const marked = found.filter((value) => mark.test(value));
   const [only] = marked;
@@ -107,6 +147,12 @@ export function checkRecord(wanted: DnsRecord, found: readonly string[] | undefi
     .filter((term) => !terms.has(term) && !terms.has(`+${term}`));
   if (absent.length === 0) return { record: wanted, state: 'ok', found: marked };
   return { record: wanted, state: 'different', found: marked, trouble: `it does not name ${absent.join(' ')} (an include: may do so)` };
+}
+
+function checkHost(wanted: DnsRecord, found: readonly string[]): RecordCheck {
+  if (found.length === 0) return { record: wanted, state: 'missing', found, trouble: 'no such record' };
+  if (found.includes(wanted.value)) return { record: wanted, state: 'ok', found };
+  return { record: wanted, state: 'different', found, trouble: `it points to ${found.join(', ').slice(0, 200)}` };
 }
 
 function checkDkim(wanted: DnsRecord, found: readonly string[]): RecordCheck {

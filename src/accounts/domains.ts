@@ -7,9 +7,10 @@ import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { normalizeDomain } from '#mail/domain.ts';
 import { AppError } from '#model/errors.ts';
+import type { DnsAnswer, DomainChange, DomainSettings, DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
-import type { DkimKeys } from './dkim-keys.ts';
-import { checkRecord, recordsOf } from './dns-records.ts';
+import type { DkimKeys, FirstKey } from './dkim-keys.ts';
+import { answerKey, checkRecord, hostRecordsOf, recordsOf } from './dns-records.ts';
 import type { DnsRecord, RecordCheck, Sending } from './dns-records.ts';
 
 const CACHE_MAX = 20_000;
@@ -19,11 +20,34 @@ const NAME_MAX = 255;
 /** The TXT values under a name, strings joined; [] when there is none; undefined when DNS gives no answer. Has a deadline of its own. */
 export type LookUpTxt = (name: string) => Promise<readonly string[] | undefined>;
 
+/** The hosts of MX and CNAME records, likewise. */
+export interface LookUpHosts {
+  mx(name: string): Promise<readonly string[] | undefined>;
+  cname(name: string): Promise<readonly string[] | undefined>;
+}
+
+/** Every record of a domain, with or without a host that it needs. */
+export interface DomainRecords {
+  readonly sending: readonly DnsRecord[];
+  readonly receiving: readonly DnsRecord[];
+}
+
+export interface NewDomain {
+  readonly type?: Domain['type'];
+  readonly settings?: DomainSettings;
+  readonly requireTls?: boolean;
+  readonly skipVerification?: boolean;
+  readonly key?: FirstKey;
+}
+
 export interface Verification {
   readonly domain: Domain;
   readonly checks: readonly RecordCheck[];
   /** Keys of a rotation were seen in DNS and sign from now on. */
   readonly isRotated: boolean;
+  /** Records that were right when they were looked up before, and are not now; and the other way round. */
+  readonly broken: readonly RecordCheck[];
+  readonly mended: readonly RecordCheck[];
 }
 
 export interface Domains {
@@ -32,12 +56,19 @@ export interface Domains {
   /** Cached like `domainFor`. */
   domainById(id: number): Promise<Domain | undefined>;
   /** Adds it with its DKIM keys; undefined: the name is taken. Throws AppError 'bad-parameter' for what is no domain name. */
-  addDomain(accountId: number, name: string, type?: Domain['type']): Promise<Domain | undefined>;
+  addDomain(accountId: number, name: string, wishes?: Domain['type'] | NewDomain): Promise<Domain | undefined>;
+  /** Resolves to the domain as it is then. */
+  changeDomain(domain: Domain, change: Omit<DomainChange, 'retentionMs'>): Promise<Domain>;
+  /** It is gone for everybody at once; what it has queued is delivered (DomainStore). False: it was deleted before. */
+  deleteDomain(domain: Domain): Promise<boolean>;
   listDomains(accountId?: number): Promise<Domain[]>;
   setDomainState(id: number, state: Domain['state']): Promise<void>;
+  /** Those that mail is sent with. */
   dnsRecords(domain: Domain): Promise<DnsRecord[]>;
+  /** Those and the ones that name a host. */
+  allRecords(domain: Domain): Promise<DomainRecords>;
   /** Looks the records up; a domain whose signing key is there becomes active. An answer that does not come changes nothing (P5). */
-  verifyDomain(domain: Domain, lookUpTxt: LookUpTxt): Promise<Verification>;
+  verifyDomain(domain: Domain, lookUpTxt: LookUpTxt, hosts?: LookUpHosts): Promise<Verification>;
   rotateDkim(domain: Domain): Promise<DkimKey[]>;
 }
 
@@ -46,7 +77,7 @@ export interface DomainOptions {
   readonly sending: Sending;
 }
 
-export function createDomains(store: AccountStore, keys: DkimKeys, options: DomainOptions, clock: Clock): Domains {
+export function createDomains(store: AccountStore, domains: DomainStore, keys: DkimKeys, options: DomainOptions, clock: Clock): Domains {
   const cache = new BoundedCache<string, Domain | 'none'>({ max: CACHE_MAX, ttlMs: CACHE_MS });
   const byId = new BoundedCache<number, Domain>({ max: CACHE_MAX, ttlMs: CACHE_MS });
   const looking = new InFlight<string, Domain | undefined>();
@@ -56,13 +87,41 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
   };
 
   async function records(domain: Domain): Promise<DnsRecord[]> {
-    let published = await keys.published(domain.id);
+    const authority = await keys.authorityOf(domain);
+    let published = await keys.published(authority.id);
     if (published.length === 0) {
       // A crash came between the domain and its keys.
-      await keys.makeFirst(domain);
-      published = await keys.published(domain.id);
+      await keys.makeFirst(authority);
+      published = await keys.published(authority.id);
     }
-    return recordsOf(domain, published, options.sending);
+    return recordsOf(domain, published, options.sending, authority);
+  }
+
+  /** What the records' owner has chosen, and when nothing was chosen what the installation does. */
+  function retentionOf({ zeroContent = false, messageTtlSeconds = 0 }: DomainSettings): number {
+    if (zeroContent) return 0;
+    return messageTtlSeconds > 0 ? messageTtlSeconds * 1000 : options.retentionMs;
+  }
+
+  async function check(domain: Domain, lookUpTxt: LookUpTxt, hosts: LookUpHosts | undefined): Promise<readonly RecordCheck[]> {
+    const { mx, tracking } = hostRecordsOf(domain, options.sending.hostname);
+    const wanted = hosts === undefined ? await records(domain) : [...(await records(domain)), mx, tracking];
+    return Promise.all(
+      wanted.map(async (record) => {
+        if (record.type === 'TXT' || hosts === undefined) return checkRecord(record, await lookUpTxt(record.name));
+        return checkRecord(record, await (record.type === 'MX' ? hosts.mx(record.name) : hosts.cname(record.name)));
+      }),
+    );
+  }
+
+  /** An answer that did not come leaves the former one standing (P5). */
+  async function keepAnswers(domain: Domain, checks: readonly RecordCheck[]): Promise<Domain> {
+    const former = domain.dnsAnswers ?? {};
+    const known = checks.filter(({ state }) => state !== 'unknown');
+    const dnsAnswers = { ...former, ...Object.fromEntries(known.map((each) => [answerKey(each.record), answerOf(each)] as const)) };
+    const nowMs = clock.nowMs();
+    await domains.setDnsAnswers(domain.id, dnsAnswers, nowMs);
+    return { ...domain, dnsAnswers, checkedMs: nowMs };
   }
 
   return {
@@ -84,40 +143,67 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       if (domain !== undefined) byId.set(id, domain, clock.monotonicMs());
       return domain;
     },
-    async addDomain(accountId, given, type = 'custom') {
+    async addDomain(accountId, given, wishes = {}) {
       const name = domainName(given);
+      const {
+        type = 'custom',
+        settings = {},
+        key,
+        requireTls = false,
+        skipVerification = false,
+      } = typeof wishes === 'string' ? { type: wishes } : wishes;
       const domain = await store.createDomain({
         accountId,
         name,
         type,
         state: type === 'sandbox' ? 'active' : 'unverified',
         createdMs: clock.nowMs(),
-        retentionMs: options.retentionMs,
-        requireTls: false,
-        skipVerification: false,
+        retentionMs: retentionOf(settings),
+        requireTls,
+        skipVerification,
       });
       if (domain === undefined) return undefined;
-      await keys.makeFirst(domain);
+      if (Object.keys(settings).length > 0) await domains.changeDomain(domain.id, { settings });
+      await keys.makeFirst(domain, key);
       forget();
-      return domain;
+      return { ...domain, settings };
     },
     listDomains: (accountId) => store.listDomains(accountId),
     async setDomainState(id, state) {
       await store.setDomainState(id, state);
       forget();
     },
+    async changeDomain(domain, change) {
+      const settings = { ...domain.settings, ...change.settings };
+      const concernsContent = change.settings?.zeroContent !== undefined || change.settings?.messageTtlSeconds !== undefined;
+      await domains.changeDomain(domain.id, { ...change, ...(concernsContent && { retentionMs: retentionOf(settings) }) });
+      keys.forget(domain.id);
+      forget();
+      return (await store.domainById(domain.id)) ?? domain;
+    },
+    async deleteDomain(domain) {
+      const isDeleted = await domains.deleteDomain(domain.id, clock.nowMs());
+      forget();
+      return isDeleted;
+    },
     dnsRecords: records,
-    async verifyDomain(domain, lookUpTxt) {
-      const checks = await Promise.all((await records(domain)).map(async (record) => checkRecord(record, await lookUpTxt(record.name))));
+    async allRecords(domain) {
+      const { mx, tracking } = hostRecordsOf(domain, options.sending.hostname);
+      return { sending: [...(await records(domain)), tracking], receiving: [mx] };
+    },
+    async verifyDomain(given, lookUpTxt, hosts) {
+      const checks = await check(given, lookUpTxt, hosts);
+      const domain = await keepAnswers(given, checks);
+      const { broken, mended } = changesOf(given, checks);
       const required = checks.filter((check) => check.record.isRequired);
       const isProven = required.length > 0 && required.every((check) => check.state === 'ok');
       const isRotated = await promoteIfSeen(domain, checks);
       if (isProven && domain.state === 'unverified') {
         await store.setDomainState(domain.id, 'active');
         forget();
-        return { domain: { ...domain, state: 'active' }, checks, isRotated };
+        return { domain: { ...domain, state: 'active' }, checks, isRotated, broken, mended };
       }
-      return { domain, checks, isRotated };
+      return { domain, checks, isRotated, broken, mended };
     },
     rotateDkim: (domain) => keys.rotate(domain),
   };
@@ -129,6 +215,21 @@ export function createDomains(store: AccountStore, keys: DkimKeys, options: Doma
       checks.some((check) => check.state === 'ok' && check.record.name === `${key.selector}._domainkey.${domain.name}`);
     return coming.length > 0 && coming.every(isSeen) && keys.promote(domain.id);
   }
+}
+
+const FOUND_MAX = 5;
+const FOUND_CHARACTERS_MAX = 400;
+
+function answerOf({ state, found }: RecordCheck): DnsAnswer {
+  return { state, found: found.slice(0, FOUND_MAX).map((text) => text.slice(0, FOUND_CHARACTERS_MAX)) };
+}
+
+function changesOf({ dnsAnswers = {} }: Domain, checks: readonly RecordCheck[]): Pick<Verification, 'broken' | 'mended'> {
+  const before = ({ record }: RecordCheck): DnsAnswer['state'] | undefined => dnsAnswers[answerKey(record)]?.state;
+  return {
+    broken: checks.filter((each) => before(each) === 'ok' && (each.state === 'missing' || each.state === 'different')),
+    mended: checks.filter((each) => each.state === 'ok' && (before(each) === 'missing' || before(each) === 'different')),
+  };
 }
 
 /** A name that mail can be sent from: at least two labels. */

@@ -83,6 +83,7 @@ async function start(
     );
   const accounts = createAccounts({
     store: store.accounts,
+    domains: store.domains,
     secret,
     dkim: config.dkim,
     retentionMs: config.retention.bodiesMs,

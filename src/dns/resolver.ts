@@ -49,6 +49,8 @@ export interface Resolver {
   addresses(host: string): Promise<Answer<string>>;
   /** Each record's character-strings joined. */
   txt(name: string): Promise<Answer<string>>;
+  /** What the name itself points to, not what that points to in turn. */
+  cname(name: string): Promise<Answer<string>>;
   close(): void;
 }
 
@@ -111,6 +113,10 @@ export function createResolver(options: ResolverOptions): Resolver {
     mx: (domain) => lookUp('MX', domain, mxOf),
     addresses: (host) => lookUp('A', host, addressesOf),
     txt: (name) => lookUp('TXT', name, txtOf),
+    cname(given) {
+      const name = canonical(given);
+      return isQueryable(name) ? memory.recall(`CNAME ${name}`, () => cnameOf(name)) : Promise.resolve({ kind: 'no-such-domain' });
+    },
     close: () => cares.cancel(),
   };
 }

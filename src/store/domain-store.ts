@@ -43,7 +43,7 @@ export interface DnsAnswer {
   readonly found: readonly string[];
 }
 
-/** By "TYPE name value", as accounts/dns-records.ts writes it. */
+/** By "purpose name", as accounts/dns-records.ts writes it. */
 export type DnsAnswers = Readonly<Record<string, DnsAnswer>>;
 
 export interface DomainChange {

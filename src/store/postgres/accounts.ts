@@ -130,7 +130,7 @@ function dkimKeys(db: Queries) {
         key.state,
         key.createdMs,
       );
-      return { ...key, id: Number(row?.['id']) };
+      return { ...key, id: Number(row?.['id']), activeMs: 0 };
     },
     listDkimKeys: async (domainId: number): Promise<DkimKey[]> =>
       (await db.all('SELECT * FROM dkim_key WHERE domain_id = $1 ORDER BY id', domainId)).map(dkimKeyOf),

@@ -119,7 +119,7 @@ function domainsAndCredentials(db: Database) {
         key.state,
         key.createdMs,
       );
-      return { ...key, id };
+      return { ...key, id, activeMs: 0 };
     },
     listDkimKeys: (domainId: number): DkimKey[] =>
       db.all('SELECT * FROM dkim_key WHERE domain_id = ? ORDER BY id', domainId).map(dkimKeyOf),
