@@ -205,9 +205,9 @@ function contains(entity: Entity, boundary: string): boolean {
 }
 
 function boundaryMaker(seed: string): () => string {
-  const base = hash('sha256', seed, 'hex').slice(0, 24);
+  let base: string | undefined;
   let count = 0;
-  return () => `=_${base}_${++count}`;
+  return () => `=_${(base ??= hash('sha256', seed, 'hex').slice(0, 24))}_${++count}`;
 }
 
 function join(pieces: readonly Piece[]): Buffer {
