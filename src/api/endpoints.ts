@@ -12,6 +12,7 @@ import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
 import { domains } from './mailgun/v4/domains.ts';
+import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
 import { queue } from './v1/queue.ts';
@@ -28,6 +29,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...unsubscribes(door),
     ...complaints(door),
     ...templates(door),
+    ...accountTemplateEndpoints(door),
     ...storedMessages(door),
     sendingQueueStatus(door),
     ...credentials(door),

@@ -15,6 +15,7 @@ import { AppError } from '#model/errors.ts';
 import type { Priority } from '#model/message.ts';
 import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
+import { accountTemplates } from '#store/store.ts';
 import type { AcceptMessage, AcceptRecipient, AcceptResult, Domain, TemplateStore, TemplateVersion } from '#store/store.ts';
 import { type DueTimes, dueTimes } from './due-times.ts';
 import { checkedLines, prepareMime } from './mime.ts';
@@ -173,7 +174,7 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
 
 async function partsContext(deps: SubmitDeps, submission: Submission, domain: Domain, nowMs: number): Promise<PartsContext> {
   const { options, batch } = submission;
-  const version = options.template === undefined ? undefined : await templateVersion(deps, domain.id, options.template);
+  const version = options.template === undefined ? undefined : await templateVersion(deps, domain, options.template);
   return {
     nowMs,
     domain: domain.name,
@@ -185,13 +186,14 @@ async function partsContext(deps: SubmitDeps, submission: Submission, domain: Do
   };
 }
 
+/** The domain's own, or one that all domains of the account share. */
 async function templateVersion(
   deps: SubmitDeps,
-  domainId: number,
-  template: NonNullable<SubmissionOptions['template']>,
+  { id, accountId }: Domain,
+  { name, version: tag }: NonNullable<SubmissionOptions['template']>,
 ): Promise<TemplateVersion> {
-  const version = await deps.templates.version(domainId, template.name, template.version);
-  if (version === undefined) throw new AppError('template-not-found', { name: template.name });
+  const version = (await deps.templates.version(id, name, tag)) ?? (await deps.templates.version(accountTemplates(accountId), name, tag));
+  if (version === undefined) throw new AppError('template-not-found', { name });
   return version;
 }
 

@@ -248,7 +248,9 @@ function templates(store: () => Store): void {
     await store().templates.putVersion(mine.domainId, 'greets', version('one'));
     assert.deepEqual(await store().templates.listTemplates(theirs.domainId), []);
     assert.equal(await store().templates.deleteTemplate(theirs.domainId, 'welcome'), false);
-    assert.deepEqual(await store().templates.listTemplates(mine.domainId), [{ name: 'welcome', description: 'greets', createdMs: T0 }]);
+    assert.deepEqual(await store().templates.listTemplates(mine.domainId), [
+      { name: 'welcome', description: 'greets', createdMs: T0, createdBy: '' },
+    ]);
     assert.equal(await store().templates.deleteTemplate(mine.domainId, 'welcome'), true);
     assert.equal(await store().templates.version(mine.domainId, 'welcome'), undefined);
     assert.equal(await store().templates.version(mine.domainId, 'welcome', 'one'), undefined);

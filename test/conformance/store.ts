@@ -16,6 +16,7 @@ import { outboxConformance } from './store-outbox.ts';
 import { pursesConformance } from './purses.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
+import { templatesConformance } from './store-templates.ts';
 import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
@@ -33,6 +34,7 @@ export function storeConformance(name: string, open: Open): void {
     nodesConformance(open);
     contentionConformance(open);
     outboxConformance(open);
+    templatesConformance(open);
     grantsConformance(open);
     statsConformance(open);
     suppressionsConformance(open);

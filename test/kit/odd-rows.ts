@@ -107,7 +107,7 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     epoch: 1,
     bytes,
   })),
-  template: [{ id: 5, domain_id: 7, name: 'receipt', description: ODD, created_ms: NOW_MS }],
+  template: [{ id: 5, domain_id: 7, name: 'receipt', description: ODD, created_ms: NOW_MS, created_by: ODD }],
   template_version: ['v1', 'V2', 'ß'].map((tag, i) => ({
     template_id: 5,
     tag,

@@ -186,7 +186,7 @@ export const TABLES: readonly Table[] = [
   {
     name: 'template',
     key: ['id'],
-    columns: { id: 'integer', domain_id: 'integer', name: 'text', description: 'text', created_ms: 'integer' },
+    columns: { id: 'integer', domain_id: 'integer', name: 'text', description: 'text', created_ms: 'integer', created_by: 'text' },
   },
   {
     name: 'template_version',

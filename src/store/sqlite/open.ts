@@ -74,7 +74,7 @@ const WRITES = {
     'setCredentialDisabled',
     'deleteCredentials',
   ],
-  templates: ['putVersion', 'deleteTemplate'],
+  templates: ['putVersion', 'deleteTemplate', 'createTemplate', 'describeTemplate', 'changeVersion', 'deleteVersion'],
   events: [],
   outbox: ['claim', 'claimOld', 'settle', 'park'],
   grants: ['hold', 'setLimits'],
@@ -105,7 +105,7 @@ const READS = {
   ],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
-  templates: ['version', 'listTemplates'],
+  templates: ['version', 'listTemplates', 'listVersions'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
   grants: ['limitsOf'],
 } as const;

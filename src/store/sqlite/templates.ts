@@ -1,14 +1,17 @@
 /** Templates and their versions. */
-import type { TemplateStore, TemplateVersion } from '#store/store.ts';
+import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 
 function versionOf(row: Row): TemplateVersion {
+  return { ...versionFacts(row), source: String(row['source']) };
+}
+
+function versionFacts(row: Row): Omit<TemplateVersion, 'source'> {
   return {
     templateId: Number(row['template_id']),
     name: String(row['name']),
     tag: String(row['tag']),
-    source: String(row['source']),
     engine: 'handlebars',
     comment: String(row['comment']),
     headers: JSON.parse(String(row['headers'])) as TemplateVersion['headers'],
@@ -17,20 +20,49 @@ function versionOf(row: Row): TemplateVersion {
   };
 }
 
+function factsOf(row: Row): TemplateFacts {
+  return {
+    name: String(row['name']),
+    description: String(row['description']),
+    createdMs: Number(row['created_ms']),
+    createdBy: String(row['created_by']),
+  };
+}
+
+const PUT = 'INSERT INTO template (domain_id, name, description, created_ms, created_by) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING';
 const VERSION =
   'SELECT v.*, v.created_ms AS v_created, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
 
 export function templateTables(db: Database): Synchronous<TemplateStore> {
   return {
-    putVersion(domainId, description, version) {
-      db.run(
-        'INSERT INTO template (domain_id, name, description, created_ms) VALUES (?,?,?,?) ON CONFLICT DO NOTHING',
-        domainId,
-        version.name,
-        description,
-        version.createdMs,
+    createTemplate: (domainId, { name, description, createdMs, createdBy }) =>
+      db.run(PUT, domainId, name, description, createdMs, createdBy) > 0,
+    describeTemplate: (domainId, name, description) =>
+      db.run('UPDATE template SET description = ? WHERE domain_id = ? AND name = ?', description, domainId, name) > 0,
+    listVersions: (domainId, name) => db.all(`${VERSION} ORDER BY v.tag`, domainId, name).map(versionFacts),
+    changeVersion(domainId, name, tag, { source, comment, headers, isActive }) {
+      const template = templateId(db, domainId, name);
+      const changed = db.run(
+        'UPDATE template_version SET source = coalesce(?, source), comment = coalesce(?, comment), headers = coalesce(?, headers) WHERE template_id = ? AND tag = ?',
+        source ?? null,
+        comment ?? null,
+        headers === undefined ? null : JSON.stringify(headers),
+        template,
+        tag,
       );
-      const template = Number(db.get('SELECT id FROM template WHERE domain_id = ? AND name = ?', domainId, version.name)?.['id']);
+      if (changed > 0 && isActive === true) activate(db, template, tag);
+      return changed > 0;
+    },
+    deleteVersion(domainId, name, tag) {
+      const template = templateId(db, domainId, name);
+      if (db.run('DELETE FROM template_version WHERE template_id = ? AND tag = ?', template, tag) === 0) return false;
+      const left = db.all('SELECT tag, is_active FROM template_version WHERE template_id = ? ORDER BY created_ms DESC, tag DESC', template);
+      if (left[0] !== undefined && left.every((row) => row['is_active'] === 0)) activate(db, template, String(left[0]['tag']));
+      return true;
+    },
+    putVersion(domainId, description, version, createdBy = '') {
+      db.run(PUT, domainId, version.name, description, version.createdMs, createdBy);
+      const template = templateId(db, domainId, version.name);
       const isFirst = db.get('SELECT 1 FROM template_version WHERE template_id = ?', template) === undefined;
       const isActive = isFirst || version.isActive;
       const added = db.run(
@@ -45,7 +77,7 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
         version.createdMs,
       );
       if (added === 0) return false;
-      if (isActive) db.run('UPDATE template_version SET is_active = (tag = ?) WHERE template_id = ?', version.tag, template);
+      if (isActive) activate(db, template, version.tag);
       return true;
     },
     version(domainId, name, tag) {
@@ -57,8 +89,8 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
     },
     listTemplates(domainId) {
       return db
-        .all('SELECT name, description, created_ms FROM template WHERE domain_id = ? ORDER BY name', domainId)
-        .map((row) => ({ name: String(row['name']), description: String(row['description']), createdMs: Number(row['created_ms']) }));
+        .all('SELECT name, description, created_ms, created_by FROM template WHERE domain_id = ? ORDER BY name', domainId)
+        .map(factsOf);
     },
     deleteTemplate(domainId, name) {
       db.run(
@@ -69,4 +101,13 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
       return db.run('DELETE FROM template WHERE domain_id = ? AND name = ?', domainId, name) > 0;
     },
   };
+}
+
+/** 0, which no template has, when there is none. */
+function templateId(db: Database, domainId: number, name: string): number {
+  return Number(db.get('SELECT id FROM template WHERE domain_id = ? AND name = ?', domainId, name)?.['id'] ?? 0);
+}
+
+function activate(db: Database, template: number, tag: string): void {
+  db.run('UPDATE template_version SET is_active = (tag = ?) WHERE template_id = ?', tag, template);
 }

@@ -2,6 +2,7 @@
 import { displayMailbox } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
 import type { Attachment, Content } from '#model/submission.ts';
+import { accountTemplates } from '#store/store.ts';
 import type { Domain } from '#store/store.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { readFrom, readRecipients } from '#api/conventions/addresses.ts';
@@ -46,7 +47,10 @@ async function fromValues(door: Door, domain: Domain, form: Form): Promise<reado
   const given = form.all('from');
   const template = form.get('template');
   if (given.length > 0 || template === undefined) return given;
-  const version = await door.deps.store.templates.version(domain.id, template.toLowerCase(), form.get('t:version')?.toLowerCase());
+  const { templates } = door.deps.store;
+  const [name, tag] = [template.toLowerCase(), form.get('t:version')?.toLowerCase()];
+  const version =
+    (await templates.version(domain.id, name, tag)) ?? (await templates.version(accountTemplates(domain.accountId), name, tag));
   const from = Object.entries(version?.headers ?? {}).find(([name]) => name.toLowerCase() === 'from')?.[1];
   return from === undefined ? [] : [from];
 }
