@@ -39,6 +39,8 @@ export interface ApiConfig {
   readonly publicUrl?: string;
   /** Our name in SPF hints and pages. */
   readonly hostname: string;
+  /** Balancers (CIDR) whose X-Forwarded-For is believed; default: nobody's is. */
+  readonly proxyFrom?: readonly string[];
   /** Networks (CIDR) that may read /metrics without a key. */
   readonly metricsNetworks: readonly string[];
   /** Development mode on a loopback listener: the page at / needs no key and shows the account `pageAccountId`. */

@@ -9,6 +9,7 @@ import type { Principal } from '#model/principal.ts';
 import type { z } from 'zod';
 import type { Answer } from './conventions/answer.ts';
 import type { Right } from './conventions/auth.ts';
+import type { ClientAddress } from './conventions/client-address.ts';
 import { assertRight, authenticate, refuseCrossSite } from './conventions/auth.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
 import { allowanceHeaders } from './conventions/allowance.ts';
@@ -56,6 +57,7 @@ export interface Door {
   readonly deps: ApiDeps;
   readonly limits: ApiLimits;
   readonly budget: ByteBudget;
+  readonly addressOf: ClientAddress;
   readonly quota: SendingQuota;
   readonly counters: ApiCounters;
 }
@@ -106,7 +108,7 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
     query: parseQuery(request.query as string, QUERY_PARAMETERS_MAX),
     body,
     header: (name) => headerText(request.headers[name]),
-    address: plainAddress(request.raw.socket.remoteAddress),
+    address: door.addressOf(request.raw),
     userAgent: request.headers['user-agent'],
     publicUrl: door.deps.config.publicUrl ?? urlFromHost(request.headers.host),
   };
@@ -126,11 +128,6 @@ export function send(reply: FastifyReply, answer: Answer): FastifyReply {
 
 function headerText(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
-}
-
-/** IPv4 as itself even on a socket that listens on both families. */
-export function plainAddress(address: string | undefined): string {
-  return address?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
 }
 
 /** Only what can be a host and port goes into our URLs. */

@@ -5,7 +5,8 @@ import { json } from './conventions/answer.ts';
 import { assertRight, authenticate } from './conventions/auth.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import type { ApiDeps } from './deps.ts';
-import { plainAddress, send } from './endpoint.ts';
+import { clientAddresses } from './conventions/client-address.ts';
+import { send } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Metrics } from './metrics.ts';
 import { createNetworkTest } from './networks.ts';
@@ -13,6 +14,7 @@ import { openApi } from './openapi.ts';
 
 export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Metrics, described: readonly Endpoint[]): void {
   const mayReadMetrics = createNetworkTest(deps.config.metricsNetworks);
+  const addressOf = clientAddresses(deps.config.proxyFrom ?? []);
   const description = json(openApi(described));
 
   app.get('/healthz', (_request, reply) => send(reply, json({ status: 'ok' })));
@@ -20,7 +22,7 @@ export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Me
   app.get('/openapi.json', (_request, reply) => send(reply, description));
   app.get('/metrics', async (request, reply) => {
     try {
-      if (!mayReadMetrics(plainAddress(request.raw.socket.remoteAddress))) {
+      if (!mayReadMetrics(addressOf(request.raw))) {
         assertRight(await authenticate(deps.accounts, request.headers.authorization), 'operate');
       }
       return await send(reply, { status: 200, body: await metrics.text(), contentType: metrics.contentType });

@@ -14,6 +14,7 @@ import fastify from 'fastify';
 import { ByteBudget } from '#base/byte-budget.ts';
 import type { Log } from '#base/log.ts';
 import type { FastifyInstance } from 'fastify';
+import { clientAddresses } from './conventions/client-address.ts';
 import { json } from './conventions/answer.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import { SendingQuota } from './conventions/quota.ts';
@@ -75,6 +76,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   const door: Door = {
     deps,
     limits,
+    addressOf: clientAddresses(deps.config.proxyFrom ?? []),
     budget: deps.memory ?? new ByteBudget(limits.uploadsInFlightBytes),
     quota: new SendingQuota(deps.clock, limits.requestsPerHour, limits.recipientsPerHour),
     counters: metrics,

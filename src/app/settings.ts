@@ -126,6 +126,12 @@ export const SETTINGS = group('', {
     request_timeout: duration(SECONDS, '2m', 'Time in which a whole request must have arrived.'),
     idle_timeout: duration(SECONDS, '65s', 'A connection without a request is closed after this time.'),
     connections: integer(1, MANY, 10_000, 'Connections open at once; further ones are closed.'),
+    proxy_from: list(
+      cidr(undefined, ''),
+      'networks',
+      [],
+      'Load balancers whose `X-Forwarded-For` says who the client is; behind one that is not named here, every client has its address.',
+    ),
     metrics_networks: list(cidr(undefined, ''), 'networks', ['127.0.0.0/8', '::1'], 'Networks that may read /metrics without a key.'),
   }),
 

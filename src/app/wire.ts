@@ -247,6 +247,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
       listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
       publicUrl: config.http.publicUrl,
       hostname: config.smtp.hostname,
+      proxyFrom: config.http.proxyFrom,
       metricsNetworks: config.http.metricsNetworks,
       isCapturing: config.sandbox.capture,
       openPage: openPage(config, state.credentials, smtp),

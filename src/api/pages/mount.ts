@@ -11,7 +11,8 @@ import { assertRight, authenticate, mayOperate } from '#api/conventions/auth.ts'
 import { download } from '#api/conventions/download.ts';
 import { errorAnswer, NotFound } from '#api/conventions/errors.ts';
 import { parseMail } from '#api/conventions/parsed-mail.ts';
-import { plainAddress, send } from '#api/endpoint.ts';
+import { plainAddress } from '#api/conventions/client-address.ts';
+import { send } from '#api/endpoint.ts';
 import type { Door } from '#api/endpoint.ts';
 import { isLoopback } from '#api/networks.ts';
 import { findMessage } from '#api/v1/messages.ts';
