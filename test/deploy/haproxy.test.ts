@@ -3,6 +3,7 @@
  * where there is none the tests say so and are skipped (deploy/compose itself is compared with the program's settings in named-things.test.ts).
  */
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,6 +45,7 @@ before(async () => {
       {
         'smtp.hostname': `${name}.ours.test`,
         'smtp.proxy_from': '127.0.0.1',
+        'http.proxy_from': '127.0.0.1',
         'smtp.submissions': '127.0.0.1:0',
         'smtp.trusted': JSON.stringify([{ cidr: CLIENT, domain: DOMAIN }]),
       },
@@ -70,6 +72,34 @@ test("a client's address passes the balancer, by STARTTLS's port and by implicit
   );
   clear.destroy();
   implicit.destroy();
+});
+
+test("the API is told its client's address too", { skip }, async () => {
+  const form = new URLSearchParams({ from: `app@${DOMAIN}`, to: 'three@x.test', subject: '3', text: 'Hello.' }).toString();
+  const answered = Promise.withResolvers<number>();
+  const asked = request({
+    host: '127.0.0.1',
+    port: (balancer as Balancer).api,
+    localAddress: CLIENT,
+    method: 'POST',
+    path: `/v3/${DOMAIN}/messages`,
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      authorization: `Basic ${Buffer.from(`api:${KEY}`).toString('base64')}`,
+    },
+  });
+  asked.on('response', (response) => {
+    response.resume();
+    answered.resolve(response.statusCode ?? 0);
+  });
+  asked.on('error', answered.reject);
+  asked.end(form);
+  assert.equal(await answered.promise, 200);
+  const told = await Promise.all(homes.map((home) => home.command('why', 'three@x.test')));
+  assert.ok(
+    told.some(({ out }) => out.includes(CLIENT)),
+    told.map(({ out }) => out).join('\n'),
+  );
 });
 
 test('another client is another address: the balancer lends its own to nobody', { skip }, async () => {
