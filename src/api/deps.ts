@@ -122,6 +122,8 @@ export interface ApiDeps {
   readonly store: Store;
   readonly accounts: ApiAccounts;
   readonly submit: Submit;
+  /** Templates that are rendered for each recipient. Throws AppError 'template-failed'. */
+  readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
   readonly waitOf?: WaitOf;

@@ -149,7 +149,7 @@ async function start(
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({ config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock, quotas, requestRates });
+  await openDoors({ config, log, services, store, accounts, submit, render, pipeline, state, isReady, node, clock, quotas, requestRates });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -181,6 +181,7 @@ interface DoorParts {
   readonly store: OpenedStore;
   readonly accounts: ReturnType<typeof createAccounts>;
   readonly submit: Submit;
+  readonly render: ReturnType<typeof createRenderer>;
   readonly pipeline: Awaited<ReturnType<typeof startDelivery>>;
   readonly state: { addresses: OpenAddress[]; credentials: FirstCredentials | undefined };
   readonly isReady: { value: boolean };
@@ -231,6 +232,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     store,
     accounts,
     submit,
+    render: parts.render,
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,

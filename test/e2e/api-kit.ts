@@ -57,6 +57,7 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
       submissions.push(submission);
       return submit(principal, submission);
     },
+    render: createRenderer(),
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },
     clock: systemClock,

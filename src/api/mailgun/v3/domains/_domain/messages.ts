@@ -4,13 +4,16 @@
  */
 import { Buffer, isAscii } from 'node:buffer';
 import { messageOfKey } from '#events/storage-key.ts';
-import { AppError } from '#model/errors.ts';
 import type { Domain, MessageView } from '#store/store.ts';
+import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { SubmissionOptions } from '#model/submission.ts';
 import { readRecipients } from '#api/conventions/addresses.ts';
+import type { Recipients } from '#api/conventions/addresses.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { download } from '#api/conventions/download.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { ownCopy } from '#api/conventions/own-copy.ts';
 import { parseMail } from '#api/conventions/parsed-mail.ts';
 import type { ParsedMail } from '#api/conventions/parsed-mail.ts';
 import { handIn, plainRecipients, readOptions } from '#api/conventions/sending.ts';
@@ -78,7 +81,26 @@ async function show(door: Door, call: Call): Promise<Answer> {
   if (/message\/rfc2822/i.test(call.header('accept') ?? '')) {
     return json({ ...envelope, from: mail.from, subject: mail.subject, 'body-mime': Buffer.from(bytes).toString('utf8') });
   }
-  return json({ ...fieldsOf(mail), ...envelope, ...bodiesOf(mail), ...attachmentsOf(call, mail), 'message-headers': mail.headers });
+  return json({
+    ...fieldsOf(mail),
+    ...serviceFields(view.message),
+    ...envelope,
+    ...bodiesOf(mail),
+    ...attachmentsOf(call, mail),
+    'message-headers': mail.headers,
+  });
+}
+
+/** What stands above the content only when it goes out. */
+function serviceFields({ info: { options } }: StoredMessage): Record<string, string> {
+  const { tags, template } = options;
+  return {
+    ...(tags.length > 0 && { 'X-Mailgun-Tag': tags.at(-1) as string }),
+    ...(template !== undefined && {
+      'X-Mailgun-Template-Name': template.name,
+      'X-Mailgun-Template-Variables': JSON.stringify(template.variables),
+    }),
+  };
 }
 
 /** As the hosted service spells them, whose clients look for these names; the message itself may spell them otherwise. */
@@ -135,18 +157,43 @@ async function resend(door: Door, call: Call): Promise<Answer> {
   const recipients = readRecipients(call.body.form, door.limits.recipients);
   if (recipients.to.length === 0) throw badParameter('to parameter is missing');
   const { message } = view;
-  // A batch keeps one content with places for each recipient's values: it cannot be sent again as it is.
-  if (message.info.batchId !== undefined || message.info.renderLate !== undefined) {
-    throw new AppError('bad-parameter', { reason: 'a message of a batch cannot be sent again: its content is made for each recipient' });
-  }
-  const content = Buffer.from(bytes);
+  const content = ownCopy(door, message, whoseCopy(view, recipients), Buffer.from(bytes));
   const envelope = {
     sender: message.sender,
     smtputf8: message.info.smtputf8 || recipients.to.some((mailbox) => mailbox.isUtf8),
     body: isAscii(content) ? ('7BIT' as const) : ('8BITMIME' as const),
     recipients: plainRecipients(recipients),
   };
-  return handIn(door, call, domain, { envelope, content: { kind: 'mime', bytes: content }, options: readOptions(door, []), batch: false });
+  return handIn(door, call, domain, {
+    envelope,
+    content: { kind: 'mime', bytes: content },
+    options: resendOptions(door, message),
+    batch: false,
+  });
+}
+
+/** Each recipient of a batch has a copy of its own, which is nobody else's: whoever is named gets its own, and others get the first one's, one at a time. */
+function whoseCopy({ message, recipients }: MessageView, { to, cc, bcc }: Recipients): StoredRecipient {
+  const named = [...to, ...cc, ...bcc].map(({ address }) => recipients.find((recipient) => recipient.address === address));
+  const isMixed = new Set(named).size > 1;
+  if (message.info.batchId !== undefined && isMixed) {
+    throw badParameter('the message is of a batch, in which each recipient has a copy of its own: send one at a time again');
+  }
+  const own = named[0] ?? recipients[0];
+  if (own === undefined) throw new NotFound(NOT_FOUND);
+  return own;
+}
+
+/** The tags and variables that the message was sent with; when, by which way and with what tracking it goes is decided anew. */
+function resendOptions(door: Door, { info: { options } }: StoredMessage): SubmissionOptions {
+  const { tags, variables, requireTls, skipVerification } = options;
+  return {
+    ...readOptions(door, []),
+    tags,
+    variables,
+    ...(requireTls !== undefined && { requireTls }),
+    ...(skipVerification !== undefined && { skipVerification }),
+  };
 }
 
 async function remove(door: Door, call: Call): Promise<Answer> {
