@@ -7,6 +7,7 @@ import { HeldClock } from '#base/clock.ts';
 import type { Account, Domain } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { openTestStore } from '../../test/kit/stores.ts';
+import { until } from '../../test/kit/until.ts';
 import { createAccounts } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import { openInstanceSecret } from './instance-secret.ts';
@@ -42,6 +43,7 @@ beforeEach(async () => {
 function another(): Accounts {
   return createAccounts({
     store: store.accounts,
+    access: store.access,
     domains: store.domains,
     secret,
     clock,
@@ -356,3 +358,89 @@ async function zoneOf(
   );
   return { records, lookUp: (name) => Promise.resolve(records.get(name) ?? []) };
 }
+
+test('a key ends with its account, its parent account and its user', async () => {
+  const parent = account;
+  const child = await accounts.createSubaccount(parent.id, 'child');
+  assert.ok(child);
+  const { secret: text } = await accounts.createKey({ accountId: child.id });
+  const ann = { email: 'ann@example.org', name: 'Ann', role: 'basic', isDisabled: false, isMaster: false, createdMs: NOW } as const;
+  const user = await store.access.createUser({ ...ann, accountId: parent.id });
+  assert.ok(user);
+  const { secret: personal } = await accounts.createKey({ accountId: parent.id, role: 'basic', userId: user.id });
+  const works = async (key: string): Promise<boolean> => {
+    clock.advance(2000);
+    return (await accounts.authenticateKey(key)) !== undefined;
+  };
+  assert.deepEqual([await works(text), await works(personal)], [true, true]);
+  await store.access.setUserDisabled(parent.id, user.id, true);
+  assert.deepEqual([await works(text), await works(personal)], [true, false]);
+  await accounts.changeAccount(parent.id, { status: 'disabled' });
+  assert.equal(await works(text), false);
+  await accounts.changeAccount(parent.id, { status: 'open' });
+  assert.equal(await works(text), true);
+  await accounts.changeAccount(child.id, { status: 'closed' });
+  assert.equal(await works(text), false);
+});
+
+test('an account that names networks is used from there only, by keys and by logins', async () => {
+  const domain = await addDomain();
+  const { secret: text } = await accounts.createKey({ accountId: account.id });
+  const login = `app@${domain.name}`;
+  const password = await accounts.putCredential(domain, login, undefined);
+  const from = async (address: string): Promise<[boolean, string]> => {
+    clock.advance(2000);
+    return [
+      (await accounts.authenticateKey(text, address)) !== undefined,
+      (await accounts.authenticateLogin({ login, password, address })).kind,
+    ];
+  };
+  assert.deepEqual(await from('198.51.100.7'), [true, 'ok']);
+  await accounts.allowNetwork(account.id, '192.0.2.77/24', 'office');
+  assert.deepEqual(await from('198.51.100.7'), [false, 'refused']);
+  assert.deepEqual(await from(OFFICE), [true, 'ok']);
+  assert.equal(await accounts.disallowNetwork(account.id, '192.0.2.0/24'), true);
+  assert.deepEqual(await from('198.51.100.7'), [true, 'ok']);
+  await assert.rejects(accounts.allowNetwork(account.id, 'home', ''), { code: 'bad-parameter' });
+});
+
+test('a disabled login is refused until it is enabled', async () => {
+  const domain = await addDomain();
+  const login = `app@${domain.name}`;
+  const password = await accounts.putCredential(domain, login, undefined);
+  const kind = async (): Promise<string> => (await accounts.authenticateLogin({ login, password, address: OFFICE })).kind;
+  assert.equal(await accounts.setCredentialDisabled(domain, login, true), true);
+  assert.equal(await kind(), 'refused');
+  await accounts.setCredentialDisabled(domain, login, false);
+  assert.equal(await kind(), 'ok');
+  assert.equal(await accounts.setCredentialDisabled(domain, 'nobody', true), false);
+});
+
+test('when a key was used last is known to the minute', async () => {
+  const { secret: text } = await accounts.createKey({ accountId: account.id });
+  const lastUsed = async (): Promise<number | undefined> => (await accounts.listKeys(account.id))[0]?.lastUsedMs;
+  await accounts.authenticateKey(text);
+  await until(async () => (await lastUsed()) === NOW, 'the first use noted');
+  clock.advance(59_000);
+  await accounts.authenticateKey(text);
+  clock.advance(2000);
+  await accounts.authenticateKey(text);
+  await until(async () => (await lastUsed()) === NOW + 61_000, 'the later use noted');
+});
+
+test('the key that webhooks are signed with is made once for all processes, sealed, and renewed when asked', async () => {
+  const [one, two] = await Promise.all([accounts.webhookKey(account.id), another().webhookKey(account.id)]);
+  assert.match(one, /^[0-9a-f]{32}$/);
+  assert.equal(two, one);
+  assert.equal((await store.access.signingKey(account.id))?.includes(one), false);
+  const renewed = await accounts.renewWebhookKey(account.id);
+  assert.notEqual(renewed, one);
+  assert.equal(await another().webhookKey(account.id), renewed);
+});
+
+test('a public key says no more than whose it is, and a new one takes its place', async () => {
+  const text = await accounts.renewPublicKey(account.id);
+  assert.equal((await accounts.authenticateKey(text))?.kind, 'public-key');
+  await accounts.renewPublicKey(account.id);
+  assert.equal(await accounts.authenticateKey(text), undefined);
+});

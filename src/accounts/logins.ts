@@ -13,6 +13,8 @@ import { AppError } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
 import type { AccountStore, Credential, Domain } from '#store/store.ts';
 import { GuessGuard } from './guesses.ts';
+import type { AccessStore } from '#store/access-store.ts';
+import type { Standing, Standings } from './standing.ts';
 import { createPasswords, makePassword, type Passwords } from './passwords.ts';
 
 const ROW_MS = 1500;
@@ -21,6 +23,8 @@ const CACHE_MAX = 10_000;
 const LOGIN_MAX = 320;
 const PASSWORD_MAX = 1024;
 const PASSWORD_MIN = 5;
+/** As long as the answer to a first wrong password is kept back. */
+const FIRST_DELAY_MS = 250;
 /** Passwords of one address that are computed or wait at once: one guesser neither fills the queue nor gets many guesses in before the first is counted. */
 const PER_ADDRESS_MAX = 16;
 
@@ -42,17 +46,29 @@ export interface Logins {
   /** For connections that stay open: false once the login of this principal is deleted, disabled, or has another password. */
   stillStands(principal: Principal): Promise<boolean>;
   /** Creates the login, or replaces its password; resolves to the password that stands. `login`: "user@domain" or "user". */
-  putCredential(domain: Domain, login: string, password: string | undefined): Promise<string>;
+  putCredential(domain: Domain, login: string, password: string | undefined, isSystem?: boolean): Promise<string>;
   deleteCredential(domain: Domain, login: string): Promise<boolean>;
   listCredentials(domainId: number): Promise<Credential[]>;
+  /** Those that are not the system's; resolves to how many. */
+  deleteCredentials(domain: Domain): Promise<number>;
+  /** Nobody logs in with a disabled one. False: there is no such login. */
+  setCredentialDisabled(domain: Domain, login: string, isDisabled: boolean): Promise<boolean>;
 }
 
 interface Known {
   readonly credential: Credential;
   readonly domain: Domain;
+  readonly allows: Standing['allows'];
 }
 
-export function createLogins(store: AccountStore, clock: Clock, passwords: Passwords = createPasswords()): Logins {
+export interface LoginsDeps {
+  readonly store: AccountStore;
+  readonly access: AccessStore;
+  readonly standings: Standings;
+  readonly clock: Clock;
+}
+
+export function createLogins({ store, access, standings, clock }: LoginsDeps, passwords: Passwords = createPasswords()): Logins {
   const rows = new BoundedCache<string, Known | 'none'>({ max: CACHE_MAX, ttlMs: ROW_MS });
   const right = new BoundedCache<string, string>({ max: CACHE_MAX, ttlMs: RIGHT_MS });
   const reading = new InFlight<string, Known | undefined>();
@@ -76,9 +92,9 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
 
   async function read(login: string): Promise<Known | undefined> {
     const credential = await store.credentialByLogin(login);
-    if (credential === undefined) return undefined;
-    const [domain, account] = await Promise.all([store.domainById(credential.domainId), store.accountById(credential.accountId)]);
-    return domain === undefined || account === undefined || account.isDisabled ? undefined : { credential, domain };
+    if (credential === undefined || credential.isDisabled === true) return undefined;
+    const [domain, standing] = await Promise.all([store.domainById(credential.domainId), standings.readStanding(credential.accountId)]);
+    return domain === undefined || standing?.isOpen !== true ? undefined : { credential, domain, allows: standing.allows };
   }
 
   async function inTurn(address: string, compute: () => Promise<boolean>): Promise<boolean> {
@@ -124,6 +140,9 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
           known === undefined
             ? await inTurn(address, () => passwords.pretend(password.slice(0, PASSWORD_MAX)))
             : await check(login, password, known.credential.passwordHash, address);
+        // The right password at the wrong place is told apart from a wrong one by nobody, and is no guess.
+        if (known !== undefined && isRight && !known.allows(address))
+          return { kind: 'refused', error: new AppError('bad-credentials'), delayMs: FIRST_DELAY_MS };
         if (known !== undefined && isRight) {
           guard.succeeded(login, address, clock.monotonicMs());
           const principal = principalOf(known.credential);
@@ -142,7 +161,7 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
       const known = await find(principal.login);
       return known !== undefined && known.credential.passwordHash === admittedWith.get(principal);
     },
-    async putCredential(domain, given, password = makePassword()) {
+    async putCredential(domain, given, password = makePassword(), isSystem = false) {
       const login = checkedLogin(domain, given);
       if (password.length < PASSWORD_MIN || password.length > PASSWORD_MAX || /[\0\r\n]/.test(password)) {
         throw new AppError('bad-parameter', {
@@ -150,7 +169,14 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
         });
       }
       const passwordHash = await passwords.hash(password);
-      await store.putCredential({ login, domainId: domain.id, accountId: domain.accountId, passwordHash, createdMs: clock.nowMs() });
+      await store.putCredential({
+        login,
+        domainId: domain.id,
+        accountId: domain.accountId,
+        passwordHash,
+        createdMs: clock.nowMs(),
+        isSystem,
+      });
       rows.delete(login);
       return password;
     },
@@ -161,6 +187,17 @@ export function createLogins(store: AccountStore, clock: Clock, passwords: Passw
       return wasThere;
     },
     listCredentials: (domainId) => store.listCredentials(domainId),
+    async deleteCredentials(domain) {
+      const count = await access.deleteCredentials(domain.id);
+      rows.clear();
+      return count;
+    },
+    async setCredentialDisabled(domain, given, isDisabled) {
+      const login = checkedLogin(domain, given);
+      const isThere = await access.setCredentialDisabled(domain.id, login, isDisabled);
+      rows.delete(login);
+      return isThere;
+    },
   };
 }
 

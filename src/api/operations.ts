@@ -9,7 +9,7 @@ import { clientAddresses } from './conventions/client-address.ts';
 import { send } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Metrics } from './metrics.ts';
-import { createNetworkTest } from './networks.ts';
+import { createNetworkTest } from '#base/networks.ts';
 import { openApi } from './openapi.ts';
 
 export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Metrics, described: readonly Endpoint[]): void {

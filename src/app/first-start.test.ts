@@ -26,6 +26,7 @@ beforeEach(async () => {
   store = await openTestStore(directory);
   accounts = createAccounts({
     store: store.accounts,
+    access: store.access,
     domains: store.domains,
     secret: await openInstanceSecret({ data: directory }, store.accounts),
     dkim: { bits: 2048, ed25519: false },

@@ -83,6 +83,7 @@ async function start(
     );
   const accounts = createAccounts({
     store: store.accounts,
+    access: store.access,
     domains: store.domains,
     secret,
     dkim: config.dkim,

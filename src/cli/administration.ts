@@ -27,6 +27,7 @@ export async function withAccounts<T>(config: Config, work: (administration: Adm
     const secret = await openInstanceSecret(config, store.accounts);
     const accounts = createAccounts({
       store: store.accounts,
+      access: store.access,
       domains: store.domains,
       secret,
       dkim: config.dkim,

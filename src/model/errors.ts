@@ -21,6 +21,14 @@ export const ERRORS = {
     smtp: [550, '5.7.1'],
     text: 'This belongs to the whole installation; use an admin key of the account that the first start made',
   },
+  'account-disabled': { http: 403, smtp: [550, '5.7.1'], text: 'The account is disabled' },
+  'sending-disabled': { http: 403, smtp: [550, '5.7.1'], text: 'The account is not allowed to send: sending is disabled for it' },
+  'too-many-keys': { http: 403, smtp: [550, '5.7.1'], text: 'could not create key, account limit reached' },
+  'sandbox-recipient': {
+    http: 403,
+    smtp: [550, '5.7.1'],
+    text: 'Domain {domain} is not allowed to send: Sandbox subdomains are for test purposes only. Please add your own domain or add the address to authorized recipients in Account Settings.',
+  },
   'cross-site': { http: 403, smtp: [550, '5.7.1'], text: 'Requests from pages of other sites are refused' },
   'sender-not-allowed': {
     http: 403,

@@ -42,6 +42,7 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
   const store = await openTestStore(directory, { mode: 'server' });
   const accounts = createAccounts({
     store: store.accounts,
+    access: store.access,
     domains: store.domains,
     secret: secretBox(Buffer.alloc(32, 7)),
     dkim: { bits: 1024, ed25519: true },

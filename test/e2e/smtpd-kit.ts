@@ -56,6 +56,7 @@ export async function openWorld(): Promise<World> {
   const store = await openTestStore(directory, { mode: 'server' });
   const accounts = createAccounts({
     store: store.accounts,
+    access: store.access,
     domains: store.domains,
     secret: secretBox(Buffer.alloc(32, 7)),
     dkim: { bits: 1024, ed25519: false },

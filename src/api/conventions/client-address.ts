@@ -3,7 +3,7 @@
  * its last address that is no such balancer, since a client may write what it likes before what the balancers add. From anybody else the header says nothing.
  */
 import type { IncomingMessage } from 'node:http';
-import { createNetworkTest } from '#api/networks.ts';
+import { createNetworkTest } from '#base/networks.ts';
 
 export type ClientAddress = (request: IncomingMessage) => string;
 

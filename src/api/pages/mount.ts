@@ -14,7 +14,7 @@ import { parseMail } from '#api/conventions/parsed-mail.ts';
 import { plainAddress } from '#api/conventions/client-address.ts';
 import { send } from '#api/endpoint.ts';
 import type { Door } from '#api/endpoint.ts';
-import { isLoopback } from '#api/networks.ts';
+import { isLoopback } from '#base/networks.ts';
 import { findMessage } from '#api/v1/messages.ts';
 import { captured, dkimResults, listCaptured } from '#api/v1/sandbox/captured.ts';
 import { capturedPage, frameDocument } from './captured.ts';
