@@ -124,6 +124,8 @@ export interface ApiDeps {
   readonly submit: Submit;
   /** Templates that are rendered for each recipient. Throws AppError 'template-failed'. */
   readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
+  /** A file to be read into a list was put down. */
+  readonly ringImports?: () => void;
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
   readonly waitOf?: WaitOf;

@@ -8,11 +8,13 @@ import { sendMime } from './mailgun/v3/_domain/messages-mime.ts';
 import { sendMessage } from './mailgun/v3/_domain/messages.ts';
 import { templates } from './mailgun/v3/_domain/templates.ts';
 import { unsubscribes } from './mailgun/v3/_domain/unsubscribes.ts';
+import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
+import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
 import { queue } from './v1/queue.ts';
@@ -28,6 +30,8 @@ export function endpoints(door: Door): Endpoint[] {
     ...bounces(door),
     ...unsubscribes(door),
     ...complaints(door),
+    ...whitelists(door),
+    ...imports(door),
     ...templates(door),
     ...accountTemplateEndpoints(door),
     ...storedMessages(door),

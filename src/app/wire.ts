@@ -14,6 +14,8 @@ import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
+import { type ImportRunner, startImports } from '#lists/import-runner.ts';
+import { parseEventTime } from '#events/event-time.ts';
 import { startRetention } from '#queue/retention.ts';
 import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
 import type { OpenedStore } from '#store/open.ts';
@@ -148,9 +150,33 @@ async function start(
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
+  const imports = startImports({
+    imports: store.imports,
+    clock,
+    log,
+    parseTime: parseEventTime,
+    mayRun: () => node.isRunning && node.does('web'),
+  });
+  services.add({ name: 'imports', stopMs: QUICK_STOP_MS, stop: () => imports.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({ config, log, services, store, accounts, submit, render, pipeline, state, isReady, node, clock, quotas, requestRates });
+  await openDoors({
+    config,
+    log,
+    services,
+    store,
+    accounts,
+    submit,
+    render,
+    pipeline,
+    state,
+    isReady,
+    node,
+    clock,
+    quotas,
+    requestRates,
+    imports,
+  });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -188,6 +214,7 @@ interface DoorParts {
   readonly isReady: { value: boolean };
   readonly node: ThisNode;
   readonly clock: Clock;
+  readonly imports: ImportRunner;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
 }
@@ -240,6 +267,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
+    ringImports: () => parts.imports.ring(),
     takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,
     log,
