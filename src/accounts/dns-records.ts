@@ -18,6 +18,8 @@ export interface DnsRecord {
   readonly zoneLine: string;
   /** A domain is verified only with it. */
   readonly isRequired: boolean;
+  /** Of a DKIM key: mail is signed with it. */
+  readonly isSigning?: boolean;
   readonly advice: string;
 }
 
@@ -94,17 +96,18 @@ export function answerKey({ purpose, name }: DnsRecord): string {
   return `${purpose} ${name}`;
 }
 
-function dkimRecord(domain: Domain, key: DkimKey): DnsRecord {
+export function dkimRecord(domain: Domain, key: DkimKey): DnsRecord {
   const advice =
     key.state === 'signing' ? 'Signs the mail of this domain.' : 'Part of a rotation: keep it in DNS until it is no longer listed here.';
   // An Ed25519 signature is the second one: without its record a receiver uses the other (RFC 8463 §3).
-  return record(
+  const made = record(
     'dkim',
     `${key.selector}._domainkey.${domain.name}`,
     `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`,
     key.algorithm === 'rsa' && key.state === 'signing',
     advice,
   );
+  return { ...made, isSigning: key.state === 'signing' };
 }
 
 function spfValue({ hostname, addresses }: Sending): string {

@@ -8,14 +8,32 @@ import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LaneReport } from '#lanes/lane.ts';
+import type { EgressSource } from '#model/egress.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
-import type { NodeService, QueueDepth, Store } from '#store/store.ts';
+import type { Domain, NodeService, QueueDepth, Store } from '#store/store.ts';
 
 /** The part of `accounts` that the API uses. */
 export type ApiAccounts = Pick<
   Accounts,
-  'authenticateKey' | 'domainFor' | 'addDomain' | 'dnsRecords' | 'listCredentials' | 'putCredential' | 'deleteCredential'
+  | 'authenticateKey'
+  | 'domainFor'
+  | 'addDomain'
+  | 'changeDomain'
+  | 'deleteDomain'
+  | 'authorityOf'
+  | 'dnsRecords'
+  | 'allRecords'
+  | 'domainKeys'
+  | 'addKey'
+  | 'activateKey'
+  | 'deactivateKey'
+  | 'deleteKeyOf'
+  | 'renameSelector'
+  | 'rotateDkim'
+  | 'listCredentials'
+  | 'putCredential'
+  | 'deleteCredential'
 >;
 
 export interface DeliveryCounts {
@@ -124,8 +142,10 @@ export interface ApiDeps {
   readonly submit: Submit;
   /** Templates that are rendered for each recipient. Throws AppError 'template-failed'. */
   readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
-  /** A file to be read into a list was put down. */
-  readonly ringImports?: () => void;
+  /** Asks DNS for the records of a domain; resolves to the domain as it is then. */
+  readonly verifyDomain: (domain: Domain) => Promise<Domain>;
+  /** Addresses that mail leaves from by the configuration, with the name that each tells. */
+  readonly egress?: readonly EgressSource[];
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
   readonly waitOf?: WaitOf;

@@ -39,7 +39,7 @@ export interface Call {
 }
 
 export interface Endpoint {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As fastify writes it: "/v3/:domain/messages". */
   readonly url: string;
   /** A sentence for openapi.json. */

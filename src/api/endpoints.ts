@@ -8,7 +8,9 @@ import { sendMime } from './mailgun/v3/_domain/messages-mime.ts';
 import { sendMessage } from './mailgun/v3/_domain/messages.ts';
 import { templates } from './mailgun/v3/_domain/templates.ts';
 import { unsubscribes } from './mailgun/v3/_domain/unsubscribes.ts';
-import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
+import { dkimKeys } from './mailgun/v1/dkim-keys.ts';
+import { dkimManagement } from './mailgun/v1/dkim-management.ts';
+import { connection } from './mailgun/v3/domains/_domain/connection.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
@@ -21,6 +23,10 @@ import { queue } from './v1/queue.ts';
 import { sandboxMessages } from './v1/sandbox/messages.ts';
 
 export function endpoints(door: Door): Endpoint[] {
+import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
+import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
+import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
+import { domainKeys } from './mailgun/v4/domain-keys.ts';
   return [
     sendMessage(door),
     sendMime(door),
@@ -44,3 +50,10 @@ export function endpoints(door: Door): Endpoint[] {
     ...sandboxMessages(door),
   ];
 }
+    ...connection(door),
+    ...tracking(door),
+    webPrefix(door),
+    ...domainDkim(door),
+    ...domainKeys(door),
+    ...dkimKeys(door),
+    ...dkimManagement(door),

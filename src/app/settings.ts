@@ -334,6 +334,11 @@ export const SETTINGS = group('', {
     require_verification: flag(true, 'A domain sends only after its DKIM record was seen in DNS (`postrider domain verify`).', {
       dev: false,
     }),
+    check_every: duration(
+      ['1m', '30d'],
+      '6h',
+      'How often the DNS records of each domain are looked up. What broke since the last time is told in the log; a domain whose DKIM record is there becomes active.',
+    ),
   }),
 
   dkim: group('Signing.', {

@@ -3,6 +3,7 @@
  * mail; what a room needs from another is handed to it here.
  */
 import { createAccounts } from '#accounts/accounts.ts';
+import { startDomainWatch } from '#accounts/domain-watch.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
@@ -23,6 +24,7 @@ import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
+import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { createRenderer } from '#templates/render.ts';
 import type { Config } from './config.ts';
 import { startControl } from './control.ts';
@@ -150,8 +152,12 @@ async function start(
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
-  const imports = startImports({
-    imports: store.imports,
+  const domainCheck = createDomainCheck(config, accounts, clock);
+  services.add({ name: 'domain check', stopMs: QUICK_STOP_MS, stop: async () => domainCheck.close() });
+  const watch = startDomainWatch({
+    domains: store.domains,
+    accounts,
+    verify: domainCheck.verify,
     clock,
     log,
     parseTime: parseEventTime,
@@ -160,23 +166,7 @@ async function start(
   services.add({ name: 'imports', stopMs: QUICK_STOP_MS, stop: () => imports.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({
-    config,
-    log,
-    services,
-    store,
-    accounts,
-    submit,
-    render,
-    pipeline,
-    state,
-    isReady,
-    node,
-    clock,
-    quotas,
-    requestRates,
-    imports,
-  });
+  await openDoors({ domainCheck, config, log, services, store, accounts, submit, render, pipeline, state, isReady, node, clock, quotas, requestRates });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -200,6 +190,7 @@ async function startNode(config: Config, log: Log, services: Services, store: Op
 function sourceNames(config: Config): string[] {
   return egressSources(config).map(({ name }) => name);
 }
+  readonly domainCheck: DomainCheck;
 
 interface DoorParts {
   readonly config: Config;
@@ -258,6 +249,8 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
   const api = await startApi({
     memory,
     store,
+    verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
+    egress: egressSources(config),
     accounts,
     submit,
     render: parts.render,

@@ -59,6 +59,7 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
       return submit(principal, submission);
     },
     render: createRenderer(),
+    verifyDomain: async (domain) => (await accounts.verifyDomain(domain, async () => undefined)).domain,
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },
     clock: systemClock,

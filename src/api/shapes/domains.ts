@@ -16,9 +16,16 @@ const domain = z.object({
   web_prefix: z.string(),
   web_scheme: z.string(),
   wildcard: z.boolean(),
+  tracking_host: z.string(),
+  encrypt_incoming_message: z.boolean(),
+  message_ttl: z.number(),
+  archive_to: z.string().optional(),
+  mailfrom_host: z.string().optional(),
+  zero_content: z.boolean().optional(),
+  disabled: z.object({ code: z.string(), note: z.string(), permanently: z.boolean(), reason: z.string() }).optional(),
 });
 
-const record = z.object({
+export const record = z.object({
   is_active: z.boolean(),
   cached: z.array(z.string()),
   name: z.string().optional(),
@@ -33,9 +40,37 @@ export const domainQuery = z.object({
   skip: z.string().optional(),
   state: z.string().optional(),
   search: z.string().optional(),
+  sort: z.string().optional().describe('name, state, type or created_at, with :asc or :desc'),
+  authority: z.string().optional().describe('Only domains that are signed with the keys of this one'),
 });
 
-export const domainForm = z.object({ name: z.string(), smtp_password: z.string().optional().describe('Makes the login postmaster@name') });
+const yesOrNo = z.string().optional().describe('yes or no');
+const chosen = {
+  smtp_password: z.string().optional().describe('Makes the login postmaster@name'),
+  require_tls: yesOrNo,
+  skip_verification: yesOrNo,
+  spam_action: z.enum(['disabled', 'block', 'tag']).optional(),
+  wildcard: yesOrNo,
+  web_scheme: z.enum(['http', 'https']).optional(),
+  web_prefix: z.string().optional(),
+  mailfrom_host: z.string().optional(),
+  archive_to: z.string().optional().describe('Copies of delivered mail are posted to this URL'),
+  encrypt_incoming_message: yesOrNo,
+  use_automatic_sender_security: yesOrNo,
+  message_ttl: z.string().optional().describe('Seconds that contents are kept once a message is settled; 0: as the installation does'),
+  zero_content: z.string().optional().describe('yes: no content is kept once a message is settled'),
+};
+
+export const domainChange = z.object(chosen);
+
+export const domainForm = z.object({
+  name: z.string(),
+  ...chosen,
+  dkim_selector: z.string().optional(),
+  dkim_key_size: z.enum(['1024', '2048', '3072', '4096']).optional(),
+  ips: z.string().optional().describe('Addresses that the mail of the domain leaves from, with commas'),
+  pool_id: z.string().optional(),
+});
 
 export const domainList = z.object({ total_count: z.number(), items: z.array(domain) });
 
@@ -45,6 +80,33 @@ export const domainAnswer = z.object({
   receiving_dns_records: z.array(record),
   sending_dns_records: z.array(record),
 });
+
+const connectionFacts = { require_tls: z.boolean(), skip_verification: z.boolean() };
+export const connectionForm = z.object({ require_tls: z.string().optional(), skip_verification: z.string().optional() });
+export const connectionAnswer = z.object({
+  message: z.string().optional(),
+  ...connectionFacts,
+  connection: z.object(connectionFacts),
+});
+
+export const trackingForm = {
+  open: z.object({ active: z.string().optional(), place_at_the_top: z.string().optional() }),
+  click: z.object({ active: z.string().optional().describe('yes, no or htmlonly') }),
+  unsubscribe: z.object({ active: z.string().optional(), html_footer: z.string().optional(), text_footer: z.string().optional() }),
+};
+export const trackingAnswer = z.object({
+  tracking: z.object({
+    open: z.object({ active: z.boolean(), place_at_the_top: z.boolean() }),
+    click: z.object({ active: z.union([z.boolean(), z.literal('htmlonly')]) }),
+    unsubscribe: z.object({ active: z.boolean(), html_footer: z.string(), text_footer: z.string() }),
+    web_scheme: z.string(),
+  }),
+});
+
+export const webPrefixForm = z.object({ web_prefix: z.string() });
+export const dkimAuthorityForm = z.object({ self: z.string() });
+export const dkimAuthorityAnswer = z.object({ message: z.string(), sending_dns_records: z.array(record), changed: z.boolean() });
+export const dkimSelectorForm = z.object({ dkim_selector: z.string() });
 
 const queue = z.object({ is_disabled: z.boolean(), disabled: z.object({ reason: z.string() }) });
 export const sendingQueues = z.object({ regular: queue, scheduled: queue });
