@@ -14,8 +14,11 @@ import type { AccessStore } from './access-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
+import type { RouteStore } from './route-store.ts';
 import type { StatsStore } from './stats-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
+import type { ThresholdStore } from './threshold-store.ts';
+import type { WebhookStore } from './webhook-store.ts';
 
 /** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
 export class StoreError extends Error {
@@ -515,6 +518,9 @@ export interface Store {
   readonly outbox: OutboxStore;
   readonly grants: GrantStore;
   readonly stats: StatsStore;
+  readonly webhooks: WebhookStore;
+  readonly routes: RouteStore;
+  readonly thresholds: ThresholdStore;
   readonly suppressions: SuppressionStore;
   readonly imports: ImportStore;
   readonly sandbox: SandboxStore;

@@ -16,6 +16,7 @@ import { outboxConformance } from './store-outbox.ts';
 import { pursesConformance } from './purses.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
+import { rulesConformance } from './store-rules-of-accounts.ts';
 import { templatesConformance } from './store-templates.ts';
 import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
@@ -35,6 +36,7 @@ export function storeConformance(name: string, open: Open): void {
     contentionConformance(open);
     outboxConformance(open);
     templatesConformance(open);
+    rulesConformance(open);
     grantsConformance(open);
     statsConformance(open);
     suppressionsConformance(open);

@@ -16,6 +16,18 @@ const COUNTED = { account_id: 1, domain_id: 7, kind: 1, reason: '', provider: OD
 
 type Values = Readonly<Record<string, Row[number]>>;
 
+const ODD_THRESHOLD: Values = {
+  id: 'a1',
+  account_id: 1,
+  kind: 'limit',
+  name: ODD,
+  metric: 'delivered_count',
+  comparator: '>=',
+  bound: '0.1',
+  dimension: 'domain',
+  created_ms: NOW_MS,
+};
+
 const ROWS: Readonly<Record<string, readonly Values[]>> = {
   setting: [
     { name: 'instance-secret', value: '00112233445566778899aabbccddeeff' },
@@ -174,6 +186,20 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   ],
   allowed_network: [{ account_id: 1, network: '2001:db8::/32', description: ODD, created_ms: NOW_MS }],
   auth_recipient: [{ account_id: 1, email: 'zoë@x.example', created_ms: NOW_MS }],
+  webhook_set: [0, 7].map((domain_id) => ({ account_id: 1, domain_id, revision: 2, webhooks: ODD })),
+  route: ['5f', '60'].map((id) => ({
+    id,
+    account_id: 1,
+    priority: 0,
+    description: ODD,
+    expression: 'catch_all()',
+    actions: '["stop()"]',
+    created_ms: NOW_MS,
+  })),
+  threshold: [{ ...ODD_THRESHOLD, description: ODD, period: '1d', filters: '[]', channels: '[]', updated_ms: NOW_MS, checked_ms: 0 }],
+  threshold_hit: [
+    { ...ODD_THRESHOLD, threshold_id: 'a1', dimension_value: ODD, latest: '0.25', updated_ms: NOW_MS, expires_ms: NOW_MS + DAY_MS },
+  ],
   granted: [
     { name: 'quota 1', start_ms: NOW_MS, holder: 0, held: 70, used: 70, is_counted: 1, until_ms: 0, keep_until_ms: NOW_MS + DAY_MS },
   ],

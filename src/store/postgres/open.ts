@@ -28,6 +28,7 @@ import { outboxClockSetBack, outboxTables, putOutbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
 import { Retention } from './retention.ts';
+import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
 import { Server } from './server.ts';
@@ -170,6 +171,9 @@ class Parts {
       outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
       grants: grantTables(db),
       stats: statsTables(db),
+      webhooks: webhookTables(db),
+      routes: routeTables(db),
+      thresholds: thresholdTables(db),
       suppressions: suppressionTables(db),
       imports: importTables(db),
       sandbox: sandboxTables(db),

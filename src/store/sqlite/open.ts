@@ -79,6 +79,9 @@ const WRITES = {
   outbox: ['claim', 'claimOld', 'settle', 'park'],
   grants: ['hold', 'setLimits'],
   stats: ['describeTag', 'deleteTag'],
+  webhooks: ['putWebhooks'],
+  routes: ['createRoute', 'changeRoute', 'deleteRoute'],
+  thresholds: ['createThreshold', 'changeThreshold', 'deleteThreshold', 'claimThresholds', 'recordHit'],
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
   sandbox: ['capture', 'clear'],
@@ -118,6 +121,9 @@ const BROWSES = {
   imports: ['importBytes', 'importOf', 'listImports'],
   outbox: ['depth'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
+  webhooks: ['webhooksOf'],
+  routes: ['routeOf', 'listRoutes', 'countRoutes'],
+  thresholds: ['listThresholds', 'listHits', 'activeHits'],
   sandbox: ['list', 'get'],
   nodes: ['list'],
 } as const;
@@ -186,7 +192,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'suppressions' | 'imports' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'webhooks' | 'routes' | 'thresholds' | 'suppressions' | 'imports' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

@@ -18,6 +18,7 @@ import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
+import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
@@ -104,6 +105,9 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
   retention = kept;
   return {
     ...bound,
+    ...webhookTables(opened),
+    ...routeTables(opened),
+    ...thresholdTables(opened),
     ...accountTables(opened),
     ...accessTables(opened),
     ...domainTables(opened),
@@ -127,6 +131,9 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
 
 function readerMethods(opened: Database): Record<string, Method> {
   return {
+    ...webhookTables(opened),
+    ...routeTables(opened),
+    ...thresholdTables(opened),
     ...accountTables(opened),
     ...accessTables(opened),
     ...domainTables(opened),
