@@ -48,6 +48,8 @@ export interface Endpoint {
   /** For openapi.json, and for handlers that parse with them. */
   readonly query?: z.ZodType;
   readonly form?: z.ZodType;
+  /** In place of `form`, where bodies are JSON. */
+  readonly json?: z.ZodType;
   readonly answer?: z.ZodType;
   readonly handle: (call: Call) => Promise<Answer> | Answer;
 }

@@ -1,5 +1,14 @@
 /** Every endpoint of the API, in one list: what is mounted is what openapi.json describes. */
 import type { Door, Endpoint } from './endpoint.ts';
+import { analyticsLogs } from './mailgun/v1/analytics/logs.ts';
+import { analyticsMetrics } from './mailgun/v1/analytics/metrics.ts';
+import { analyticsTags } from './mailgun/v1/analytics/tags.ts';
+import { bounceClassification } from './mailgun/v2/bounce-classification.ts';
+import { domainAggregates } from './mailgun/v3/_domain/aggregates.ts';
+import { domainStats } from './mailgun/v3/_domain/stats.ts';
+import { tags } from './mailgun/v3/_domain/tags.ts';
+import { tagFacets } from './mailgun/v3/domains/_domain/tag-facets.ts';
+import { accountStats } from './mailgun/v3/stats.ts';
 import { bounces } from './mailgun/v3/_domain/bounces.ts';
 import { complaints } from './mailgun/v3/_domain/complaints.ts';
 import { deleteEnvelopes } from './mailgun/v3/_domain/envelopes.ts';
@@ -32,6 +41,15 @@ import { domainKeys } from './mailgun/v4/domain-keys.ts';
     sendMime(door),
     listEvents(door),
     eventsPage(door),
+    analyticsLogs(door),
+    ...analyticsMetrics(door),
+    ...analyticsTags(door),
+    bounceClassification(door),
+    ...accountStats(door),
+    ...domainStats(door),
+    ...domainAggregates(door),
+    ...tags(door),
+    ...tagFacets(door),
     deleteEnvelopes(door),
     ...bounces(door),
     ...unsubscribes(door),

@@ -38,6 +38,9 @@ function operation(endpoint: Endpoint): Json {
     summary: endpoint.summary,
     ...(inPath.length + inQuery.length > 0 && { parameters: [...inPath, ...inQuery] }),
     ...(endpoint.form !== undefined && { requestBody: requestBody(schemaOf(endpoint.form)) }),
+    ...(endpoint.json !== undefined && {
+      requestBody: { required: true, content: { 'application/json': { schema: schemaOf(endpoint.json) } } },
+    }),
     responses: {
       200: {
         description: 'Done',

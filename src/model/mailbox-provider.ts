@@ -31,6 +31,8 @@ const PROVIDERS: ReadonlyMap<string, string> = new Map(
   }).flatMap(([provider, domains]) => domains.split(' ').map((domain) => [domain, provider] as const)),
 );
 
+export const PROVIDER_DOMAINS: readonly string[] = [...PROVIDERS.keys()];
+
 /** `domain` in lower case. */
 export function providerOf(domain: string): string | undefined {
   return PROVIDERS.get(domain);

@@ -14,6 +14,7 @@ export function eventsConformance(open: Open): void {
 
     listing(() => store);
     filtering(() => store);
+    rare(() => store);
     messages(() => store);
   });
   describe('captured mail', () => captured(open));
@@ -154,6 +155,54 @@ function filtering(store: () => Store): void {
     assert.deepEqual(await store().events.recipientsByAddress(theirs.accountId, 'secret@x.example', 10), []);
     assert.deepEqual(await store().events.latestMessages(theirs.accountId, 10), []);
     assert.equal((await store().events.messageById(mine.accountId, id))?.message.id, id);
+  });
+}
+
+function rare(store: () => Store): void {
+  it('finds kinds that are few among many, in order and in pages, whichever domains of the account they belong to (P10)', async () => {
+    const from = await tenant(store());
+    const beside = await tenant(store(), { accountId: from.accountId });
+    const stranger = await tenant(store());
+    for (const [one, minute] of [
+      [from, 1],
+      [beside, 2],
+      [stranger, 3],
+      [from, 4],
+    ] as const) {
+      const accepted = await accept(store(), mail(one, { to: [`m${minute}@x.example`], createdMs: T0 + minute * 60_000 }));
+      for (const [kind, seconds] of [
+        ['complained', 20],
+        ['opened', 10],
+      ] as const) {
+        const atUs = (T0 + minute * 60_000 + seconds * 1000) * 1000;
+        const { accountId, domainId } = one;
+        await store().mail.appendEvent({
+          kind,
+          atUs,
+          accountId,
+          domainId,
+          message: accepted.id,
+          recipient: accepted.firstRecipient,
+          detail: {},
+        });
+      }
+    }
+    const told = (views: readonly EventView[]): string[] =>
+      views.map(({ event, recipient }) => `${recipient?.address.slice(0, 2)} ${event.kind}`);
+    const both = filterOf(from, { domainIds: [from.domainId, beside.domainId, stranger.domainId], kinds: ['opened', 'complained'] });
+    const up = await store().events.list(both, 'ascending', undefined, 10);
+    assert.deepEqual(told(up), ['m1 opened', 'm1 complained', 'm2 opened', 'm2 complained', 'm4 opened', 'm4 complained']);
+    const rest = await store().events.list(both, 'ascending', positionOf(up[1] as EventView), 3);
+    assert.deepEqual(rest, up.slice(2, 5));
+    const down = await store().events.list({ ...both, kinds: ['opened'] }, 'descending', undefined, 2);
+    assert.deepEqual(told(down), ['m4 opened', 'm2 opened']);
+    const one = await store().events.list(filterOf(from, { kinds: ['complained'] }), 'descending', undefined, 10);
+    assert.deepEqual(told(one), ['m4 complained', 'm1 complained']);
+    const all = await store().events.list({ ...both, kinds: undefined }, 'descending', undefined, 4);
+    assert.deepEqual(told(all), ['m4 complained', 'm4 opened', 'm4 accepted', 'm2 complained']);
+    const narrow = await store().events.list({ ...both, recipient: 'm2@x.example' }, 'ascending', undefined, 10);
+    assert.deepEqual(told(narrow), ['m2 opened', 'm2 complained']);
+    assert.deepEqual(await store().events.list({ ...both, domainIds: [] }, 'ascending', undefined, 10), []);
   });
 }
 

@@ -14,3 +14,13 @@ export function utcDate(ms: number): string {
 export function offsetDate(ms: number): string {
   return `${new Date(ms).toUTCString().slice(0, -3)}+0000`;
 }
+
+/** "Sun, 26 Jan 2025 07:29:23 -0000": logs, mailing lists. */
+export function listDate(ms: number): string {
+  return `${new Date(ms).toUTCString().slice(0, -3)}-0000`;
+}
+
+/** "2023-01-02T02:14:27Z" (RFC 3339): tags of the older API, thresholds. */
+export function isoDate(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}

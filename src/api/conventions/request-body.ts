@@ -9,7 +9,7 @@ import type { ByteBudget } from '#base/byte-budget.ts';
 import { readBody } from './body.ts';
 import { badParameter } from './errors.ts';
 import { Form } from './form.ts';
-import { requireJson } from './json.ts';
+import { parseJson, requireJson } from './json.ts';
 import { boundaryOf, parseMultipart } from './multipart.ts';
 import { parseUrlencoded } from './urlencoded.ts';
 
@@ -19,6 +19,7 @@ export interface RequestBody {
   readonly json: unknown;
 }
 
+const OPENING_BRACE = 0x7b;
 const NO_BODY: RequestBody = { form: new Form(), json: undefined };
 
 export async function readRequestBody(
@@ -47,6 +48,9 @@ function parseBody(bytes: Buffer, contentType: string, limits: ApiLimits): Reque
     return { form: new Form(), json: requireJson(bytes.toString('utf8'), limits) };
   }
   if (type === 'application/x-www-form-urlencoded' || type === '') {
+    // Some SDKs send JSON under the name of a form.
+    const json = bytes[0] === OPENING_BRACE ? parseJson(bytes.toString('utf8'), limits) : undefined;
+    if (json !== undefined) return { form: new Form(), json };
     return { form: parseUrlencoded(bytes, limits.parts), json: undefined };
   }
   throw badParameter(`Expecting 'multipart/form-data' but got '${type.slice(0, 80)}'`);

@@ -3,10 +3,11 @@
  * times in their ids, as its own id has: every question for events says from which day on, where that is known, and so leaves the other days' partitions alone.
  */
 import { EVENT_KINDS } from '#model/event.ts';
+import { rareKinds } from '#store/rare-kinds.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
 import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
-import { int2Array } from './arrays.ts';
+import { int2Array, int8Array } from './arrays.ts';
 import { HAS_CONTENT } from './contents.ts';
 import type { Queries, Value } from './database.ts';
 import { dayOf, firstIdOfDay } from './ids.ts';
@@ -124,27 +125,40 @@ async function listEvents(
 ): Promise<EventView[]> {
   const values = new Values();
   const isUp = order === 'ascending';
-  const domain = values.add(filter.domainId);
+  const domains = filter.domainIds ?? [filter.domainId];
+  const domain = values.add(int8Array(domains));
   const days = dayConditions(values, filter, isUp, after);
-  const conditions = [
-    `e.domain_id = ${domain}`,
-    `e.account_id = ${values.add(filter.accountId)}`,
-    ...timeConditions(values, filter, isUp, after),
-  ];
-  if (filter.kinds !== undefined) {
+  const most = values.add(limit);
+  const sorted = isUp ? 'e.at_us, e.id' : 'e.at_us DESC, e.id DESC';
+  const conditions = [`e.account_id = ${values.add(filter.accountId)}`, ...timeConditions(values, filter, isUp, after)];
+  const wanted = wantedOf(values, filter, domain);
+  const rare = wanted === undefined ? rareKinds(filter.kinds) : undefined;
+  if (filter.kinds !== undefined && rare === undefined) {
     conditions.push(`e.kind = ANY(${values.add(int2Array(filter.kinds.map((kind) => EVENT_KINDS[kind])))}::smallint[])`);
   }
-  const wanted = wantedOf(values, filter, domain);
-  // Those of a message or an address are few, whatever the statistics say, and are found by the message; the OFFSET keeps the two questions apart.
-  const source =
-    wanted === undefined
-      ? 'event e'
-      : `${wanted} w CROSS JOIN LATERAL (SELECT x.* FROM event x WHERE ${['x.message = w.message', 'x.recipient = coalesce(w.recipient, x.recipient)', ...days('x')].join(' AND ')} OFFSET 0) e`;
-  const found = [...conditions, ...(wanted === undefined ? days('e') : [])].join(' AND ');
-  const sorted = isUp ? 'e.at_us, e.id' : 'e.at_us DESC, e.id DESC';
+  const first = (where: readonly string[]): string =>
+    `SELECT e.* FROM event e WHERE ${where.join(' AND ')} ORDER BY ${sorted} LIMIT ${most}`;
+  let source: string;
+  if (wanted !== undefined) {
+    // Those of a message or an address are few, whatever the statistics say, and are found by the message; the OFFSET keeps the two questions apart.
+    const ofMessage = ['x.message = w.message', 'x.recipient = coalesce(w.recipient, x.recipient)', ...days('x')].join(' AND ');
+    const inDomain = [`e.domain_id = ANY(${domain}::bigint[])`, ...conditions].join(' AND ');
+    source = `SELECT e.* FROM ${wanted} w CROSS JOIN LATERAL (SELECT x.* FROM event x WHERE ${ofMessage} OFFSET 0) e WHERE ${inDomain} ORDER BY ${sorted} LIMIT ${most}`;
+  } else if (domains.length === 1 && rare === undefined) {
+    source = first([`e.domain_id = (${domain}::bigint[])[1]`, ...conditions, ...days('e')]);
+  } else {
+    // The first of each domain and rare kind, and the first of those.
+    const kinds =
+      rare === undefined
+        ? ''
+        : ` CROSS JOIN unnest(${values.add(int2Array(rare.map((kind) => EVENT_KINDS[kind])))}::smallint[]) AS k (kind)`;
+    const ofKind = rare === undefined ? [] : ['e.kind = k.kind', `e.kind > ${EVENT_KINDS.delivered}`];
+    const each = first(['e.domain_id = o.domain_id', ...ofKind, ...conditions, ...days('e')]);
+    source = `SELECT e.* FROM unnest(${domain}::bigint[]) AS o (domain_id)${kinds} CROSS JOIN LATERAL (${each}) e ORDER BY ${sorted} LIMIT ${most}`;
+  }
   // Messages and recipients are looked up for the page alone.
   const rows = await db.allOnce(
-    `${VIEW} FROM (SELECT e.* FROM ${source} WHERE ${found} ORDER BY ${sorted} LIMIT ${values.add(limit)}) e
+    `${VIEW} FROM (${source}) e
      LEFT JOIN message m ON m.id = e.message LEFT JOIN domain d ON d.id = m.domain_id LEFT JOIN recipient r ON r.id = e.recipient ORDER BY ${sorted}`,
     ...values.all,
   );
@@ -156,10 +170,10 @@ function wantedOf(values: Values, { messageId, recipient }: EventFilter, domain:
   const ofMessage = messageId === undefined ? '' : `AND m.message_id = ${values.add(messageId)}`;
   if (recipient !== undefined) {
     return `(SELECT r.message, r.id AS recipient FROM recipient r JOIN message m ON m.id = r.message
-      WHERE lower(r.address) = lower(${values.add(recipient)}::text COLLATE "C") AND m.domain_id = ${domain} ${ofMessage} OFFSET 0)`;
+      WHERE lower(r.address) = lower(${values.add(recipient)}::text COLLATE "C") AND m.domain_id = ANY(${domain}::bigint[]) ${ofMessage} OFFSET 0)`;
   }
   if (messageId === undefined) return undefined;
-  return `(SELECT m.id AS message, NULL::bigint AS recipient FROM message m WHERE m.domain_id = ${domain} ${ofMessage} OFFSET 0)`;
+  return `(SELECT m.id AS message, NULL::bigint AS recipient FROM message m WHERE m.domain_id = ANY(${domain}::bigint[]) ${ofMessage} OFFSET 0)`;
 }
 
 function timeConditions(values: Values, filter: EventFilter, isUp: boolean, after: EventPosition | undefined): string[] {

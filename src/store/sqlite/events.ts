@@ -1,7 +1,8 @@
 /** Reading what happened: events by domain, messages with their recipients and events, and the depth of the queue. */
-import { EVENT_KINDS } from '#model/event.ts';
+import { EVENT_KINDS, type EventKind } from '#model/event.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { EventFilter, EventPosition, EventStore, EventView, MessageView, QueueDepth } from '#store/store.ts';
+import { rareKinds } from '#store/rare-kinds.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row, Value } from './database.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
@@ -85,31 +86,66 @@ function listEvents(
   after: EventPosition | undefined,
   limit: number,
 ): EventView[] {
-  // A message or an address has few events, a domain has millions: the plus keeps SQLite from going by the domain's.
+  const direction = order === 'ascending' ? 'ASC' : 'DESC';
+  const sorted = `ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ?`;
+  // A message or an address has few events, a domain has millions: they are never looked for by the domain.
   const isNarrow = filter.messageId !== undefined || filter.recipient !== undefined;
-  const conditions = [isNarrow ? '+e.domain_id = ?' : 'e.domain_id = ?', 'e.account_id = ?'];
-  const values: Value[] = [filter.domainId, filter.accountId];
+  const domains = filter.domainIds ?? [filter.domainId];
+  const rare = isNarrow ? undefined : rareKinds(filter.kinds);
+  const given = { filter, isUp: order === 'ascending', after };
+  if (isNarrow || (domains.length === 1 && rare === undefined)) {
+    const { where, values } = conditions({ ...given, domains, isNarrow });
+    return db.allOnce(`${EVENT_VIEW} WHERE ${where} ${sorted}`, ...values, limit).map(viewOf);
+  }
+  // The first of each domain and rare kind, and the first of those.
+  const sign = given.isUp ? 1 : -1;
+  const found = domains
+    .flatMap((domain) => (rare ?? [undefined]).map((kind) => conditions({ ...given, domains: [domain], isNarrow, kind })))
+    .flatMap(({ where, values }) =>
+      db.allOnce(`SELECT e.at_us AS at_us, e.id AS id FROM event e WHERE ${where} ${sorted}`, ...values, limit),
+    )
+    .map((row) => ({ atUs: Number(row['at_us']), id: Number(row['id']) }))
+    .toSorted((a, b) => sign * (a.atUs - b.atUs || a.id - b.id))
+    .slice(0, limit);
+  if (found.length === 0) return [];
+  return db.allOnce(`${EVENT_VIEW} WHERE e.id IN (${found.map(({ id }) => id).join(',')}) ${sorted}`, limit).map(viewOf);
+}
+
+interface Asked {
+  readonly filter: EventFilter;
+  readonly isUp: boolean;
+  readonly after: EventPosition | undefined;
+  readonly domains: readonly number[];
+  readonly isNarrow: boolean;
+  /** A rare one, and no other. */
+  readonly kind?: EventKind | undefined;
+}
+
+function conditions({ filter, isUp, after, domains, isNarrow, kind }: Asked): {
+  readonly where: string;
+  readonly values: readonly Value[];
+} {
+  // The plus keeps SQLite from going by the index of domains.
+  const where = [`${isNarrow ? '+' : ''}e.domain_id IN (${domains.map(() => '?').join(',') || 'NULL'})`, 'e.account_id = ?'];
+  const values: Value[] = [...domains, filter.accountId];
   const add = (condition: string, ...more: Value[]): void => {
-    conditions.push(condition);
+    where.push(condition);
     values.push(...more);
   };
-  const isUp = order === 'ascending';
   if (filter.beginUs !== undefined) add(isUp ? 'e.at_us >= ?' : 'e.at_us <= ?', filter.beginUs);
   if (filter.endUs !== undefined) add(isUp ? 'e.at_us <= ?' : 'e.at_us >= ?', filter.endUs);
   if (after !== undefined) add(`(e.at_us, e.id) ${isUp ? '>' : '<'} (?, ?)`, after.atUs, after.id);
-  if (filter.kinds !== undefined) {
-    add(`e.kind IN (${filter.kinds.map(() => '?').join(',') || 'NULL'})`, ...filter.kinds.map((kind) => EVENT_KINDS[kind]));
+  if (kind !== undefined) add(`e.kind = ? AND e.kind > ${EVENT_KINDS.delivered}`, EVENT_KINDS[kind]);
+  else if (filter.kinds !== undefined) {
+    add(`e.kind IN (${filter.kinds.map(() => '?').join(',') || 'NULL'})`, ...filter.kinds.map((one) => EVENT_KINDS[one]));
   }
   if (filter.messageId !== undefined) {
-    add('e.message IN (SELECT id FROM message WHERE message_id = ? AND domain_id = ?)', filter.messageId, filter.domainId);
+    add(`e.message IN (SELECT id FROM message WHERE message_id = ? AND account_id = ?)`, filter.messageId, filter.accountId);
   }
   if (filter.recipient !== undefined) {
     add('e.message IN (SELECT message FROM recipient WHERE address = ?) AND r.address = ?', filter.recipient, filter.recipient);
   }
-  const direction = isUp ? 'ASC' : 'DESC';
-  return db
-    .allOnce(`${EVENT_VIEW} WHERE ${conditions.join(' AND ')} ORDER BY e.at_us ${direction}, e.id ${direction} LIMIT ?`, ...values, limit)
-    .map(viewOf);
+  return { where: where.join(' AND '), values };
 }
 
 const WAITING_BY_DOMAIN = `SELECT b.domain AS domain, sum(q.queued) AS queued, sum(q.leased) AS leased, min(q.first) AS first, min(q.leased_due) AS leased_due

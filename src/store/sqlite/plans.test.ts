@@ -61,7 +61,7 @@ before(() => {
   db = new WatchedDatabase(join(directory, 'postrider.db'), 'write');
   migrate(db);
   db.exec(
-    "INSERT INTO account VALUES (1, 'a', 0, 0); INSERT INTO domain VALUES (1, 1, 'x.example', 'custom', 'active', 0, 0, 0, 0); INSERT INTO node (id, started_ms) VALUES (1, 0)",
+    "INSERT INTO account (id, name, created_ms) VALUES (1, 'a', 0); INSERT INTO domain (id, account_id, name, type, state, created_ms, retention_ms) VALUES (1, 1, 'x.example', 'custom', 'active', 0, 0); INSERT INTO node (id, started_ms) VALUES (1, 0)",
   );
   mail = new MailWriter(db, 1);
   db.plans.clear();
@@ -235,6 +235,18 @@ test('events are listed by their domain and time, or by the message or recipient
   });
   noneReadsAll(narrow);
   for (const [sql, plan] of narrow) assert.match(plan, /SEARCH e USING INDEX event_by_message/, sql);
+});
+
+test('events of few kinds and of several domains are listed by an index of theirs', () => {
+  const events = eventTables(db);
+  const filter = { accountId: 1, domainId: 0, domainIds: [1, 2] };
+  db.plans.clear();
+  events.list({ ...filter, kinds: ['failed', 'opened'] }, 'descending', { atUs: T0 * 1000 + 2_000_000, id: 5 }, 10);
+  const rare = [...db.plans.values()].filter((plan) => plan.includes('event_by_kind'));
+  assert.equal(rare.length, 1);
+  for (const plan of db.plans.values()) assert.doesNotMatch(plan, /SCAN|TEMP B-TREE/);
+  events.list(filter, 'ascending', undefined, 10);
+  for (const [sql, plan] of db.plans) if (!sql.includes('e.id IN')) assert.doesNotMatch(plan, /SCAN|TEMP B-TREE/, sql);
 });
 
 test('a message, an address and the newest messages are found by their indexes', () => {

@@ -1,0 +1,50 @@
+/** POST /v2/bounce-classification/metrics: failures by what they mean. */
+import { json } from '#api/conventions/answer.ts';
+import type { Answer } from '#api/conventions/answer.ts';
+import { offsetDate } from '#api/conventions/dates.ts';
+import { fieldsOf } from '#api/conventions/json-fields.ts';
+import { bodyRange, filterOf, sorted, whoseOf } from '#api/conventions/statistics.ts';
+import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { bounceMetricsAnswer, metricsBody } from '#api/shapes/statistics.ts';
+import { bounceRows } from '#stats/bounces.ts';
+
+const LIMIT_DEFAULT = 100;
+const LIMIT_MAX = 1000;
+
+export function bounceClassification(door: Door): Endpoint {
+  return {
+    method: 'POST',
+    url: '/v2/bounce-classification/metrics',
+    summary: 'Failures by what they mean',
+    right: 'read',
+    json: metricsBody,
+    answer: bounceMetricsAnswer,
+    handle: (call) => answer(door, call),
+  };
+}
+
+async function answer(door: Door, call: Call): Promise<Answer> {
+  const fields = fieldsOf(call, door.limits);
+  const range = bodyRange(door, fields);
+  const asked = fields.texts('dimensions');
+  const dimensions = asked.length === 0 ? ['entity-name', 'domain.name'] : [...new Set(asked)];
+  const query = { range, dimensions, metrics: fields.texts('metrics'), where: filterOf(fields) };
+  const rows = await bounceRows(door.deps.store.stats, await whoseOf(door, call), query);
+  const page = fields.object('pagination');
+  const [sort, skip] = [page.text('sort'), page.whole('skip') ?? 0];
+  const limit = Math.min(page.whole('limit') || LIMIT_DEFAULT, LIMIT_MAX);
+  const inOrder = sorted(rows, sort, ({ values, metrics }, name) => values[name] ?? metrics[name]);
+  return json({
+    start: offsetDate(range.startMs),
+    end: offsetDate(range.endMs),
+    resolution: range.resolution,
+    duration: range.duration,
+    dimensions,
+    pagination: { sort: sort ?? '', skip, limit, total: rows.length },
+    items: inOrder.slice(skip, skip + limit).map(({ values, metrics }) => ({
+      ...values,
+      ...(values['timestamp'] !== undefined && { timestamp: offsetDate(Number(values['timestamp'])) }),
+      metrics,
+    })),
+  });
+}

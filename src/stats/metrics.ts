@@ -1,0 +1,167 @@
+/**
+ * A question for metrics: some dimensions, some metrics, some conditions, a range. Answered from counters alone. Groups in which nothing was counted are not there.
+ * What has several tags is counted with each when the question is about tags.
+ */
+import { AppError } from '#model/errors.ts';
+import type { CountCondition, CountDimension, CountSum, StatsStore } from '#store/stats-store.ts';
+import { bucketOf, type Range, stepsOf } from './range.ts';
+import { METRICS, Tally } from './tally.ts';
+
+/** Names of the API, and of the counters. undefined: it has the same value wherever it is asked for. */
+export const DIMENSIONS: Readonly<Record<string, CountDimension | undefined>> = {
+  time: 'time',
+  domain: 'domain',
+  tag: 'tag',
+  ip: 'source',
+  recipient_domain: 'receiver',
+  recipient_provider: 'provider',
+  country: 'country',
+  device: 'device',
+  ip_pool: undefined,
+  bot: undefined,
+  subaccount: undefined,
+};
+
+/** Counters, summed up by the store, that one answer is made of. */
+const ROWS_MAX = 100_000;
+
+export interface Condition {
+  readonly attribute: string;
+  readonly comparator: '=' | '!=' | 'contains' | 'not contains';
+  readonly values: readonly string[];
+}
+
+export interface MetricsQuery {
+  readonly range: Range;
+  /** Names out of DIMENSIONS. */
+  readonly dimensions: readonly string[];
+  readonly where: readonly Condition[];
+}
+
+/** What a question may see: the account's domains, by their ids. */
+export interface Whose {
+  readonly accountId: number;
+  readonly accountName: string;
+  readonly domains: ReadonlyMap<number, string>;
+  /** Asked about in the name of one domain. */
+  readonly domainId?: number;
+}
+
+/** One group: the values of its dimensions, in their order, and its counts. Of `time` the beginning of the bucket, in milliseconds. */
+export interface Group {
+  readonly values: readonly (string | number)[];
+  readonly tally: Tally;
+}
+
+export async function groupsOf(
+  store: StatsStore,
+  whose: Whose,
+  query: MetricsQuery,
+  more: readonly CountDimension[] = [],
+): Promise<Group[]> {
+  const sums = await sumsOf(store, whose, query, more);
+  const groups = new Map<string, { values: (string | number)[]; tally: Tally }>();
+  for (const sum of sums) {
+    const values = query.dimensions.map((name) => valueOf(name, sum, whose, query.range));
+    const key = values.join('\u0000');
+    let group = groups.get(key);
+    if (group === undefined) groups.set(key, (group = { values, tally: new Tally() }));
+    group.tally.add(sum.kind, String(sum.reason ?? ''), sum.n);
+  }
+  return [...groups.values()];
+}
+
+/** Sums with the dimensions that the question needs, and `reason`. */
+export async function sumsOf(
+  store: StatsStore,
+  whose: Whose,
+  { range, dimensions, where }: MetricsQuery,
+  more: readonly CountDimension[] = [],
+): Promise<CountSum[]> {
+  const by = new Set<CountDimension>(['reason', ...more]);
+  for (const name of dimensions) {
+    const dimension = dimensionOf(name);
+    if (dimension !== undefined) by.add(dimension);
+  }
+  const conditions = conditionsOf(where, whose);
+  if (conditions === undefined) return [];
+  const isByReceiver = by.has('receiver') || conditions.where.some(({ dimension }) => dimension === 'receiver');
+  if (isByReceiver && range.resolution === 'hour' && dimensions.includes('time')) {
+    throw bad('receiving domains are counted by the day; use the resolution day or month');
+  }
+  const sums = await store.sums({
+    accountId: whose.accountId,
+    ...conditions,
+    ...spanOf(range, isByReceiver),
+    by: [...by],
+    rowsMax: ROWS_MAX,
+  });
+  if (sums.length > ROWS_MAX) throw bad('the answer would be too long; ask for fewer dimensions or a shorter time');
+  return sums;
+}
+
+function spanOf(range: Range, isByDay: boolean): ReturnType<typeof stepsOf> {
+  return stepsOf(
+    isByDay && range.resolution === 'hour' ? { ...range, resolution: 'day', startMs: day(range.startMs), endMs: day(range.endMs) } : range,
+  );
+}
+
+const day = (ms: number): number => Math.floor(ms / 86_400_000) * 86_400_000;
+
+export function dimensionOf(name: string): CountDimension | undefined {
+  if (!Object.hasOwn(DIMENSIONS, name)) throw bad(`'${name.slice(0, 60)}' is not a valid dimension`);
+  return DIMENSIONS[name];
+}
+
+export function metricNames(names: readonly string[]): readonly string[] {
+  for (const name of names) if (!METRICS.includes(name)) throw bad(`'${name.slice(0, 60)}' is not a valid metric`);
+  return names.length === 0 ? METRICS : names;
+}
+
+/** undefined: nothing can fulfil them. */
+function conditionsOf(
+  where: readonly Condition[],
+  whose: Whose,
+): { domainIds: readonly number[]; where: readonly CountCondition[] } | undefined {
+  let domainIds = whose.domainId === undefined ? [...whose.domains.keys()] : [whose.domainId];
+  const others: CountCondition[] = [];
+  for (const { attribute, comparator, values } of where) {
+    if (attribute === 'time' || !Object.hasOwn(DIMENSIONS, attribute)) {
+      throw bad(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
+    }
+    const dimension = DIMENSIONS[attribute];
+    const is = IS[comparator];
+    if (dimension === 'domain') domainIds = domainIds.filter((id) => passes(whose.domains.get(id) ?? '', is, values));
+    else if (dimension !== undefined && dimension !== 'time')
+      others.push({ dimension, is, values: attribute === 'recipient_domain' ? lower(values) : values });
+    else if (!passes(constantOf(attribute, whose), is, values)) return undefined;
+  }
+  return domainIds.length === 0 ? undefined : { domainIds, where: others };
+}
+
+const IS = { '=': 'in', '!=': 'not-in', contains: 'contains', 'not contains': 'not-contains' } as const;
+
+const lower = (values: readonly string[]): string[] => values.map((value) => value.toLowerCase());
+
+function passes(text: string, is: CountCondition['is'], values: readonly string[]): boolean {
+  const wanted = lower(values);
+  const own = text.toLowerCase();
+  if (is === 'in' || is === 'not-in') return wanted.includes(own) === (is === 'in');
+  return wanted.some((value) => own.includes(value)) === (is === 'contains');
+}
+
+function constantOf(name: string, whose: Whose): string {
+  return name === 'subaccount' ? String(whose.accountId) : '';
+}
+
+function valueOf(name: string, sum: CountSum, whose: Whose, range: Range): string | number {
+  const dimension = dimensionOf(name);
+  if (dimension === undefined) return constantOf(name, whose);
+  const value = sum[dimension];
+  if (dimension === 'time') return bucketOf(Number(value), range);
+  return dimension === 'domain' ? (whose.domains.get(Number(value)) ?? '') : String(value ?? '');
+}
+
+function bad(reason: string): AppError {
+  return new AppError('bad-parameter', { reason });
+}
