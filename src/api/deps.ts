@@ -12,6 +12,7 @@ import type { EgressSource } from '#model/egress.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
 import type { Domain, NodeService, QueueDepth, Store } from '#store/store.ts';
+import type { Validate } from '#validation/validate.ts';
 
 /** The part of `accounts` that the API uses. */
 export type ApiAccounts = Pick<
@@ -146,6 +147,7 @@ export interface ApiDeps {
   readonly verifyDomain: (domain: Domain) => Promise<Domain>;
   /** Addresses that mail leaves from by the configuration, with the name that each tells. */
   readonly egress?: readonly EgressSource[];
+  readonly validateAddress: Validate;
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
   readonly waitOf?: WaitOf;

@@ -24,6 +24,7 @@ import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
 import { domains } from './mailgun/v4/domains.ts';
+import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
 import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
@@ -62,6 +63,7 @@ import { domainKeys } from './mailgun/v4/domain-keys.ts';
     sendingQueueStatus(door),
     ...credentials(door),
     ...domains(door),
+    ...addressValidation(door),
     ...messages(door),
     queue(door),
     ...nodes(door),

@@ -9,7 +9,7 @@ import type { Log } from '#base/log.ts';
 import { createConnect } from '#delivery/attempt.ts';
 import { type Composer, createComposer } from '#delivery/compose.ts';
 import { createFindRoute } from '#delivery/route.ts';
-import { createResolver } from '#dns/resolver.ts';
+import { createResolver, type Resolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
 import type { Purse } from '#grants/purse.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
@@ -55,7 +55,7 @@ export interface DeliveryParts {
   mayPost(): boolean;
 }
 
-export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { readonly posts: Webhooks['counts'] }> {
+export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { readonly posts: Webhooks['counts']; readonly resolver: Resolver }> {
   const { config, log, clock, store, accounts, services } = parts;
   const sources = egressSources(config);
   const resolver = createResolver({
@@ -108,7 +108,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { 
     ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
-  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts };
+  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts, resolver };
 
   function mxRoutes(): FindRoute {
     return createFindRoute({

@@ -26,6 +26,7 @@ import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { createRenderer } from '#templates/render.ts';
+import { addressValidation } from './address-validation.ts';
 import type { Config } from './config.ts';
 import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
@@ -254,6 +255,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     accounts,
     submit,
     render: parts.render,
+    validateAddress: addressValidation(config, store, pipeline.resolver),
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,

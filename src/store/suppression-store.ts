@@ -34,6 +34,9 @@ export interface SuppressionStore {
   /** The unsubscribe no longer holds for the tag, and is gone with the last one. False: it did not hold for it by name. */
   removeUnsubscribeTag(domainId: number, address: string, tag: string): Promise<boolean>;
 
+  /** What the account's domains have of one address, at most `limit`. */
+  suppressionsOfAddress(accountId: number, address: string, limit: number): Promise<Suppression[]>;
+
   putAllowed(domainId: number, entries: readonly AllowlistEntry[]): Promise<void>;
   allowedOf(domainId: number, value: string): Promise<AllowlistEntry | undefined>;
   allowedPage(domainId: number, ask: PageAsk): Promise<AllowlistEntry[]>;

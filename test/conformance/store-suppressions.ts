@@ -30,6 +30,20 @@ const suppression = (address: string, change: Partial<Suppression> = {}): Suppre
 });
 
 function lists(store: () => Store): void {
+  it('tells what the domains of an account have of an address, and of no other account', async () => {
+    const mine = await tenant(store());
+    const theirs = await tenant(store());
+    await store().suppressions.putSuppressions(mine.domainId, [suppression('Gone@x.example'), suppression('gone@x.example', { kind: 'complaint' })]);
+    await store().suppressions.putSuppressions(theirs.domainId, [suppression('gone@x.example', { error: 'theirs' })]);
+    const found = await store().suppressions.suppressionsOfAddress(mine.accountId, 'GONE@x.example', 10);
+    assert.deepEqual(found.map(({ kind, error }) => [kind, error]).sort(), [
+      ['bounce', 'no such user'],
+      ['complaint', 'no such user'],
+    ]);
+    assert.equal((await store().suppressions.suppressionsOfAddress(mine.accountId, 'gone@x.example', 1)).length, 1);
+    assert.deepEqual(await store().suppressions.suppressionsOfAddress(mine.accountId, 'other@x.example', 10), []);
+  });
+
   it('pages through a list from any entry, both ways, whatever is added or removed meanwhile', async () => {
     const { domainId } = await tenant(store());
     const addresses = ['a@x.example', 'B@x.example', 'c@x.example', 'd@x.example', 'e@x.example'];

@@ -16,6 +16,7 @@ import type { OpenedStore } from '#store/open.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
+import { createValidate } from '#validation/validate.ts';
 import { openTestStore } from '../kit/stores.ts';
 
 export interface Tenant {
@@ -60,6 +61,10 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
     },
     render: createRenderer(),
     verifyDomain: async (domain) => (await accounts.verifyDomain(domain, async () => undefined)).domain,
+    validateAddress: createValidate({
+      dns: undefined,
+      pastTroubles: (accountId, address) => store.suppressions.suppressionsOfAddress(accountId, address, 10),
+    }),
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },
     clock: systemClock,

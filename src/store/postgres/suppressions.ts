@@ -86,6 +86,15 @@ export function suppressionTables(db: Database): SuppressionStore {
         limit,
       ),
     removeUnsubscribeTag: (domainId, address, tag) => db.transaction((queries) => removeTag(queries, domainId, address, tag)),
+    suppressionsOfAddress: async (accountId, address, limit) =>
+      (
+        await db.all(
+          `SELECT s.* FROM domain d JOIN suppression s ON s.domain_id = d.id AND lower(s.address) = ${FOLDED('$2')} WHERE d.account_id = $1 LIMIT $3`,
+          accountId,
+          address,
+          limit,
+        )
+      ).map(suppressionOf),
     putAllowed: (domainId, entries) => putAllowed(db, domainId, entries),
     async allowedOf(domainId, value) {
       const row = await db.get('SELECT * FROM allowlist WHERE domain_id = $1 AND value = $2', domainId, value);

@@ -117,7 +117,7 @@ const READS = {
 const BROWSES = {
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
-  suppressions: ['suppressionPage', 'allowedOf', 'allowedPage'],
+  suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
   outbox: ['depth'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],

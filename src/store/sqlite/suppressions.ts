@@ -80,6 +80,15 @@ export function suppressionTables(db: Database): Synchronous<SuppressionStore> {
         );
       return true;
     },
+    suppressionsOfAddress: (accountId: number, address: string, limit: number): Suppression[] =>
+      db
+        .all(
+          'SELECT s.* FROM domain d CROSS JOIN suppression s ON s.domain_id = d.id AND s.address = ? WHERE d.account_id = ? LIMIT ?',
+          address,
+          accountId,
+          limit,
+        )
+        .map(suppressionOf),
     putAllowed: (domainId, entries) => putAllowed(db, domainId, entries),
     allowedOf(domainId, value) {
       const row = db.get('SELECT * FROM allowlist WHERE domain_id = ? AND value = ?', domainId, value);
