@@ -20,9 +20,14 @@ import { unsubscribes } from './mailgun/v3/_domain/unsubscribes.ts';
 import { dkimKeys } from './mailgun/v1/dkim-keys.ts';
 import { dkimManagement } from './mailgun/v1/dkim-management.ts';
 import { connection } from './mailgun/v3/domains/_domain/connection.ts';
+import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
+import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
+import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
+import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
+import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
@@ -33,10 +38,6 @@ import { queue } from './v1/queue.ts';
 import { sandboxMessages } from './v1/sandbox/messages.ts';
 
 export function endpoints(door: Door): Endpoint[] {
-import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
-import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
-import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
-import { domainKeys } from './mailgun/v4/domain-keys.ts';
   return [
     sendMessage(door),
     sendMime(door),
@@ -63,13 +64,6 @@ import { domainKeys } from './mailgun/v4/domain-keys.ts';
     sendingQueueStatus(door),
     ...credentials(door),
     ...domains(door),
-    ...addressValidation(door),
-    ...messages(door),
-    queue(door),
-    ...nodes(door),
-    ...sandboxMessages(door),
-  ];
-}
     ...connection(door),
     ...tracking(door),
     webPrefix(door),
@@ -77,3 +71,10 @@ import { domainKeys } from './mailgun/v4/domain-keys.ts';
     ...domainKeys(door),
     ...dkimKeys(door),
     ...dkimManagement(door),
+    ...addressValidation(door),
+    ...messages(door),
+    queue(door),
+    ...nodes(door),
+    ...sandboxMessages(door),
+  ];
+}

@@ -24,10 +24,9 @@ import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
-import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { createRenderer } from '#templates/render.ts';
-import { addressValidation } from './address-validation.ts';
 import type { Config } from './config.ts';
+import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
 import { egressSources, startDelivery } from './delivery.ts';
@@ -161,13 +160,38 @@ async function start(
     verify: domainCheck.verify,
     clock,
     log,
+    // With the sandbox nothing leaves the machine, questions included.
+    checkMs: config.sandbox.capture ? undefined : config.domains.checkEveryMs,
+  });
+  services.add({ name: 'domain watch', stopMs: QUICK_STOP_MS, stop: () => watch.stop() });
+  const imports = startImports({
+    imports: store.imports,
+    clock,
+    log,
     parseTime: parseEventTime,
     mayRun: () => node.isRunning && node.does('web'),
   });
   services.add({ name: 'imports', stopMs: QUICK_STOP_MS, stop: () => imports.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
-  await openDoors({ domainCheck, config, log, services, store, accounts, submit, render, pipeline, state, isReady, node, clock, quotas, requestRates });
+  await openDoors({
+    config,
+    log,
+    services,
+    store,
+    accounts,
+    submit,
+    render,
+    pipeline,
+    state,
+    isReady,
+    node,
+    clock,
+    quotas,
+    requestRates,
+    imports,
+    domainCheck,
+  });
   const control = await startControl({
     path: controlPath(config.data),
     log,
@@ -191,9 +215,9 @@ async function startNode(config: Config, log: Log, services: Services, store: Op
 function sourceNames(config: Config): string[] {
   return egressSources(config).map(({ name }) => name);
 }
-  readonly domainCheck: DomainCheck;
 
 interface DoorParts {
+  readonly domainCheck: DomainCheck;
   readonly config: Config;
   readonly log: Log;
   readonly services: Services;
@@ -250,12 +274,11 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
   const api = await startApi({
     memory,
     store,
-    verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
-    egress: egressSources(config),
     accounts,
     submit,
     render: parts.render,
-    validateAddress: addressValidation(config, store, pipeline.resolver),
+    verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
+    egress: egressSources(config),
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
