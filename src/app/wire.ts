@@ -25,6 +25,7 @@ import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
+import { addressValidation } from './address-validation.ts';
 import type { Config } from './config.ts';
 import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { startControl } from './control.ts';
@@ -279,6 +280,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     render: parts.render,
     verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
     egress: egressSources(config),
+    validateAddress: addressValidation(config, store, pipeline.resolver),
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
