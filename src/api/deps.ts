@@ -141,6 +141,8 @@ export interface ApiDeps {
   readonly store: Store;
   readonly accounts: ApiAccounts;
   readonly submit: Submit;
+  /** A file to be read into a list was put down. */
+  readonly ringImports?: () => void;
   /** Templates that are rendered for each recipient. Throws AppError 'template-failed'. */
   readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
   /** Asks DNS for the records of a domain; resolves to the domain as it is then. */
