@@ -9,6 +9,7 @@ import {
   type AcceptMessage,
   type AcceptRecipient,
   type AcceptResult,
+  type CounterKey,
   StoreError,
   type Store,
   type SuppressionKind,
@@ -41,10 +42,12 @@ export interface IntakeOptions {
 function counted({ accountId, domainId, info }: Incoming, recipients: readonly AcceptRecipient[]): NonNullable<AcceptMessage['counters']> {
   const counts = new Map<string, number>();
   for (const { domain } of recipients) counts.set(domain, (counts.get(domain) ?? 0) + 1);
-  return [...counts].flatMap(([receiver, count]) => {
+  const counters: (CounterKey & { readonly count: number })[] = [];
+  for (const [receiver, count] of counts) {
     const fact = { accountId, domainId, kind: 'accepted', provider: providerOf(receiver) ?? '', receiver } as const;
-    return countersOf(fact, info.options.tags).map((key) => ({ ...key, count }));
-  });
+    for (const key of countersOf(fact, info.options.tags)) counters.push({ ...key, count });
+  }
+  return counters;
 }
 
 export function createIntake(options: IntakeOptions): (message: Incoming) => Promise<AcceptResult | Ungranted> {

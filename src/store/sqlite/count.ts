@@ -32,9 +32,8 @@ type Sum = (string | number)[];
 
 export class Counting {
   readonly #db: Database;
-  readonly #hours = new Map<string, Sum>();
-  readonly #days = new Map<string, Sum>();
-  readonly #receivers = new Map<string, Sum>();
+  /** One for all that is the same but for the time within an hour; the rows are made of it when it is written. */
+  readonly #facts = new Map<string, { readonly counter: PackedCounter; readonly hour: number; count: number }>();
   #tags: { readonly accountId: number; readonly domainId: number; readonly name: string; readonly atMs: number }[] = [];
   #seen = new Set<string>();
   #seenHour = 0;
@@ -46,13 +45,10 @@ export class Counting {
   add(counter: PackedCounter, atMs: number): void {
     const [accountId, domainId, kind, provider, tag, count, receiver = '', reason = '', source = '', country = '', device = ''] = counter;
     const hour = Math.floor(atMs / HOUR_MS);
-    const day = Math.floor(hour / 24);
-    const key = tag.toLowerCase();
-    const number = EVENT_KINDS[kind];
-    const rest = [provider, source, country, device];
-    add(this.#hours, [accountId, domainId, key, hour, number, reason, ...rest], count);
-    add(this.#days, [accountId, domainId, key, day, number, reason, ...rest], count);
-    if (receiver !== '') add(this.#receivers, [accountId, domainId, key, day, number, reason, receiver, ...rest], count);
+    const name = `${hour} ${accountId} ${domainId} ${kind} ${provider}\0${tag}\0${receiver}\0${reason}\0${source}\0${country}\0${device}`;
+    const fact = this.#facts.get(name);
+    if (fact === undefined) this.#facts.set(name, { counter, hour, count });
+    else fact.count += count;
     if (tag !== '') this.#see(accountId, domainId, tag, atMs);
   }
 
@@ -70,9 +66,22 @@ export class Counting {
 
   /** Writes what the transaction counted; call before each commit. */
   flush(): void {
-    for (const sum of this.#hours.values()) this.#db.run(HOURLY, ...sum);
-    for (const sum of this.#days.values()) this.#db.run(DAILY, ...sum);
-    for (const sum of this.#receivers.values()) this.#db.run(BY_RECEIVER, ...sum);
+    const hours = new Map<string, Sum>();
+    const days = new Map<string, Sum>();
+    const receivers = new Map<string, Sum>();
+    for (const { counter, hour, count } of this.#facts.values()) {
+      const [accountId, domainId, kind, provider, tag, , receiver = '', reason = '', source = '', country = '', device = ''] = counter;
+      const day = Math.floor(hour / 24);
+      const key = tag.toLowerCase();
+      const number = EVENT_KINDS[kind];
+      const rest = [provider, source, country, device];
+      add(hours, [accountId, domainId, key, hour, number, reason, ...rest], count);
+      add(days, [accountId, domainId, key, day, number, reason, ...rest], count);
+      if (receiver !== '') add(receivers, [accountId, domainId, key, day, number, reason, receiver, ...rest], count);
+    }
+    for (const sum of hours.values()) this.#db.run(HOURLY, ...sum);
+    for (const sum of days.values()) this.#db.run(DAILY, ...sum);
+    for (const sum of receivers.values()) this.#db.run(BY_RECEIVER, ...sum);
     for (const { accountId, domainId, name, atMs } of this.#tags) {
       this.#db.run(SEE_TAG, accountId, domainId, name.toLowerCase(), name, atMs, Math.floor(atMs / HOUR_MS) * HOUR_MS);
     }
@@ -86,9 +95,7 @@ export class Counting {
   }
 
   #clear(): void {
-    this.#hours.clear();
-    this.#days.clear();
-    this.#receivers.clear();
+    this.#facts.clear();
     this.#tags = [];
   }
 }
