@@ -119,11 +119,10 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
 /** Straight to the wire: header and body leave in one write. */
 export function send(reply: FastifyReply, answer: Answer): FastifyReply {
   reply.hijack();
-  reply.raw.writeHead(answer.status, {
-    'content-type': answer.contentType,
-    'content-length': typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length,
-    ...answer.headers,
-  });
+  const size = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length;
+  // RFC 9110 §8.6: an answer without content has no length.
+  const ofContent = answer.status === 204 ? {} : { 'content-type': answer.contentType, 'content-length': size };
+  reply.raw.writeHead(answer.status, { ...ofContent, ...answer.headers });
   reply.raw.end(answer.body);
   return reply;
 }

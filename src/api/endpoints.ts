@@ -24,6 +24,9 @@ import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
+import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
+import { accountWebhooks } from './mailgun/v1/webhooks.ts';
+import { domainWebhooksByUrl } from './mailgun/v4/domains/_domain/webhooks.ts';
 import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
 import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
 import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
@@ -60,6 +63,9 @@ export function endpoints(door: Door): Endpoint[] {
     ...imports(door),
     ...templates(door),
     ...accountTemplateEndpoints(door),
+    ...domainWebhooks(door),
+    ...domainWebhooksByUrl(door),
+    ...accountWebhooks(door),
     ...storedMessages(door),
     sendingQueueStatus(door),
     ...credentials(door),

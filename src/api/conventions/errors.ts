@@ -18,6 +18,19 @@ export class NotFound extends Error {
   }
 }
 
+/** A refusal in the words of the hosted service's newer parts, which say what is wrong in fields of their own beside the message. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly fields: Readonly<Record<string, string>>;
+
+  constructor(status: number, sentence: string, fields: Readonly<Record<string, string>>) {
+    super(sentence);
+    this.name = 'Refusal';
+    this.status = status;
+    this.fields = fields;
+  }
+}
+
 /** 400 with the endpoint's own sentence. */
 export function badParameter(reason: string): AppError {
   return new AppError('bad-parameter', { reason });
@@ -34,6 +47,7 @@ const RETRY_AFTER_SECONDS = '10';
 
 export function errorAnswer(error: unknown, log: Log): Answer {
   if (error instanceof AppError) return appErrorAnswer(error);
+  if (error instanceof Refusal) return json({ message: error.message, ...error.fields }, error.status);
   if (error instanceof NotFound) return json({ message: error.message }, 404);
   if (error instanceof RequestTooLarge) return json({ message: error.message }, 413);
   if (error instanceof UnsupportedEncoding) return json({ message: error.message }, 415);
