@@ -1,4 +1,5 @@
 /** The API on a real store for the tests of this door: an account with a key, a domain with DKIM keys, and the real way in. */
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ import { systemClock } from '#base/clock.ts';
 import type { Submission, Submit } from '#model/submission.ts';
 import type { Domain } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
+import { createIntake } from '#queue/intake.ts';
+import { Memory } from '#queue/memory.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
@@ -107,13 +110,18 @@ export function basic(key: string): string {
 
 /** The real way in, up to the commit; nothing is delivered. */
 function submitInto(store: OpenedStore, accounts: Accounts): Submit {
+  const accept = createIntake({
+    store,
+    clock: systemClock,
+    memory: new Memory({ recipientsMax: 0, contentBytesMax: 0, load: async () => undefined }),
+    roomFor: () => 0,
+    enter: () => assert.fail('nothing is leased where there is no room'),
+    ring: () => undefined,
+  });
   return createSubmit({
     domainFor: accounts.domainFor,
     accept: async (message) => {
-      const result = await store.mail.accept({
-        ...message,
-        recipients: message.recipients.map((recipient) => ({ ...recipient, isLeased: false })),
-      });
+      const result = await accept(message);
       if (result.kind === 'ungranted') throw new Error('no grant was asked for');
       return result;
     },
