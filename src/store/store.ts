@@ -16,6 +16,7 @@ import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { RouteStore } from './route-store.ts';
 import type { StatsStore } from './stats-store.ts';
+import type { ListStore } from './list-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
 import type { ThresholdStore } from './threshold-store.ts';
 import type { WebhookStore } from './webhook-store.ts';
@@ -523,6 +524,7 @@ export interface Store {
   readonly thresholds: ThresholdStore;
   readonly suppressions: SuppressionStore;
   readonly imports: ImportStore;
+  readonly lists: ListStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

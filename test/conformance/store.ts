@@ -11,6 +11,7 @@ import { contentionConformance } from './store-contention.ts';
 import { eventsConformance } from './store-events.ts';
 import { grantsConformance } from './store-grants.ts';
 import { lifeConformance } from './store-life.ts';
+import { listsConformance } from './store-lists.ts';
 import { nodesConformance } from './store-nodes.ts';
 import { outboxConformance } from './store-outbox.ts';
 import { pursesConformance } from './purses.ts';
@@ -40,6 +41,7 @@ export function storeConformance(name: string, open: Open): void {
     grantsConformance(open);
     statsConformance(open);
     suppressionsConformance(open);
+    listsConformance(open);
     pursesConformance(open);
   });
 }

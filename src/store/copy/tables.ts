@@ -163,6 +163,27 @@ export const TABLES: readonly Table[] = [
     columns: { domain_id: 'integer', value: 'text', type: 'text', reason: 'text', created_ms: 'integer' },
   },
   {
+    name: 'mailing_list',
+    key: ['id'],
+    columns: {
+      id: 'integer',
+      account_id: 'integer',
+      address: 'text',
+      domain: 'text',
+      name: 'text',
+      description: 'text',
+      access_level: 'text',
+      reply_preference: 'text',
+      created_ms: 'integer',
+      members_count: 'integer',
+    },
+  },
+  {
+    name: 'list_member',
+    key: ['list_id', 'address'],
+    columns: { list_id: 'integer', address: 'text', name: 'text', vars: 'text', is_subscribed: 'integer' },
+  },
+  {
     name: 'import_job',
     key: ['id'],
     columns: {

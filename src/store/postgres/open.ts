@@ -22,6 +22,7 @@ import { grantTables, useGrants } from './grants.ts';
 import { Health } from './health.ts';
 import { dayOf, firstIdOfDay, Ids } from './ids.ts';
 import { Leases } from './leases.ts';
+import { listTables } from './lists.ts';
 import { migrate } from './migrate.ts';
 import { Nodes } from './nodes.ts';
 import { outboxClockSetBack, outboxTables, putOutbox } from './outbox.ts';
@@ -176,6 +177,7 @@ class Parts {
       thresholds: thresholdTables(db),
       suppressions: suppressionTables(db),
       imports: importTables(db),
+      lists: listTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,
     };

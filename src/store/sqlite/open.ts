@@ -84,6 +84,7 @@ const WRITES = {
   thresholds: ['createThreshold', 'changeThreshold', 'deleteThreshold', 'claimThresholds', 'recordHit'],
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
+  lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'deleteMember', 'clearMembers'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -106,6 +107,7 @@ const READS = {
     'listSuppressions',
     'setting',
   ],
+  lists: ['listByAddress', 'listDomains'],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
   templates: ['version', 'listTemplates', 'listVersions'],
@@ -119,6 +121,7 @@ const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
+  lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
   outbox: ['depth'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
   webhooks: ['webhooksOf'],
@@ -192,7 +195,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'webhooks' | 'routes' | 'thresholds' | 'suppressions' | 'imports' | 'sandbox'> & {
+type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'webhooks' | 'routes' | 'thresholds' | 'suppressions' | 'imports' | 'lists' | 'sandbox'> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 

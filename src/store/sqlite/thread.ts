@@ -16,6 +16,7 @@ import { domainTables } from './domains.ts';
 import { eventTables } from './events.ts';
 import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
+import { listTables } from './lists.ts';
 import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
@@ -116,6 +117,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
+    ...listTables(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
     ...outboxMethods(opened),
@@ -142,6 +144,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
+    ...listTables(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
