@@ -25,6 +25,7 @@ import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
 import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
+import { routes } from './mailgun/v3/routes.ts';
 import { accountWebhooks } from './mailgun/v1/webhooks.ts';
 import { domainWebhooksByUrl } from './mailgun/v4/domains/_domain/webhooks.ts';
 import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
@@ -66,6 +67,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainWebhooks(door),
     ...domainWebhooksByUrl(door),
     ...accountWebhooks(door),
+    ...routes(door),
     ...storedMessages(door),
     sendingQueueStatus(door),
     ...credentials(door),

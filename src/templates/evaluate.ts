@@ -3,8 +3,8 @@
  * when it is spent, a `TemplateFault` ends the walk. A frame is the scope of one block that changed the context: `this`, its
  * @data, its block parameters, and the frame around it (`../`).
  */
+import type { Spend } from '#base/pattern.ts';
 import { isTruthy, ownValue, PREDICATES, textOf, VALUES } from './helpers.ts';
-import type { Spend } from './helpers.ts';
 
 /** What is wrong with the template, in words for its author. */
 export class TemplateFault extends Error {}

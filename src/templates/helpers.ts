@@ -1,8 +1,7 @@
 /** The helpers a template may call: a closed table of pure functions over JSON values. Helpers that walk blocks (each, with) are the evaluator's. */
-import { matchesPattern } from './pattern.ts';
+import { matchesPattern } from '#base/pattern.ts';
+import type { Spend } from '#base/pattern.ts';
 
-/** Pays for work from the template's budget; throws when it is spent. */
-export type Spend = (steps: number) => void;
 export type Predicate = (args: readonly unknown[], options: Readonly<Record<string, unknown>>, spend: Spend) => boolean;
 
 /** As a block they choose between the main part and {{else}}; inside an expression they are true or false. */

@@ -1,9 +1,17 @@
 /**
- * Regular expressions from templates, matched in time proportional to pattern × text (all states side by side, no backtracking), because a
+ * Regular expressions that strangers wrote (in templates and routes), matched in time proportional to pattern × text (all states side by side, no backtracking), because a
  * backtracking matcher given a stranger's pattern can be made to run for hours. The syntax is the part of RE2's that such patterns
- * use: literals, `.`, classes, \d \w \s \b and their opposites, anchors, groups, alternatives, `* + ? {m,n}` (lazy forms match the same), `(?i)` at the start.
+ * use: literals, `.`, classes, \d \w \s \b and their opposites, anchors, groups (named ones too, as Python and as ECMAScript write them), alternatives, `* + ? {m,n}` (lazy forms match the same), `(?i)` at the start.
  */
-import type { Spend } from './helpers.ts';
+
+/** Pays for work from the caller's budget; throws when it is spent. */
+export type Spend = (steps: number) => void;
+
+export interface PatternUse {
+  /** The match begins where the text does. */
+  readonly isAnchored?: boolean;
+  readonly isCaseBlind?: boolean;
+}
 
 const PATTERN_LENGTH_MAX = 500;
 const PROGRAM_MAX = 2000;
@@ -12,12 +20,28 @@ const REPEAT_MAX = 200;
 const GROUP_DEPTH_MAX = 30;
 
 /** True when the pattern is found in the text. Throws SyntaxError for a pattern that cannot be read or is too large. */
-export function matchesPattern(pattern: string, text: string, spend: Spend): boolean {
-  const isCaseBlind = pattern.startsWith('(?i)');
-  const body = isCaseBlind ? pattern.slice(4) : pattern;
-  if (body.length > PATTERN_LENGTH_MAX) throw new SyntaxError(`a pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
+export function matchesPattern(
+  pattern: string,
+  text: string,
+  spend: Spend,
+  { isAnchored = false, isCaseBlind = false }: PatternUse = {},
+): boolean {
+  const program = compile(pattern, isCaseBlind);
   if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
-  return run(new Compiler(body, isCaseBlind).compile(), text, spend);
+  spend(program.length >> 3);
+  return run(program, text, spend, isAnchored);
+}
+
+/** Throws SyntaxError for a pattern that `matchesPattern` would not take. */
+export function checkPattern(pattern: string): void {
+  compile(pattern, false);
+}
+
+function compile(pattern: string, isCaseBlind: boolean): Instruction[] {
+  const hasFlag = pattern.startsWith('(?i)');
+  const body = hasFlag ? pattern.slice(4) : pattern;
+  if (body.length > PATTERN_LENGTH_MAX) throw new SyntaxError(`a pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
+  return new Compiler(body, hasFlag || isCaseBlind).compile();
 }
 
 type Test = (char: string) => boolean;
@@ -117,10 +141,17 @@ class Compiler {
   }
 
   #group(): Piece {
-    if (this.#eat('?') && !this.#eat(':')) throw new SyntaxError('a pattern has a group that is not supported');
+    if (this.#eat('?') && !this.#eat(':') && !this.#eatName()) throw new SyntaxError('a pattern has a group that is not supported');
     const piece = this.#alternatives();
     if (!this.#eat(')')) throw new SyntaxError('a pattern has a group that is not closed');
     return piece;
+  }
+
+  #eatName(): boolean {
+    const match = /^P?<[A-Za-z_]\w{0,63}>/.exec(this.#source.slice(this.#at, this.#at + 70));
+    if (match === null) return false;
+    this.#at += match[0].length;
+    return true;
   }
 
   #escape(): Piece {
@@ -267,12 +298,12 @@ function isSpace(char: string): boolean {
 }
 
 /** All threads step together over the text; a thread is a program position, at most one per position. */
-function run(program: readonly Instruction[], text: string, spend: Spend): boolean {
+function run(program: readonly Instruction[], text: string, spend: Spend, isAnchored: boolean): boolean {
   const seen = new Int32Array(program.length).fill(-1);
   let current: number[] = [];
   for (let at = 0; at <= text.length; at++) {
-    // The match may start anywhere.
-    follow(program, 0, at, text, seen, current);
+    if (at === 0 || !isAnchored) follow(program, 0, at, text, seen, current);
+    else if (current.length === 0) return false;
     spend(1 + (current.length >> 3));
     const next: number[] = [];
     const char = text[at];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { matchesPattern } from './pattern.ts';
+import { checkPattern, matchesPattern } from './pattern.ts';
 
 function matches(pattern: string, text: string): boolean {
   return matchesPattern(pattern, text, () => undefined);
@@ -75,4 +75,21 @@ test('what cannot be read or grows too large is refused', () => {
   }
   assert.throws(() => matches('a'.repeat(501), 'a'), SyntaxError);
   assert.throws(() => matches('a', 'a'.repeat(10_001)), SyntaxError);
+});
+
+test('a match that is anchored begins where the text does', () => {
+  const anchored = (pattern: string, text: string): boolean => matchesPattern(pattern, text, () => undefined, { isAnchored: true });
+  assert.ok(anchored('bob', 'bob@example.net') && !anchored('example', 'bob@example.net'));
+  assert.ok(anchored('.*example', 'bob@example.net') && !anchored('a|b$', 'cb'));
+});
+
+test('named groups are groups, and case is ignored when the caller says so', () => {
+  assert.ok(matches('^(?P<user>.*)@(?<host>b.c)$', 'a@b.c'));
+  assert.ok(matchesPattern('BOB', 'bob', () => undefined, { isCaseBlind: true }) && !matches('BOB', 'bob'));
+});
+
+test('a pattern is checked without a text', () => {
+  checkPattern('(a|b)+');
+  for (const pattern of ['(', 'a)', '*', '(?=a)', '(?<=a)b', '(?P=x)', 'x'.repeat(501)])
+    assert.throws(() => checkPattern(pattern), SyntaxError, pattern);
 });
