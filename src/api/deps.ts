@@ -37,6 +37,26 @@ export type ApiAccounts = Pick<
   | 'deleteCredential'
 >;
 
+/** What it uses to administer who may come in. */
+export type ApiAccess = Pick<
+  Accounts,
+  | 'standingOf'
+  | 'listKeys'
+  | 'createKey'
+  | 'revokeKey'
+  | 'renewPublicKey'
+  | 'webhookKey'
+  | 'renewWebhookKey'
+  | 'createSubaccount'
+  | 'subaccountOf'
+  | 'changeAccount'
+  | 'allowNetwork'
+  | 'disallowNetwork'
+  | 'networksOf'
+  | 'addAuthRecipient'
+  | 'deleteCredentials'
+>;
+
 export interface DeliveryCounts {
   readonly accepted: number;
   readonly delivered: number;
@@ -139,7 +159,7 @@ export interface ApiDeps {
   /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
   readonly memory?: ByteBudget;
   readonly store: Store;
-  readonly accounts: ApiAccounts;
+  readonly accounts: ApiAccounts & ApiAccess;
   readonly submit: Submit;
   /** A file to be read into a list was put down. */
   readonly ringImports?: () => void;

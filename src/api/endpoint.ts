@@ -17,6 +17,7 @@ import { errorAnswer } from './conventions/errors.ts';
 import type { Form } from './conventions/form.ts';
 import { parseQuery } from './conventions/urlencoded.ts';
 import type { SendingQuota } from './conventions/quota.ts';
+import { actingFor } from './conventions/on-behalf-of.ts';
 import { readRequestBody } from './conventions/request-body.ts';
 import type { RequestBody } from './conventions/request-body.ts';
 import type { ApiDeps, ApiLimits } from './deps.ts';
@@ -84,8 +85,10 @@ async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest,
   try {
     assertServed(door.deps, endpoint);
     refuseCrossSite(endpoint.method, headerText(request.headers['sec-fetch-site']));
-    const principal = await authenticate(door.deps.accounts, request.headers.authorization);
-    assertRight(principal, endpoint.right);
+    const { accounts } = door.deps;
+    const caller = await authenticate(accounts, request.headers.authorization, door.addressOf(request.raw));
+    assertRight(caller, endpoint.right);
+    const principal = await actingFor(accounts, caller, headerText(request.headers['x-mailgun-on-behalf-of']), endpoint.right);
     const requests = await door.deps.takeRequest?.(principal.accountId);
     const body = await readRequestBody(request.raw, reply.raw, door.limits, door.budget);
     const answer = await endpoint.handle(callOf(door, request, principal, body));

@@ -24,6 +24,7 @@ import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
+import { keys } from './mailgun/v1/keys.ts';
 import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
 import { routes } from './mailgun/v3/routes.ts';
 import { accountWebhooks } from './mailgun/v1/webhooks.ts';
@@ -33,6 +34,7 @@ import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
 import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
+import { httpSigningKey } from './mailgun/v5/accounts/http-signing-key.ts';
 import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
 import { imports } from './v1/imports.ts';
@@ -72,6 +74,8 @@ export function endpoints(door: Door): Endpoint[] {
     sendingQueueStatus(door),
     ...credentials(door),
     ...domains(door),
+    ...keys(door),
+    ...httpSigningKey(door),
     ...connection(door),
     ...tracking(door),
     webPrefix(door),

@@ -23,7 +23,7 @@ export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Me
   app.get('/metrics', async (request, reply) => {
     try {
       if (!mayReadMetrics(addressOf(request.raw))) {
-        assertRight(await authenticate(deps.accounts, request.headers.authorization), 'operate');
+        assertRight(await authenticate(deps.accounts, request.headers.authorization, addressOf(request.raw)), 'operate');
       }
       return await send(reply, { status: 200, body: await metrics.text(), contentType: metrics.contentType });
     } catch (error) {

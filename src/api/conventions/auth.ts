@@ -7,23 +7,35 @@ import { OPERATOR_ACCOUNT_ID, type Principal } from '#model/principal.ts';
 import { AppError } from '#model/errors.ts';
 import type { ApiAccounts } from '#api/deps.ts';
 
-/** send: hand in mail. read: look. write: change what the account owns. operate: look at what belongs to the whole installation. */
-export type Right = 'send' | 'read' | 'write' | 'operate';
+/**
+ * send: hand in mail. read: look. write: change what the account owns. administer: change who may come in, and what the account is allowed. validate: ask about addresses;
+ * a public key may that too. operate: look at what belongs to the whole installation.
+ */
+export type Right = 'send' | 'read' | 'write' | 'administer' | 'validate' | 'operate';
 
 /** A header longer than any key of ours is not looked at. */
 const HEADER_MAX = 1024;
 
-export async function authenticate(accounts: ApiAccounts, authorization: string | undefined): Promise<Principal> {
+/** `address`: the client's, which the account may allow or not. */
+export async function authenticate(
+  accounts: Pick<ApiAccounts, 'authenticateKey'>,
+  authorization: string | undefined,
+  address: string,
+): Promise<Principal> {
   const secret = basicPassword(authorization);
-  const principal = secret === undefined ? undefined : await accounts.authenticateKey(secret);
+  const principal = secret === undefined ? undefined : await accounts.authenticateKey(secret, address);
   if (principal === undefined) throw new AppError('unauthenticated');
   return principal;
 }
 
 export function assertRight(principal: Principal, right: Right): void {
+  if (principal.kind === 'public-key') {
+    if (right === 'validate') return;
+    throw new AppError('unauthenticated');
+  }
   if (right === 'send') return;
   if (principal.kind === 'domain-key' || principal.role === 'sending') throw new AppError('role-forbids', { role: 'developer' });
-  if (right === 'operate' && principal.role !== 'admin') throw new AppError('role-forbids', { role: 'admin' });
+  if ((right === 'operate' || right === 'administer') && principal.role !== 'admin') throw new AppError('role-forbids', { role: 'admin' });
   // What all accounts share would show each of them the others (P10).
   if (right === 'operate' && !mayOperate(principal)) throw new AppError('operator-only');
   if (right === 'write' && principal.role === 'basic') throw new AppError('role-forbids', { role: 'developer' });

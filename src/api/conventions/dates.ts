@@ -14,6 +14,10 @@ export function utcDate(ms: number): string {
 export function offsetDate(ms: number): string {
   return `${new Date(ms).toUTCString().slice(0, -3)}+0000`;
 }
+/** "2006-01-02T15:04:05", UTC without saying so: keys. */
+export function zonelessDate(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19);
+}
 
 /** "Sun, 26 Jan 2025 07:29:23 -0000": logs, mailing lists. */
 export function listDate(ms: number): string {

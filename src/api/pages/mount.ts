@@ -91,7 +91,7 @@ async function viewerOf(door: Door, request: FastifyRequest): Promise<Viewer> {
   if (openPage !== undefined && request.headers.authorization === undefined && isLocal(request)) {
     return { accountId: openPage.accountId, mayOperate: true };
   }
-  const principal = await authenticate(door.deps.accounts, request.headers.authorization);
+  const principal = await authenticate(door.deps.accounts, request.headers.authorization, door.addressOf(request.raw));
   assertRight(principal, 'read');
   return { accountId: principal.accountId, mayOperate: mayOperate(principal) };
 }

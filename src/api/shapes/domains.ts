@@ -113,8 +113,12 @@ export const sendingQueues = z.object({ regular: queue, scheduled: queue });
 
 export const credentialForm = z.object({
   login: z.string(),
+  mailbox: z.string().optional().describe('Another name of login'),
   password: z.string().optional().describe('5 to 32 characters; made here when absent'),
+  system: z.string().optional().describe('yes: it is deleted only with its domain'),
 });
+
+export const credentialChange = z.object({ password: z.string().optional().describe('5 to 32 characters; made here when absent') });
 
 export const credentialList = z.object({
   items: z.array(z.object({ created_at: z.string(), login: z.string(), mailbox: z.string(), size_bytes: z.null() })),

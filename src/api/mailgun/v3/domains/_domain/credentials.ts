@@ -6,7 +6,10 @@ import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import type { Domain } from '#store/store.ts';
-import { credentialForm, credentialList, credentialMade } from '#api/shapes/domains.ts';
+import { credentialsGone } from '#api/shapes/access.ts';
+import { fieldOf } from '#api/conventions/fields.ts';
+import { readBoolean } from '#api/conventions/booleans.ts';
+import { credentialChange, credentialForm, credentialList, credentialMade } from '#api/shapes/domains.ts';
 
 const LIMIT_MAX = 1000;
 const NOTE = "Please store your new password(s) now. You won't be able to see it anymore.";
@@ -25,10 +28,19 @@ export function credentials(door: Door): Endpoint[] {
       handle: (call) => create(door, call),
     },
     {
+      method: 'DELETE',
+      url,
+      summary: 'Delete all SMTP logins of the domain, but for those of the system',
+      right: 'write',
+      answer: credentialsGone,
+      handle: (call) => removeAll(door, call),
+    },
+    {
       method: 'PUT',
       url: `${url}/:login`,
       summary: 'Change the password of a login',
       right: 'write',
+      form: credentialChange,
       answer: credentialMade,
       handle: (call) => change(door, call),
     },
@@ -64,11 +76,11 @@ function numberOf(call: Call, name: string, absent: number): number {
 
 async function create(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
-  const { form } = call.body;
-  const login = form.get('login') ?? form.get('mailbox');
+  const login = fieldOf(call, 'login') ?? fieldOf(call, 'mailbox');
   if (login === undefined) throw badParameter("Parameter 'login' is missing");
-  const password = passwordOf(form.get('password'));
-  const stands = await door.deps.accounts.putCredential(domain, login, password);
+  const password = passwordOf(fieldOf(call, 'password'));
+  const isSystem = readBoolean(fieldOf(call, 'system')) ?? false;
+  const stands = await door.deps.accounts.putCredential(domain, login, password, isSystem);
   const message = 'Created 1 credentials pair(s)';
   return json(password === undefined ? { message, note: NOTE, credentials: { [fullLogin(login, domain)]: stands } } : { message });
 }
@@ -78,7 +90,7 @@ async function change(door: Door, call: Call): Promise<Answer> {
   const login = fullLogin(call.param('login'), domain);
   const known = await door.deps.accounts.listCredentials(domain.id);
   if (!known.some((credential) => credential.login === login)) throw new NotFound('Credentials not found');
-  const password = passwordOf(call.body.form.get('password'));
+  const password = passwordOf(fieldOf(call, 'password'));
   const stands = await door.deps.accounts.putCredential(domain, login, password);
   const message = 'Password changed';
   return json(password === undefined ? { message, note: NOTE, credentials: { [login]: stands } } : { message });
@@ -87,8 +99,16 @@ async function change(door: Door, call: Call): Promise<Answer> {
 async function remove(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
   const login = fullLogin(call.param('login'), domain);
+  const known = await door.deps.accounts.listCredentials(domain.id);
+  if (known.some((credential) => credential.login === login && credential.isSystem === true))
+    throw badParameter(`Cannot delete system mailbox: ${login}`);
   if (!(await door.deps.accounts.deleteCredential(domain, login))) throw new NotFound('Credentials not found');
   return json({ message: 'Credentials have been deleted', spec: login });
+}
+
+async function removeAll(door: Door, call: Call): Promise<Answer> {
+  const count = await door.deps.accounts.deleteCredentials(await domainOf(door, call));
+  return json({ message: 'All domain credentials have been deleted', count });
 }
 
 function passwordOf(text: string | undefined): string | undefined {
