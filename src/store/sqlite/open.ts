@@ -143,6 +143,7 @@ const THREAD_NAMES: Readonly<Record<string, string>> = {
   'sandbox.get': 'getCaptured',
   'sandbox.clear': 'clearCaptured',
   'nodes.list': 'listNodes',
+  'lists.listDomains': 'domainsOfLists',
 };
 
 /** A server that was told nothing of itself. */

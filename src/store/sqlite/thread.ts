@@ -117,7 +117,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
-    ...listTables(opened),
+    ...listMethods(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
     ...outboxMethods(opened),
@@ -144,7 +144,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
-    ...listTables(opened),
+    ...listMethods(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
     ...nodeMethods(opened),
@@ -160,6 +160,12 @@ function readerMethods(opened: Database): Record<string, Method> {
 function sandboxMethods(opened: Database): Record<string, Method> {
   const { capture, list, get, clear } = sandboxTables(opened);
   return { capture, listCaptured: list, getCaptured: get, clearCaptured: clear };
+}
+
+/** As with the accounts' own `listDomains`. */
+function listMethods(opened: Database): Record<string, Method> {
+  const { listDomains: domainsOfLists, ...rest } = listTables(opened);
+  return { ...rest, domainsOfLists };
 }
 
 function nodeMethods(opened: Database): Record<string, Method> {
