@@ -145,6 +145,7 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
     },
     async addDomain(accountId, given, wishes = {}) {
       const name = domainName(given);
+      if (typeof wishes !== 'string') checkSettings(wishes.settings ?? {});
       const {
         type = 'custom',
         settings = {},
@@ -175,6 +176,7 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
     },
     async changeDomain(domain, change) {
       const settings = { ...domain.settings, ...change.settings };
+      checkSettings(settings);
       const concernsContent = change.settings?.zeroContent !== undefined || change.settings?.messageTtlSeconds !== undefined;
       await domains.changeDomain(domain.id, { ...change, ...(concernsContent && { retentionMs: retentionOf(settings) }) });
       keys.forget(domain.id);
@@ -215,6 +217,12 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
       checks.some((check) => check.state === 'ok' && check.record.name === `${key.selector}._domainkey.${domain.name}`);
     return coming.length > 0 && coming.every(isSeen) && keys.promote(domain.id);
   }
+}
+
+/** Copies are made again from contents. */
+function checkSettings({ zeroContent = false, archiveTo = '' }: DomainSettings): void {
+  if (zeroContent && archiveTo !== '')
+    throw new AppError('bad-parameter', { reason: 'a domain that keeps no content has no copies to post to archive_to' });
 }
 
 const FOUND_MAX = 5;

@@ -32,6 +32,9 @@ import { domainWebhooksByUrl } from './mailgun/v4/domains/_domain/webhooks.ts';
 import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
 import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
 import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
+import { domainIps } from './mailgun/v3/domains/_domain/ips.ts';
+import { ipPools } from './mailgun/v3/ip-pools.ts';
+import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { httpSigningKey } from './mailgun/v5/accounts/http-signing-key.ts';
@@ -83,6 +86,9 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainKeys(door),
     ...dkimKeys(door),
     ...dkimManagement(door),
+    ...domainIps(door),
+    ...ips(door),
+    ...ipPools(door),
     ...addressValidation(door),
     ...messages(door),
     queue(door),

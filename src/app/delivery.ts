@@ -17,6 +17,7 @@ import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { Leases } from '#queue/leases.ts';
 import type { WorkItem } from '#queue/work-item.ts';
+import { ZeroContent } from '#queue/zero-content.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
 import { createComplaints } from '#sandbox/complaints.ts';
 import type { Store } from '#store/store.ts';
@@ -26,6 +27,7 @@ import type { Config } from './config.ts';
 import { gateFor, matches, withSitesOfCeilings } from './ceilings.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Services } from './services.ts';
+import type { SourceChoice } from './source-choice.ts';
 import { startWebhooks, type Webhooks } from './webhooks.ts';
 
 const MINUTE_MS = 60_000;
@@ -48,6 +50,7 @@ export interface DeliveryParts {
   readonly store: Store;
   readonly accounts: Accounts;
   readonly render: Render;
+  readonly sourceChoice: SourceChoice;
   readonly services: Services;
   readonly purse: Purse;
   readonly leases: Leases;
@@ -55,7 +58,9 @@ export interface DeliveryParts {
   mayPost(): boolean;
 }
 
-export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { readonly posts: Webhooks['counts']; readonly resolver: Resolver }> {
+export async function startDelivery(
+  parts: DeliveryParts,
+): Promise<Pipeline & { readonly posts: Webhooks['counts']; readonly resolver: Resolver }> {
   const { config, log, clock, store, accounts, services } = parts;
   const sources = egressSources(config);
   const resolver = createResolver({
@@ -88,6 +93,12 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { 
     lifetimeMs: config.delivery.expireAfterMs,
   });
   const complain = config.sandbox.capture ? createComplaints({ store, clock, log }) : undefined;
+  const zeroContent = new ZeroContent({
+    mail: store.mail,
+    wantsNone: async (domainId) => (await accounts.domainById(domainId))?.settings?.zeroContent === true,
+    log,
+  });
+  services.add({ name: 'zero content', stopMs: 1000, stop: async () => zeroContent.stop() });
   const pipeline = createPipeline({
     store,
     clock,
@@ -100,7 +111,8 @@ export async function startDelivery(parts: DeliveryParts): Promise<Pipeline & { 
     leases: parts.leases,
     laneLimits: (route, domain) => laneLimits(config, route, domain),
     ceilings: (route, source) => gateFor(config, parts.purse, clock, route, source),
-    sourceFor: (item) => sourceFor(sources, item),
+    sourceFor: parts.sourceChoice.sourceFor,
+    settled: (settlement) => zeroContent.settled(settlement),
     job: (items, content) => deliveryJob(composer, webhooks, items, content),
     outbox: webhooks.entries,
     ringOutbox: webhooks.ring,
@@ -181,18 +193,6 @@ export function egressSources(config: Config): readonly EgressSource[] {
     pool: source.pool,
     ...(source.capPerDay !== undefined && { capPerDay: source.capPerDay }),
   }));
-}
-
-/** As the message asks (address or pool), else the default pool, in turn. An address or pool that is gone leaves the choice to us rather than the mail waiting for ever. */
-function sourceFor(sources: readonly EgressSource[], { message, recipient }: WorkItem): EgressSource | undefined {
-  const { sendingIp, sendingIpPool } = message.info.options;
-  if (sources.length === 1) return sources[0];
-  const wanted =
-    sendingIp !== undefined
-      ? sources.filter((source) => source.address === sendingIp)
-      : sources.filter((source) => source.pool === (sendingIpPool ?? 'default'));
-  const choice = wanted.length > 0 ? wanted : sources;
-  return choice[recipient.id % choice.length];
 }
 
 /** A rule names a receiving domain (of the mail that the lane was made for), one of the hosts of its site, or the site. */

@@ -35,7 +35,7 @@ export interface PipelineOptions {
   /** What a new lane's mail counts against beyond its own limits. */
   ceilings(route: Route, source: EgressSource): Ceilings | undefined;
   /** The source an item leaves from; undefined: none serves it now. */
-  sourceFor(item: WorkItem): EgressSource | undefined;
+  sourceFor(item: WorkItem): EgressSource | undefined | Promise<EgressSource | undefined>;
   /** The transaction for items that share one; `content` loads the MIME. */
   job(items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob;
   /** What else follows from a settlement in the same commit: a notification to the submitter. */
@@ -44,6 +44,8 @@ export interface PipelineOptions {
   outbox(item: WorkItem, settlement: Settlement): Settlement['outbox'];
   /** Something stands in the outbox. */
   ringOutbox(): void;
+  /** It stands in the store. */
+  settled?(settlement: Settlement): void;
   /** Its delivery was handed to the store. */
   delivered?(item: WorkItem): void;
 }
@@ -68,8 +70,9 @@ export function createPipeline(options: PipelineOptions) {
   const settler = new Settler({
     mail: store.mail,
     log,
-    settled({ outbox }) {
-      if (outbox !== undefined) options.ringOutbox();
+    settled(settlement) {
+      if (settlement.outbox !== undefined) options.ringOutbox();
+      options.settled?.(settlement);
     },
   });
   const claimer = new Claimer({
@@ -148,7 +151,8 @@ export function createPipeline(options: PipelineOptions) {
     if (settlement !== undefined) return settle(item, settlement);
     if (!memory.admits(item.message.contentId, item.message.info.sizeBytes)) return giveBack(item, 'memory-limit', clock.nowMs() + POLL_MS);
     if (isPaused) return giveBack(item, 'draining', clock.nowMs());
-    const source = options.sourceFor(item);
+    const choice = options.sourceFor(item);
+    const source = choice instanceof Promise ? await choice : choice;
     if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);
     const found = await routeOf(item.recipient.domain);
     if (stop.signal.aborted || isPaused) return giveBack(item, 'draining', clock.nowMs());

@@ -36,6 +36,7 @@ import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
+import { createSourceChoice } from './source-choice.ts';
 import { startStore } from './start-store.ts';
 import { openTls, tlsFiles } from './tls.ts';
 
@@ -99,6 +100,12 @@ async function start(
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
   const render = createRenderer();
+  const sourceChoice = createSourceChoice({
+    sources: egressSources(config),
+    domains: store.domains,
+    domainById: accounts.domainById,
+    clock,
+  });
   const pipeline = await startDelivery({
     config,
     log,
@@ -106,6 +113,7 @@ async function start(
     store,
     accounts,
     render,
+    sourceChoice,
     services,
     purse,
     leases: node.leases,
@@ -149,7 +157,7 @@ async function start(
     htmlToText,
     timeZone: config.delivery.timeZone,
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
-    mayUsePool: (_account, pool) => egressSources(config).some((source) => source.pool === pool),
+    mayUsePool: sourceChoice.mayUsePool,
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });

@@ -62,7 +62,7 @@ export interface SubmitDeps {
   /** o:sending-ip: the account may send from this address. */
   readonly maySendFrom: (accountId: number, ip: string) => boolean;
   /** o:sending-ip-pool: there is such a pool for the account. */
-  readonly mayUsePool: (accountId: number, pool: string) => boolean;
+  readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
 }
 
 export function createSubmit(deps: SubmitDeps): Submit {
@@ -80,6 +80,7 @@ export function createSubmit(deps: SubmitDeps): Submit {
     if (isMadeHere(submission) && content.bytes.length > deps.limits.messageBytesMax)
       throw new AppError('message-too-large', { max: deps.limits.messageBytesMax });
     await checkSenders(deps, principal, submission, domain, content);
+    checkArchive(submission, domain);
     const due = dueTimes(submission.options, recipients, nowMs, lifetimeOf(deps.limits, submission), deps.timeZone);
     return keep(deps, principal, submission, domain, content, recipients, due, nowMs);
   }
@@ -138,7 +139,13 @@ async function checkSenders(
   if (sender !== '') await checkSender(deps, principal, domain, sender.slice(sender.lastIndexOf('@') + 1));
   const { sendingIp: ip, sendingIpPool: pool } = submission.options;
   if (ip !== undefined && !deps.maySendFrom(principal.accountId, ip)) throw new AppError('sending-ip-not-yours', { ip });
-  if (pool !== undefined && !deps.mayUsePool(principal.accountId, pool)) throw new AppError('sending-pool-unknown', { pool });
+  if (pool !== undefined && !(await deps.mayUsePool(principal.accountId, pool))) throw new AppError('sending-pool-unknown', { pool });
+}
+
+/** A copy is made again from the content, which such a domain does not keep. */
+function checkArchive({ options }: Submission, { settings }: Domain): void {
+  if (options.archiveTo === undefined || settings?.zeroContent !== true) return;
+  throw new AppError('bad-parameter', { reason: 'o:archive-to cannot be used with a domain that keeps no content' });
 }
 
 async function checkSender(deps: SubmitDeps, principal: Principal, domain: Domain, name: string): Promise<void> {
@@ -286,11 +293,14 @@ function keptOptions(options: SubmissionOptions, domain: Domain, isLate: boolean
   const wantsTls = domain.requireTls && options.requireTls === undefined;
   const wantsSkip = domain.skipVerification && options.skipVerification === undefined;
   const isRendered = options.template !== undefined && !isLate;
-  if (!wantsTls && !wantsSkip && !isRendered) return options;
+  const archiveTo = options.archiveTo ?? domain.settings?.archiveTo;
+  const isArchived = options.archiveTo === undefined && archiveTo !== undefined && archiveTo !== '';
+  if (!wantsTls && !wantsSkip && !isRendered && !isArchived) return options;
   return {
     ...options,
     ...(wantsTls && { requireTls: true }),
     ...(wantsSkip && { skipVerification: true }),
+    ...(isArchived && { archiveTo }),
     ...(isRendered && { template: { ...options.template, variables: {} } as NonNullable<SubmissionOptions['template']> }),
   };
 }

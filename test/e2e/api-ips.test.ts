@@ -1,0 +1,139 @@
+/** Addresses that mail leaves from, pools of them, and which domain uses which. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import Mailgun from 'mailgun.js';
+import { startRig } from './api-kit.ts';
+import type { ApiRig } from './api-kit.ts';
+
+type Json = Record<string, unknown>;
+
+const EGRESS = [
+  { name: 'a', address: '192.0.2.1', ehlo: 'a.mail.example', pool: 'default' },
+  { name: 'b', address: '192.0.2.2', ehlo: 'b.mail.example', pool: 'default' },
+  { name: 'c', address: '2001:db8::3', ehlo: 'c.mail.example', pool: 'bulk' },
+  { name: 'any', ehlo: 'mail.example', pool: 'default' },
+];
+
+const startWithAddresses = (): Promise<ApiRig> => startRig({}, { egress: EGRESS });
+
+async function ask(rig: ApiRig, method: string, path: string, fields?: Record<string, string>, key?: string): Promise<[number, Json]> {
+  const response = await rig.fetch(path, { method, ...(fields !== undefined && { body: new URLSearchParams(fields) }), key });
+  return [response.status, (await response.json()) as Json];
+}
+
+test('the addresses of the configuration are the account’s', async () => {
+  await using rig = await startWithAddresses();
+  const [, list] = await ask(rig, 'GET', '/v3/ips');
+  assert.deepEqual(list['items'], ['192.0.2.1', '192.0.2.2', '2001:db8::3']);
+  assert.equal(list['total_count'], 3);
+  assert.deepEqual((await ask(rig, 'GET', '/v3/ips?dedicated=false'))[1]['items'], []);
+  assert.deepEqual(await ask(rig, 'GET', '/v3/ips/192.0.2.2'), [200, { ip: '192.0.2.2', dedicated: true, rdns: 'b.mail.example' }]);
+  assert.equal((await ask(rig, 'GET', '/v3/ips/2001:db8:0::3'))[0], 200);
+  for (const wrong of ['192.0.2.9', 'nonsense', '__proto__']) assert.equal((await ask(rig, 'GET', `/v3/ips/${wrong}`))[0], 404);
+  assert.equal(((await ask(rig, 'GET', '/v3/ips/details/all'))[1]['items'] as Json[]).length, 3);
+});
+
+test('a domain has addresses of its own or a pool, and what is taken away can be replaced', async () => {
+  await using rig = await startWithAddresses();
+  const path = '/v3/domains/example.org/ips';
+  const inUse = async (): Promise<unknown> => (await ask(rig, 'GET', path))[1]['items'];
+  assert.deepEqual(await inUse(), ['192.0.2.1', '192.0.2.2']);
+  assert.deepEqual(await ask(rig, 'POST', path, { ip: '192.0.2.2' }), [200, { message: 'success' }]);
+  assert.deepEqual(await inUse(), ['192.0.2.2']);
+  assert.equal((await ask(rig, 'POST', path, { ip: '198.51.100.1' }))[0], 400);
+  assert.equal((await ask(rig, 'POST', path, {}))[0], 400);
+  assert.equal((await ask(rig, 'GET', `${path}/192.0.2.2`))[0], 200);
+  assert.equal((await ask(rig, 'GET', `${path}/192.0.2.1`))[0], 404);
+  assert.equal((await ask(rig, 'DELETE', `${path}/192.0.2.1`))[0], 404);
+  assert.deepEqual(await ask(rig, 'DELETE', `${path}/192.0.2.2?ip=2001:db8::3`), [200, { message: 'success' }]);
+  assert.deepEqual(await inUse(), ['2001:db8::3']);
+  const [, made] = await ask(rig, 'POST', '/v3/ip_pools', { name: 'one', description: 'x', ip: '192.0.2.1' });
+  await ask(rig, 'POST', path, { pool_id: String(made['pool_id']) });
+  assert.deepEqual(await inUse(), ['192.0.2.1']);
+  assert.equal((await ask(rig, 'DELETE', '/v3/domains/example.org/pool/ip_pool'))[0], 200);
+  assert.deepEqual(await inUse(), ['192.0.2.1', '192.0.2.2']);
+});
+
+test('an address is given to all domains of the account and taken from them again', async () => {
+  await using rig = await startWithAddresses();
+  await ask(rig, 'POST', '/v4/domains', { name: 'second.example', ips: '192.0.2.1', dkim_key_size: '1024' });
+  const { key } = await rig.addTenant('other', 'other.example');
+  assert.equal((await ask(rig, 'POST', '/v3/ips/192.0.2.2/domains'))[1]['message'], 'success');
+  const [, listed] = await ask(rig, 'GET', '/v3/ips/192.0.2.2/domains?limit=10&skip=0');
+  assert.deepEqual(listed, {
+    items: [
+      { domain: 'example.org', ips: ['192.0.2.2'] },
+      { domain: 'second.example', ips: ['192.0.2.1', '192.0.2.2'] },
+    ],
+    total_count: 2,
+  });
+  assert.equal((await ask(rig, 'GET', '/v3/ips/192.0.2.2/domains', undefined, key))[1]['total_count'], 0);
+  await ask(rig, 'DELETE', '/v3/ips/192.0.2.2/domains?alternative=192.0.2.1');
+  assert.equal((await ask(rig, 'GET', '/v3/ips/192.0.2.2/domains'))[1]['total_count'], 0);
+  assert.equal((await ask(rig, 'GET', '/v3/ips/192.0.2.1/domains'))[1]['total_count'], 2);
+  assert.equal((await ask(rig, 'DELETE', '/v3/ips/192.0.2.1/domains?alternative=x'))[0], 400);
+});
+
+test('pools are made, changed, linked to domains and deleted', async () => {
+  await using rig = await startWithAddresses();
+  const [, made] = await ask(rig, 'POST', '/v3/ip_pools', { name: 'news', description: 'of the week', ip: '192.0.2.1' });
+  assert.equal(made['message'], 'success');
+  const path = `/v3/ip_pools/${String(made['pool_id'])}`;
+  assert.partialDeepStrictEqual((await ask(rig, 'GET', '/v3/ip_pools'))[1], {
+    message: 'success',
+    ip_pools: [{ name: 'news', description: 'of the week', ips: ['192.0.2.1'], is_linked: false, is_inherited: false }],
+  });
+  const patched = await ask(rig, 'PATCH', path, { name: 'daily', add_ip: '192.0.2.2', remove_ip: '192.0.2.1', link_domain: 'example.org' });
+  assert.equal(patched[1]['message'], 'success');
+  assert.partialDeepStrictEqual((await ask(rig, 'GET', path))[1], {
+    name: 'daily',
+    ips: ['192.0.2.2'],
+    is_linked: true,
+    details: { linked_domains: ['example.org'] },
+  });
+  assert.partialDeepStrictEqual((await ask(rig, 'GET', `${path}/domains?limit=1`))[1], { domains: [{ name: 'example.org' }] });
+  assert.equal((await ask(rig, 'PUT', `${path}/ips/192.0.2.1`))[0], 200);
+  assert.equal((await ask(rig, 'PUT', `${path}/ips/198.51.100.9`))[0], 400);
+  assert.equal((await ask(rig, 'DELETE', `${path}/ips/192.0.2.1`))[0], 200);
+  assert.equal((await ask(rig, 'DELETE', `${path}/ips/192.0.2.1`))[0], 404);
+  const many = await rig.fetch(`${path}/ips.json`, {
+    method: 'POST',
+    body: JSON.stringify({ ips: ['192.0.2.1', '2001:db8::3'] }),
+    headers: { 'content-type': 'application/json' },
+  });
+  assert.equal(many.status, 200);
+  assert.deepEqual((await ask(rig, 'GET', path))[1]['ips'], ['192.0.2.2', '192.0.2.1', '2001:db8::3']);
+  assert.equal((await ask(rig, 'DELETE', `${path}?pool_id=nothing`))[0], 404);
+  assert.equal((await ask(rig, 'DELETE', `${path}?ip=192.0.2.2`))[1]['message'], 'started');
+  assert.equal((await ask(rig, 'GET', path))[0], 404);
+  assert.deepEqual((await ask(rig, 'GET', '/v3/domains/example.org/ips'))[1]['items'], ['192.0.2.2']);
+});
+
+test('a pool needs a name of its own; one of another account is not there', async () => {
+  await using rig = await startWithAddresses();
+  const { key } = await rig.addTenant('other', 'other.example');
+  const [, made] = await ask(rig, 'POST', '/v3/ip_pools', { name: 'mine', description: '' });
+  assert.equal((await ask(rig, 'POST', '/v3/ip_pools', { name: 'mine' }))[0], 400);
+  assert.equal((await ask(rig, 'POST', '/v3/ip_pools', { name: 'x\u0007' }))[0], 400);
+  assert.equal((await ask(rig, 'POST', '/v3/ip_pools', {}))[0], 400);
+  const path = `/v3/ip_pools/${String(made['pool_id'])}`;
+  assert.equal((await ask(rig, 'GET', path, undefined, key))[0], 404);
+  assert.equal((await ask(rig, 'PATCH', path, { name: 'stolen' }, key))[0], 404);
+  assert.equal((await ask(rig, 'DELETE', path, undefined, key))[0], 404);
+  assert.equal((await ask(rig, 'POST', '/v3/domains/other.example/ips', { pool_id: String(made['pool_id']) }, key))[0], 404);
+  assert.equal((await ask(rig, 'PATCH', path, { link_domain: 'other.example' }))[0], 404);
+});
+
+test('mailgun.js manages addresses and pools', async () => {
+  await using rig = await startWithAddresses();
+  const client = new Mailgun(FormData).client({ username: 'api', key: rig.tenant.key, url: rig.url });
+  assert.equal((await client.ips.list({ dedicated: true })).total_count, 3);
+  assert.equal((await client.ips.get('192.0.2.1')).rdns, 'a.mail.example');
+  const { pool_id: id } = await client.ip_pools.create({ name: 'js', description: 'x', ips: ['192.0.2.1'] });
+  assert.equal((await client.ip_pools.list()).message, 'success');
+  await client.ip_pools.update(id, { name: 'renamed', description: 'y' });
+  await client.ip_pools.addIp(id, '192.0.2.2');
+  await client.ip_pools.removeIp(id, '192.0.2.1');
+  assert.deepEqual((await client.ip_pools.get(id)).ips, ['192.0.2.2']);
+  assert.equal((await client.ip_pools.destroy(id, { ip: '192.0.2.2' })).message, 'started');
+});
