@@ -25,6 +25,7 @@ import type { Door } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import { mountOperations } from './operations.ts';
+import { notOffered } from './mailgun/not-offered.ts';
 import { mountPages } from './pages/mount.ts';
 
 export interface Api {
@@ -98,7 +99,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   app.setNotFoundHandler((_request, reply) => send(reply, json({ message: 'Not found' }, 404)));
   app.setErrorHandler((error, _request, reply) => send(reply, errorAnswer(error, deps.log)));
   const described = endpoints(door);
-  for (const endpoint of described) mount(app, door, endpoint);
+  for (const endpoint of [...described, ...notOffered()]) mount(app, door, endpoint);
   mountOperations(app, deps, metrics, described);
   if (deps.services?.includes('web') !== false) mountPages(app, door);
   return app;
