@@ -40,6 +40,8 @@ import { domains } from './mailgun/v4/domains.ts';
 import { httpSigningKey } from './mailgun/v5/accounts/http-signing-key.ts';
 import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
+import { listMembers } from './mailgun/v3/lists/members.ts';
+import { lists } from './mailgun/v3/lists.ts';
 import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
@@ -67,6 +69,8 @@ export function endpoints(door: Door): Endpoint[] {
     ...complaints(door),
     ...whitelists(door),
     ...imports(door),
+    ...lists(door),
+    ...listMembers(door),
     ...templates(door),
     ...accountTemplateEndpoints(door),
     ...domainWebhooks(door),
