@@ -30,7 +30,7 @@ export function memberEntry(given: MemberFields, before?: ListMember): ListMembe
     address,
     name: named === undefined ? name : named.slice(0, NAME_MAX),
     vars: given.vars === undefined ? vars : parseVars(given.vars),
-    isSubscribed: given.isSubscribed,
+    isSubscribed: given.isSubscribed ?? isSubscribed,
   };
 }
 
