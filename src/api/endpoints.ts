@@ -27,6 +27,7 @@ import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.
 import { keys } from './mailgun/v1/keys.ts';
 import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
 import { routes } from './mailgun/v3/routes.ts';
+import { thresholds } from './mailgun/v1/thresholds/thresholds.ts';
 import { accountWebhooks } from './mailgun/v1/webhooks.ts';
 import { domainWebhooksByUrl } from './mailgun/v4/domains/_domain/webhooks.ts';
 import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
@@ -77,6 +78,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainWebhooksByUrl(door),
     ...accountWebhooks(door),
     ...routes(door),
+    ...thresholds(door),
     ...storedMessages(door),
     sendingQueueStatus(door),
     ...credentials(door),

@@ -18,6 +18,7 @@ import { createIntake } from '#queue/intake.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { startRetention } from '#queue/retention.ts';
+import { measureBy } from './thresholds.ts';
 import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
@@ -25,6 +26,8 @@ import { createSubmit } from '#submission/submit.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
+import { LimitGate } from '#thresholds/gate.ts';
+import { startThresholdWatch } from '#thresholds/watch.ts';
 import { addressValidation } from './address-validation.ts';
 import type { Config } from './config.ts';
 import { createDomainCheck, type DomainCheck } from './domain-check.ts';
@@ -131,11 +134,11 @@ async function start(
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
-  const acceptWithinQuotas = quotas.accepting(accept);
+  const acceptWithinLimits = new LimitGate(store.thresholds, clock).accepting(quotas.accepting(accept), accept);
   const submit = createSubmit({
     domainFor: accounts.domainFor,
     accept: async (message) => {
-      const result = await acceptWithinQuotas(message);
+      const result = await acceptWithinLimits(message);
       if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
       return result;
     },
@@ -161,6 +164,8 @@ async function start(
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
+  const thresholds = startThresholdWatch({ store: store.thresholds, measure: measureBy(store), clock, log });
+  services.add({ name: 'thresholds', stopMs: QUICK_STOP_MS, stop: () => thresholds.stop() });
   const domainCheck = createDomainCheck(config, accounts, clock);
   services.add({ name: 'domain check', stopMs: QUICK_STOP_MS, stop: async () => domainCheck.close() });
   const watch = startDomainWatch({

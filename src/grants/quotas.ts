@@ -4,7 +4,7 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
-import type { GrantUse } from '#store/grant-store.ts';
+import { type GrantUse, NOT_HELD } from '#store/grant-store.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import type { LimitBook, Limits } from './account-limits.ts';
 import type { Ceiling } from './ceiling.ts';
@@ -26,8 +26,6 @@ export interface QuotaState {
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** Nobody holds it: an accept that uses it is answered as the repeat that it is, or not at all. */
-const NOT_HELD: GrantUse = { holder: 0, name: 'nothing', startMs: 0, count: 1 };
 
 type Message = Pick<AcceptMessage, 'accountId' | 'domain' | 'idempotency'> & { readonly recipients: readonly unknown[] };
 

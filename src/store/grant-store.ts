@@ -43,6 +43,9 @@ export interface GrantUse {
   readonly count: number;
 }
 
+/** Nobody holds it: an accept that uses it is answered as the repeat that it is, or not at all. */
+export const NOT_HELD: GrantUse = { holder: 0, name: 'nothing', startMs: 0, count: 1 };
+
 /** Of one account. undefined: as the settings say. 0: none. */
 export interface AccountLimits {
   readonly recipientsPerHour?: number;

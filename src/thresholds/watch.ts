@@ -1,0 +1,102 @@
+/**
+ * Looks at each threshold once a minute, whichever node comes first, and records what reached it. A hit lasts a little longer than it takes to look again, so that one
+ * that is still found does not end in between, and what is no longer found is free soon. `measure` answers from counters, never from events.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import { randomHex } from '#base/random.ts';
+import type { Threshold, ThresholdComparator, ThresholdStore } from '#store/threshold-store.ts';
+
+export interface Measured {
+  /** The domain, tag, … that it was measured of. */
+  readonly dimensionValue: string;
+  readonly value: number;
+}
+
+export type Measure = (threshold: Threshold, nowMs: number) => Promise<readonly Measured[]>;
+
+export interface WatchOptions {
+  readonly store: Pick<ThresholdStore, 'claimThresholds' | 'recordHit'>;
+  readonly measure: Measure;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export const CHECK_EVERY_MS = 60_000;
+export const HIT_LASTS_MS = 180_000;
+const LOOK_MS = 10_000;
+const CLAIM_MAX = 20;
+/** Of one account. */
+const HITS_KEPT = 1000;
+/** Values that one look at one threshold records. */
+const HITS_AT_ONCE_MAX = 100;
+
+export function startThresholdWatch(options: WatchOptions): { stop(): Promise<void> } {
+  const stop = new AbortController();
+  const running = run(options, stop.signal);
+  return {
+    async stop() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+async function run(options: WatchOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let looked = 0;
+    try {
+      looked = await lookAtThresholds(options);
+    } catch (error) {
+      options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'thresholds cannot be looked at for now');
+    }
+    if (looked < CLAIM_MAX) await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Those whose time has come, a few at once. How many. */
+export async function lookAtThresholds({ store, measure, clock, log }: WatchOptions): Promise<number> {
+  const nowMs = clock.nowMs();
+  const claimed = await store.claimThresholds(nowMs - CHECK_EVERY_MS, nowMs, CLAIM_MAX);
+  for (const threshold of claimed) {
+    try {
+      const reached = (await measure(threshold, nowMs)).filter(({ value }) =>
+        isReached(value, threshold.comparator, Number(threshold.limit)),
+      );
+      for (const each of reached.slice(0, HITS_AT_ONCE_MAX)) await record(store, threshold, each, nowMs);
+    } catch (error) {
+      // The others are looked at all the same; this one again in a minute.
+      log.warn({ threshold: threshold.id, error: String(error) }, 'a threshold cannot be measured');
+    }
+  }
+  return claimed.length;
+}
+
+async function record(
+  store: WatchOptions['store'],
+  threshold: Threshold,
+  { dimensionValue, value }: Measured,
+  nowMs: number,
+): Promise<void> {
+  const { id: thresholdId, accountId, kind, name, metric, comparator, limit, dimension } = threshold;
+  const of = { accountId, thresholdId, kind, name, metric, comparator, limit, dimension, dimensionValue, latestValue: value };
+  await store.recordHit({ id: randomHex(12), ...of, createdMs: nowMs, updatedMs: nowMs, expiresMs: nowMs + HIT_LASTS_MS }, HITS_KEPT);
+}
+
+export function isReached(value: number, comparator: ThresholdComparator, limit: number): boolean {
+  switch (comparator) {
+    case '>':
+      return value > limit;
+    case '>=':
+      return value >= limit;
+    case '<':
+      return value < limit;
+    case '<=':
+      return value <= limit;
+    case '==':
+      return value === limit;
+    case '!=':
+      return value !== limit;
+  }
+}
