@@ -128,7 +128,7 @@ test('keys are changed as often as the owner wants, and sign once they are in DN
   const domain = await addDomain('rotating.example');
   await publish(domain);
   await accounts.changeDomain(domain, { settings: { rotationDays: 30 } });
-  await using _watch = watching();
+  await using watch = watching();
   await until(async () => (await now(domain)).state === 'active', 'the domain is found verified');
   clock.advance(29 * DAY_MS);
   await until(async () => (await now(domain)).checkedMs === clock.nowMs(), 'it was looked up');
@@ -142,14 +142,16 @@ test('keys are changed as often as the owner wants, and sign once they are in DN
   await publish(domain);
   clock.advance(2 * HOUR_MS);
   await until(async () => (await accounts.signingKeys(domain.id))[0]?.selector === coming?.selector, 'the new key signs');
+  assert.ok(watch.told.some(({ sentence }) => sentence.includes('new DKIM keys were made')));
 });
 
 test('what a deleted domain leaves goes by itself', async () => {
   const domain = await addDomain('leaving.example');
   await store.accounts.putSuppression(domain.id, { kind: 'bounce', address: 'x@example.net', code: 550, error: '', createdMs: NOW });
   await accounts.deleteDomain(domain);
-  await using _watch = watching();
+  await using watch = watching();
   await until(async () => (await store.domains.deletedDomains(100)).length === 0, 'nothing is left');
+  assert.ok(watch.told.some(({ facts }) => facts['domain'] === 'leaving.example'));
   assert.deepEqual(await store.accounts.listDkimKeys(domain.id), []);
   assert.equal(await store.accounts.suppressionOf(domain.id, 'bounce', 'x@example.net'), undefined);
 });

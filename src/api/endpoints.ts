@@ -34,6 +34,7 @@ import { domainDkim } from './mailgun/v3/domains/_domain/dkim.ts';
 import { tracking } from './mailgun/v3/domains/_domain/tracking.ts';
 import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
 import { domainIps } from './mailgun/v3/domains/_domain/ips.ts';
+import { ipPoolDelegation } from './mailgun/v3/ip-pool-delegation.ts';
 import { ipPools } from './mailgun/v3/ip-pools.ts';
 import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
@@ -95,6 +96,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainIps(door),
     ...ips(door),
     ...ipPools(door),
+    ...ipPoolDelegation(door),
     ...addressValidation(door),
     ...messages(door),
     queue(door),

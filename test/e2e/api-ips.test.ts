@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
+import { publicId } from '#accounts/public-id.ts';
 import { startRig } from './api-kit.ts';
 import type { ApiRig } from './api-kit.ts';
 
@@ -122,6 +123,38 @@ test('a pool needs a name of its own; one of another account is not there', asyn
   assert.equal((await ask(rig, 'DELETE', path, undefined, key))[0], 404);
   assert.equal((await ask(rig, 'POST', '/v3/domains/other.example/ips', { pool_id: String(made['pool_id']) }, key))[0], 404);
   assert.equal((await ask(rig, 'PATCH', path, { link_domain: 'other.example' }))[0], 404);
+});
+
+test('a pool that is lent to a subaccount is used there, and changed by its owner alone', async () => {
+  await using rig = await startWithAddresses();
+  const child = await rig.accounts.createSubaccount(rig.tenant.accountId, 'child');
+  assert.ok(child);
+  const id = publicId(child.id);
+  await rig.accounts.addDomain(child.id, 'child.example');
+  const { secret: key } = await rig.accounts.createKey({ accountId: child.id, role: 'admin' });
+  const stranger = await rig.addTenant('other', 'other.example');
+  const [, made] = await ask(rig, 'POST', '/v3/ip_pools', { name: 'lent', ip: '192.0.2.2' });
+  const pool = String(made['pool_id']);
+  assert.equal((await ask(rig, 'PUT', `/v3/ip_pools/${pool}/delegate`, { subaccount_id: publicId(stranger.accountId) }))[0], 404);
+  assert.equal((await ask(rig, 'PUT', `/v3/ip_pools/${pool}/delegate`, { subaccount_id: id }, stranger.key))[0], 404);
+  assert.equal((await ask(rig, 'PUT', `/v3/ip_pools/${pool}/delegate`, { subaccount_id: id }))[1]['message'], 'success');
+  assert.deepEqual((await ask(rig, 'GET', '/v3/domains/child.example/ips', undefined, key))[1]['items'], ['192.0.2.2']);
+  assert.partialDeepStrictEqual((await ask(rig, 'GET', '/v3/ip_pools', undefined, key))[1], {
+    ip_pools: [{ pool_id: pool, is_inherited: true }],
+  });
+  assert.equal((await ask(rig, 'PATCH', `/v3/ip_pools/${pool}`, { name: 'x' }, key))[0], 404);
+  assert.deepEqual((await ask(rig, 'GET', '/v5/accounts/subaccounts/ip_pools/all'))[1], {
+    items: [{ pool_id: pool, subaccount_id: id }],
+    total_count: 1,
+  });
+  const one = `/v5/accounts/subaccounts/${id}`;
+  assert.partialDeepStrictEqual((await ask(rig, 'GET', `${one}/ip_pools`))[1], { items: [{ pool_id: pool, name: 'lent' }] });
+  assert.equal((await ask(rig, 'DELETE', `${one}/ip_pool?pool_id=${pool}`))[1]['message'], 'success');
+  assert.equal((await ask(rig, 'DELETE', `${one}/ip_pool?pool_id=${pool}`))[0], 404);
+  assert.deepEqual((await ask(rig, 'GET', '/v5/accounts/subaccounts/ip_pools/all'))[1], { items: [], total_count: 0 });
+  assert.equal((await ask(rig, 'PUT', `${one}/ip_pool`, { pool_id: pool }))[0], 200);
+  assert.equal((await ask(rig, 'PUT', `${one}/ip`, { ip: '192.0.2.1' }))[0], 200);
+  assert.equal((await ask(rig, 'PUT', `${one}/ip`, { ip: '198.51.100.1' }))[0], 400);
 });
 
 test('mailgun.js manages addresses and pools', async () => {

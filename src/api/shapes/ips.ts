@@ -51,3 +51,17 @@ export const poolDomains = z.object({
   paging: z.object({ first: z.string(), next: z.string() }),
 });
 export const poolIpsForm = z.object({ ips: z.array(z.string()) });
+
+export const delegationForm = z.object({ subaccount_id: z.string() });
+export const poolIdForm = z.object({ pool_id: z.string() });
+export const subaccountIpForm = z.object({ ip: z.string() });
+export const lentPoolList = z.object({
+  items: z.array(z.object({ pool_id: z.string(), subaccount_id: z.string() })),
+  total_count: z.number(),
+});
+export const subaccountPoolList = z.object({
+  items: z.array(
+    z.object({ pool_id: z.string(), name: z.string(), description: z.string(), ips: z.array(z.string()), is_inherited: z.boolean() }),
+  ),
+  total_count: z.number(),
+});
