@@ -57,6 +57,8 @@ test('a domain is made with every parameter, and each can be changed later; what
   assert.deepEqual(made['receiving_dns_records'], [
     { is_active: true, cached: [], priority: '10', record_type: 'MX', valid: 'unknown', value: 'mail.example.org' },
   ]);
+  const kept = async (): Promise<number | undefined> => (await rig.store.accounts.domainByName('new.example'))?.retentionMs;
+  assert.equal(await kept(), 3_600_000);
   const [, changed] = await ask(rig, 'PUT', '/v3/domains/new.example', { spam_action: 'block', web_scheme: 'https', message_ttl: '0' });
   assert.equal(changed['message'], 'Domain has been updated');
   assert.partialDeepStrictEqual(changed['domain'], {
@@ -66,6 +68,7 @@ test('a domain is made with every parameter, and each can be changed later; what
     web_prefix: 'click',
     message_ttl: 0,
   });
+  assert.equal(await kept(), 86_400_000);
   const login = { login: 'postmaster@new.example', password: 'secret-1', address: '192.0.2.1' };
   assert.equal((await rig.accounts.authenticateLogin(login)).kind, 'ok');
 });
