@@ -116,7 +116,7 @@ export async function runLogs(
   return { items, pagination: tokens(page, items, position, hasMore) };
 }
 
-function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'domainIds' | 'kinds' | 'recipient' | 'messageId'> {
+function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'domainIds' | 'kinds' | 'recipient' | 'messageId' | 'tag'> {
   for (const name of events) if (!NAMES.has(name)) throw bad(`'${name.slice(0, 60)}' is not a valid event`);
   const isNamed = (attribute: string, value: string): boolean =>
     where.every((one) => one.attribute !== attribute || !['=', '!='].includes(one.comparator) || passes(one, [value]));
@@ -126,6 +126,7 @@ function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'do
   };
   const recipient = only('recipient');
   const messageId = only('message_id');
+  const tag = only('tag');
   return {
     domainIds: [...domains].filter(([, name]) => isNamed('domain', name)).map(([id]) => id),
     kinds: MAILGUN_KINDS.filter((kind) => {
@@ -133,6 +134,7 @@ function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'do
       return (events.length === 0 || events.includes(name)) && isNamed('event', name) && isNamed('severity', severityOf(kind) ?? '');
     }),
     ...(recipient !== undefined && { recipient }),
+    ...(tag !== undefined && { tag }),
     ...(messageId !== undefined && { messageId: messageId.replace(/^<|>$/g, '') }),
   };
 }

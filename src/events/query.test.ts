@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import type { EventFilter, EventPosition, EventView } from '#store/store.ts';
 import { readEventQuery, readToken, runEventQuery } from './query.ts';
 
-/** Rows 1, 2, 3 … in order of time, each with its number as the tag; what was asked is kept. */
+/** Rows 1, 2, 3 … in order of time, each with its number as the subject; what was asked is kept. */
 function rows(count: number) {
   const all = Array.from({ length: count }, (_, i) => ({
     event: { id: i + 1, atUs: i + 1, kind: 'accepted' },
-    message: { info: { options: { tags: [String(i + 1)] } } },
+    message: { info: { subject: String(i + 1) } },
   })) as unknown as EventView[];
   const asked: EventFilter[] = [];
   return {
@@ -27,7 +27,7 @@ const query = (parameters: Record<string, string>) => readEventQuery((name) => (
 
 test('a page looks at a bounded number of rows, and its next goes on where it stopped looking', async () => {
   const store = rows(1000);
-  let page = await runEventQuery(store, BOUNDS, { query: query({ ascending: 'yes', tags: '950' }), isBack: false }, 300);
+  let page = await runEventQuery(store, BOUNDS, { query: query({ ascending: 'yes', subject: '950' }), isBack: false }, 300);
   assert.deepEqual(page.items, []);
   for (let turns = 0; page.items.length === 0 && turns < 4; turns++)
     page = await runEventQuery(store, BOUNDS, readToken(page.paging.next), 300);
@@ -37,16 +37,19 @@ test('a page looks at a bounded number of rows, and its next goes on where it st
   );
 });
 
-test('one recipient, one Message-ID and the kinds are asked of the store, and cost no looking', async () => {
+test('one recipient, one Message-ID, one tag and the kinds are asked of the store, and cost no looking', async () => {
   const store = rows(10);
   await runEventQuery(
     store,
     BOUNDS,
-    { query: query({ recipient: 'Bob@Example.NET', 'message-id': '<m@x>', event: 'failed', severity: 'temporary' }), isBack: false },
+    {
+      query: query({ recipient: 'Bob@Example.NET', 'message-id': '<m@x>', tags: 'News', event: 'failed', severity: 'temporary' }),
+      isBack: false,
+    },
     300,
   );
   assert.deepEqual(store.asked, [
-    { ...BOUNDS, beginUs: undefined, endUs: undefined, kinds: ['deferred'], recipient: 'Bob@example.net', messageId: 'm@x' },
+    { ...BOUNDS, beginUs: undefined, endUs: undefined, kinds: ['deferred'], recipient: 'Bob@example.net', messageId: 'm@x', tag: 'News' },
   ]);
 });
 

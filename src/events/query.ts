@@ -1,7 +1,7 @@
 /**
  * `GET /v3/{domain}/events`: what is asked, where a page begins, and how the pages around it are named.
  *
- * A query is a time range with a direction and filters by field. Kinds, one recipient and one Message-ID are filtered by the store;
+ * A query is a time range with a direction and filters by field. Kinds, one recipient, one Message-ID and one tag are filtered by the store;
  * the rest is looked at row by row, within a bound of rows for each page. A page is named by a token that carries the whole query and
  * a position, so that tokens stay good for ever and a page can be asked for again: the page after the last one is empty now and
  * holds what happened since, later. A token gives no right: the account and the domain always come from the request.
@@ -246,7 +246,7 @@ function opposite(order: EventQuery['order']): EventQuery['order'] {
 // ---- filters ---------------------------------------------------------------------------------------------------------
 
 /** What the store can do: kinds always (ours never show here), one recipient, one Message-ID. */
-function prefilter(query: EventQuery): Pick<EventFilter, 'kinds' | 'recipient' | 'messageId'> {
+function prefilter(query: EventQuery): Pick<EventFilter, 'kinds' | 'recipient' | 'messageId' | 'tag'> {
   const about = query.filters
     .filter(([field]) => field === 'event' || field === 'severity')
     .map(([field, text]) => [field, parseFilter(field, text)] as const);
@@ -257,9 +257,11 @@ function prefilter(query: EventQuery): Pick<EventFilter, 'kinds' | 'recipient' |
   );
   const messageId = only(query, 'message-id');
   const recipient = only(query, 'recipient');
+  const tag = only(query, 'tags');
   return {
     kinds,
     ...(messageId !== undefined && { messageId: bare(messageId) }),
+    ...(tag !== undefined && { tag }),
     ...(recipient !== undefined && recipient.includes('@') && { recipient: withLowerDomain(recipient) }),
   };
 }
@@ -284,7 +286,8 @@ function rowTest(query: EventQuery): ((row: EventView) => boolean) | undefined {
   const tests: ((row: EventView) => boolean)[] = [];
   for (const [field, text] of query.filters) {
     if (field === 'event' || field === 'severity') continue;
-    const isPrefiltered = (field === 'message-id' || (field === 'recipient' && text.includes('@'))) && only(query, field) !== undefined;
+    const isPrefiltered =
+      (field === 'message-id' || field === 'tags' || (field === 'recipient' && text.includes('@'))) && only(query, field) !== undefined;
     if (!isPrefiltered) tests.push(fieldTest(field, parseFilter(field, text)));
   }
   return tests.length === 0 ? undefined : (row) => tests.every((test) => test(row));

@@ -99,3 +99,8 @@ export function eventOf(row: Row): EventRow {
     detail: row['e_detail'] === null ? {} : (JSON.parse(String(row['e_detail'])) as EventDetail),
   };
 }
+
+/** The tags of a message, of its info as it is stored. Most have none, which is seen without reading it. */
+export function tagsOf(info: string): readonly string[] {
+  return info.includes('"tags":["') ? (JSON.parse(info) as MessageInfo).options.tags : [];
+}

@@ -389,6 +389,8 @@ export interface EventFilter {
   readonly recipient?: string;
   /** Without angle brackets. */
   readonly messageId?: string;
+  /** One that the message has. */
+  readonly tag?: string;
 }
 
 export interface EventPosition {

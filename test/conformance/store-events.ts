@@ -15,6 +15,7 @@ export function eventsConformance(open: Open): void {
     listing(() => store);
     filtering(() => store);
     rare(() => store);
+    tagged(() => store);
     messages(() => store);
   });
   describe('captured mail', () => captured(open));
@@ -203,6 +204,40 @@ function rare(store: () => Store): void {
     const narrow = await store().events.list({ ...both, recipient: 'm2@x.example' }, 'ascending', undefined, 10);
     assert.deepEqual(told(narrow), ['m2 opened', 'm2 complained']);
     assert.deepEqual(await store().events.list({ ...both, domainIds: [] }, 'ascending', undefined, 10), []);
+  });
+}
+
+function tagged(store: () => Store): void {
+  it('finds the events of messages with a tag, of all kinds and times', async () => {
+    const from = await tenant(store());
+    const stranger = await tenant(store());
+    const info = (...tags: string[]) => ({ ...mail(from).info, options: { tags, variables: {}, testMode: false } });
+    const count = (tag: string) => ({ accountId: from.accountId, domainId: from.domainId, kind: 'delivered', provider: '', tag }) as const;
+    const letter = await accept(store(), mail(from, { to: ['a@x.example'], isLeased: true, info: info('News', 'b') }));
+    await accept(store(), mail(from, { to: ['b@x.example'], info: info('other') }));
+    await accept(store(), mail(stranger, { to: ['c@x.example'], info: info('news') }));
+    const settled = { counters: ['', 'News', 'b'].map(count) };
+    assert.equal(await store().mail.settle(settlement(from, letter, settled)), true);
+    const { accountId, domainId } = from;
+    const opened = { kind: 'opened', accountId, domainId, message: letter.id, recipient: letter.firstRecipient, detail: {} } as const;
+    await store().mail.appendEvent({ ...opened, atUs: (T0 + HOUR_MS) * 1000 });
+    const kinds = async (
+      change: Partial<EventFilter>,
+      order: 'ascending' | 'descending' = 'ascending',
+      after?: EventPosition,
+      limit = 10,
+    ) => (await store().events.list(filterOf(from, change), order, after, limit)).map(({ event }) => event.kind);
+    assert.deepEqual(await kinds({ tag: 'NEWS' }), ['accepted', 'delivered', 'opened']);
+    assert.deepEqual(await kinds({ tag: 'b' }, 'descending', undefined, 2), ['opened', 'delivered']);
+    const [first] = await store().events.list(filterOf(from, { tag: 'b' }), 'ascending', undefined, 1);
+    assert.deepEqual(await kinds({ tag: 'b' }, 'ascending', positionOf(first as EventView)), ['delivered', 'opened']);
+    assert.deepEqual(await kinds({ tag: 'b', kinds: ['opened', 'clicked'] }), ['opened']);
+    assert.deepEqual(await kinds({ tag: 'b', beginUs: (T0 + 1000) * 1000, endUs: (T0 + 1000) * 1000 }), ['delivered']);
+    assert.deepEqual(await kinds({ tag: 'b', recipient: 'a@x.example', kinds: ['delivered'] }), ['delivered']);
+    assert.deepEqual(await kinds({ tag: 'other', recipient: 'a@x.example' }), []);
+    assert.deepEqual(await kinds({ tag: 'none' }), []);
+    assert.deepEqual(await kinds({ tag: 'news', domainId: stranger.domainId }), []);
+    assert.deepEqual(await kinds({ tag: 'news', domainIds: [from.domainId, stranger.domainId] }), ['accepted', 'delivered', 'opened']);
   });
 }
 

@@ -194,6 +194,7 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   counter: ['', 'b', 'B', 'ä'].map((tag) => ({ ...COUNTED, tag, hour: 494_000 })),
   counter_day: ['', 'b', 'B', 'ä'].map((tag) => ({ ...COUNTED, tag, day: 20_500 })),
   counter_receiver: ['', 'b', 'B', 'ä'].map((receiver) => ({ ...COUNTED, tag: '', day: 20_500, receiver })),
+  event_tag: ['b', 'B', 'ä'].map((tag) => ({ domain_id: 7, tag, at_us: NOW_MS * 1000, event: BIG_ID + 999, kind: 2 })),
   tag: ['b', 'ä'].map((key) => ({ account_id: 1, domain_id: 7, key, name: ODD, description: ODD, first_ms: NOW_MS, last_ms: NOW_MS })),
   idempotency: [{ account_id: 1, key: ODD, fingerprint: 'f', message: 3, until_ms: NOW_MS + DAY_MS }],
   captured: [

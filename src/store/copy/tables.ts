@@ -300,6 +300,11 @@ export const TABLES: readonly Table[] = [
   counted('counter_day', 'day'),
   counted('counter_receiver', 'day', ['receiver']),
   {
+    name: 'event_tag',
+    key: ['domain_id', 'tag', 'at_us', 'event'],
+    columns: { domain_id: 'integer', tag: 'text', at_us: 'integer', event: 'integer', kind: 'integer' },
+  },
+  {
     name: 'tag',
     key: ['account_id', 'domain_id', 'key'],
     columns: {

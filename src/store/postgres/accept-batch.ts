@@ -41,6 +41,10 @@ const GIVEN = parameters({
   eAt: 'bigint[]',
   eAccount: 'bigint[]',
   eDomain: 'bigint[]',
+  tDomain: 'bigint[]',
+  tTag: 'text[]',
+  tAt: 'bigint[]',
+  tEvent: 'bigint[]',
   queuedBucket: 'bigint[]',
   queuedDue: 'bigint[]',
   ...COUNTER_TYPES,
@@ -65,6 +69,9 @@ const ACCEPT = `WITH messages AS (
     INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient)
     SELECT e.id, ${EVENT_KINDS.accepted}, e.at_us, e.account_id, e.domain_id, e.message, e.recipient
     FROM unnest(${$.eId}, ${$.eAt}, ${$.eAccount}, ${$.eDomain}, ${$.rMessage}, ${$.rId}) AS e (id, at_us, account_id, domain_id, message, recipient)),
+  tagged AS (
+    INSERT INTO event_tag (domain_id, tag, at_us, event, kind)
+    SELECT t.*, ${EVENT_KINDS.accepted} FROM unnest(${$.tDomain}, ${$.tTag}, ${$.tAt}, ${$.tEvent}) AS t),
   ${countersSql($)},
   queued AS (SELECT * FROM unnest(${$.queuedBucket}, ${$.queuedDue}) AS q (bucket, due_ms)),
   ${lowering('queued')}
@@ -199,11 +206,14 @@ function rowsOf(
   const waits: string[] = [];
   const extras: (string | null)[] = [];
   const e: Record<'id' | 'at' | 'account' | 'domain', number[]> = { id: [], at: [], account: [], domain: [] };
+  const t: Record<'domain' | 'at' | 'event', number[]> = { domain: [], at: [], event: [] };
+  const tagTexts: string[] = [];
   const queued = new Map<number, number>();
   const counters = new CounterSums();
   for (const message of messages) {
     const { accountId, domainId, priority, createdMs } = message;
     const dayStart = firstIdOfDay(dayOf(createdMs));
+    const tags = new Set(message.info.options.tags.map((tag) => tag.toLowerCase()));
     const id = dayStart + numbers.message++;
     firsts.push({ id, recipient: dayStart + numbers.recipient });
     for (const recipient of message.recipients) {
@@ -218,7 +228,14 @@ function rowsOf(
       addresses.push(recipient.address);
       waits.push(wait);
       extras.push(extraJson(recipient));
-      e.id.push(dayStart + numbers.event++);
+      const event = dayStart + numbers.event++;
+      e.id.push(event);
+      for (const tag of tags) {
+        t.domain.push(domainId);
+        t.at.push(Math.round(createdMs * 1000));
+        t.event.push(event);
+        tagTexts.push(tag);
+      }
       e.at.push(Math.round(createdMs * 1000));
       e.account.push(accountId);
       e.domain.push(domainId);
@@ -254,6 +271,10 @@ function rowsOf(
     eAt: int8Array(e.at),
     eAccount: int8Array(e.account),
     eDomain,
+    tDomain: int8Array(t.domain),
+    tTag: textArray(tagTexts),
+    tAt: int8Array(t.at),
+    tEvent: int8Array(t.event),
     queuedBucket: int8Array([...queued.keys()]),
     queuedDue: int8Array([...queued.values()]),
     ...counters.values(node),

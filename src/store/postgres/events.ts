@@ -130,12 +130,19 @@ async function listEvents(
   const days = dayConditions(values, filter, isUp, after);
   const most = values.add(limit);
   const sorted = isUp ? 'e.at_us, e.id' : 'e.at_us DESC, e.id DESC';
-  const conditions = [`e.account_id = ${values.add(filter.accountId)}`, ...timeConditions(values, filter, isUp, after)];
+  const account = values.add(filter.accountId);
+  const times = timeConditions(values, filter, isUp, after);
+  const conditions = [`e.account_id = ${account}`, ...times];
   const wanted = wantedOf(values, filter, domain);
-  const rare = wanted === undefined ? rareKinds(filter.kinds) : undefined;
-  if (filter.kinds !== undefined && rare === undefined) {
-    conditions.push(`e.kind = ANY(${values.add(int2Array(filter.kinds.map((kind) => EVENT_KINDS[kind])))}::smallint[])`);
+  const rare = wanted === undefined && filter.tag === undefined ? rareKinds(filter.kinds) : undefined;
+  const isByTag = filter.tag !== undefined && wanted === undefined;
+  if (filter.tag !== undefined && !isByTag) {
+    const tag = `${values.add(filter.tag.toLowerCase())}::text`;
+    conditions.push(
+      `EXISTS (SELECT 1 FROM event_tag t WHERE t.domain_id = e.domain_id AND t.tag = ${tag} AND t.at_us = e.at_us AND t.event = e.id)`,
+    );
   }
+  if (filter.kinds !== undefined && rare === undefined && !isByTag) conditions.push(kindsIn(values, filter.kinds));
   const first = (where: readonly string[]): string =>
     `SELECT e.* FROM event e WHERE ${where.join(' AND ')} ORDER BY ${sorted} LIMIT ${most}`;
   let source: string;
@@ -144,6 +151,19 @@ async function listEvents(
     const ofMessage = ['x.message = w.message', 'x.recipient = coalesce(w.recipient, x.recipient)', ...days('x')].join(' AND ');
     const inDomain = [`e.domain_id = ANY(${domain}::bigint[])`, ...conditions].join(' AND ');
     source = `SELECT e.* FROM ${wanted} w CROSS JOIN LATERAL (SELECT x.* FROM event x WHERE ${ofMessage} OFFSET 0) e WHERE ${inDomain} ORDER BY ${sorted} LIMIT ${most}`;
+  } else if (filter.tag !== undefined) {
+    const ofTag = [
+      'e.domain_id = o.domain_id',
+      `e.tag = ${values.add(filter.tag.toLowerCase())}::text`,
+      `(SELECT d.account_id FROM domain d WHERE d.id = o.domain_id) = ${account}`,
+      ...(filter.kinds === undefined ? [] : [kindsIn(values, filter.kinds)]),
+      ...times,
+      ...days('e'),
+    ];
+    const each = `SELECT e.at_us, e.id FROM (SELECT *, event AS id FROM event_tag) e WHERE ${ofTag.join(' AND ')} ORDER BY ${sorted} LIMIT ${most}`;
+    const page = `SELECT e.at_us, e.id FROM unnest(${domain}::bigint[]) AS o (domain_id) CROSS JOIN LATERAL (${each}) e ORDER BY ${sorted} LIMIT ${most}`;
+    // One event at a time, each in the one partition that its id tells; the OFFSET keeps it so.
+    source = `SELECT x.* FROM (${page}) e CROSS JOIN LATERAL (SELECT * FROM event v WHERE v.id = e.id OFFSET 0) x`;
   } else if (domains.length === 1 && rare === undefined) {
     source = first([`e.domain_id = (${domain}::bigint[])[1]`, ...conditions, ...days('e')]);
   } else {
@@ -163,6 +183,10 @@ async function listEvents(
     ...values.all,
   );
   return rows.map(viewOf);
+}
+
+function kindsIn(values: Values, kinds: NonNullable<EventFilter['kinds']>): string {
+  return `e.kind = ANY(${values.add(int2Array(kinds.map((kind) => EVENT_KINDS[kind])))}::smallint[])`;
 }
 
 /** The messages, and the recipients of them, whose events are asked for; undefined: any of the domain's. */

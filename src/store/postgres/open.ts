@@ -7,8 +7,10 @@ import type { EventRow } from '#model/event.ts';
 import { EVENT_KINDS } from '#model/event.ts';
 import { type MailStore, type NodeFacts, type Store, StoreError } from '#store/store.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
+import { tagsOf } from '#store/rows-json.ts';
 import { Acceptor } from './accept.ts';
 import { accessTables } from './access.ts';
+import { textArray } from './arrays.ts';
 import { accountTables } from './accounts.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
@@ -244,8 +246,11 @@ class Parts {
   async #appendEvent({ kind, atUs, accountId, domainId, message, recipient, detail }: Omit<EventRow, 'id'>): Promise<void> {
     const day = dayOf(atUs / 1000);
     await this.partitions.ensure([day]);
+    const info = (await this.db.get('SELECT info FROM message WHERE id = $1', message))?.['info'];
+    const tags = new Set(tagsOf(String(info)).map((tag) => tag.toLowerCase()));
     await this.db.run(
-      'INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)',
+      `WITH told AS (INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *)
+       INSERT INTO event_tag (domain_id, tag, at_us, event, kind) SELECT e.domain_id, t.tag, e.at_us, e.id, e.kind FROM told e CROSS JOIN unnest($9::text[]) AS t (tag)`,
       firstIdOfDay(day) + (await this.ids.take('event', 1)),
       EVENT_KINDS[kind],
       atUs,
@@ -254,6 +259,7 @@ class Parts {
       message,
       recipient,
       JSON.stringify(detail),
+      textArray([...tags]),
     );
   }
 }

@@ -39,6 +39,11 @@ const GIVEN = parameters({
   eMessage: 'bigint[]',
   eRecipient: 'bigint[]',
   eDetail: 'text[]',
+  tDomain: 'bigint[]',
+  tTag: 'text[]',
+  tAt: 'bigint[]',
+  tEvent: 'bigint[]',
+  tKind: 'smallint[]',
   sDomain: 'bigint[]',
   sAddress: 'text[]',
   sKind: 'text[]',
@@ -65,6 +70,9 @@ const SETTLE = `WITH returned AS (
     WHERE g.kind <> 'bounce' OR NOT EXISTS (SELECT 1 FROM allowlist w WHERE w.domain_id = g.domain_id
       AND w.value IN (lower(g.address COLLATE "C"), lower(substring(g.address from '[^@]*$') COLLATE "C")))
     ON CONFLICT (domain_id, lower(address), kind) DO UPDATE SET code = excluded.code, error = excluded.error, tags = '["*"]'),
+  tagged AS (
+    INSERT INTO event_tag (domain_id, tag, at_us, event, kind)
+    SELECT * FROM unnest(${$.tDomain}, ${$.tTag}, ${$.tAt}, ${$.tEvent}, ${$.tKind})),
   ${countersSql($)},
   queued AS (SELECT bucket, min(due_ms) AS due_ms FROM returned WHERE state = ${STATE_QUEUED} GROUP BY bucket),
   ${lowering('queued')}
@@ -85,6 +93,7 @@ function valuesOf(unordered: readonly Return[], node: number): Value[] {
   const returns = unordered.toSorted((a, b) => leaseOf(a).recipient - leaseOf(b).recipient);
   const r = returns.map((given) => ('settlement' in given ? settledRow(given.settlement) : releasedRow(given.release)));
   const events = returns.flatMap((given) => ('settlement' in given ? eventRows(given) : []));
+  const tagged = returns.flatMap((given) => ('settlement' in given ? taggedRows(given) : []));
   const suppressions = new Map<string, { readonly domainId: number; readonly suppression: Suppression }>();
   const counters = new CounterSums();
   for (const given of unordered) {
@@ -113,6 +122,11 @@ function valuesOf(unordered: readonly Return[], node: number): Value[] {
     eMessage: int8Array(events.map(({ settlement }) => settlement.message)),
     eRecipient: int8Array(events.map(({ settlement }) => settlement.recipient)),
     eDetail: textArray(events.map(({ detail }) => JSON.stringify(detail))),
+    tDomain: int8Array(tagged.map(({ settlement }) => settlement.domainId)),
+    tTag: textArray(tagged.map(({ tag }) => tag)),
+    tAt: int8Array(tagged.map(({ settlement }) => Math.round(settlement.atMs * 1000))),
+    tEvent: int8Array(tagged.map(({ event }) => event)),
+    tKind: int2Array(tagged.map(({ settlement }) => EVENT_KINDS[settlement.event.kind])),
     sDomain: int8Array(s.map(({ domainId }) => domainId)),
     sAddress: textArray(s.map(({ suppression }) => suppression.address)),
     sKind: textArray(s.map(({ suppression }) => suppression.kind)),
@@ -148,4 +162,11 @@ function eventRows({ settlement, event, notification }: Extract<Return, { readon
   if (notification === undefined || settlement.notification === undefined) return [told];
   const detail = { dsn: { action: settlement.notification.action, message: notification.message } };
   return [told, { id: notification.event, kind: EVENT_KINDS.notified as number, settlement, detail }];
+}
+
+/** The event under each of the tags that it was counted with. */
+function taggedRows({ settlement, event }: Extract<Return, { readonly settlement: Settlement }>) {
+  const tags = new Set(settlement.counters.map(({ tag }) => tag.toLowerCase()));
+  tags.delete('');
+  return [...tags].map((tag) => ({ tag, settlement, event }));
 }

@@ -79,6 +79,9 @@ export function eventTables(db: Database): Synchronous<EventStore> {
   };
 }
 
+/** Events of a tag, under the names that events have. */
+const TAGGED = '(SELECT domain_id, tag, at_us, event AS id, kind FROM event_tag)';
+
 function listEvents(
   db: Database,
   filter: EventFilter,
@@ -91,9 +94,10 @@ function listEvents(
   // A message or an address has few events, a domain has millions: they are never looked for by the domain.
   const isNarrow = filter.messageId !== undefined || filter.recipient !== undefined;
   const domains = filter.domainIds ?? [filter.domainId];
-  const rare = isNarrow ? undefined : rareKinds(filter.kinds);
+  const byTag = filter.tag !== undefined && !isNarrow;
+  const rare = isNarrow || byTag ? undefined : rareKinds(filter.kinds);
   const given = { filter, isUp: order === 'ascending', after };
-  if (isNarrow || (domains.length === 1 && rare === undefined)) {
+  if (isNarrow || (domains.length === 1 && rare === undefined && !byTag)) {
     const { where, values } = conditions({ ...given, domains, isNarrow });
     return db.allOnce(`${EVENT_VIEW} WHERE ${where} ${sorted}`, ...values, limit).map(viewOf);
   }
@@ -102,7 +106,7 @@ function listEvents(
   const found = domains
     .flatMap((domain) => (rare ?? [undefined]).map((kind) => conditions({ ...given, domains: [domain], isNarrow, kind })))
     .flatMap(({ where, values }) =>
-      db.allOnce(`SELECT e.at_us AS at_us, e.id AS id FROM event e WHERE ${where} ${sorted}`, ...values, limit),
+      db.allOnce(`SELECT e.at_us AS at_us, e.id AS id FROM ${byTag ? TAGGED : 'event'} e WHERE ${where} ${sorted}`, ...values, limit),
     )
     .map((row) => ({ atUs: Number(row['at_us']), id: Number(row['id']) }))
     .toSorted((a, b) => sign * (a.atUs - b.atUs || a.id - b.id))
@@ -126,18 +130,24 @@ function conditions({ filter, isUp, after, domains, isNarrow, kind }: Asked): {
   readonly values: readonly Value[];
 } {
   // The plus keeps SQLite from going by the index of domains.
-  const where = [`${isNarrow ? '+' : ''}e.domain_id IN (${domains.map(() => '?').join(',') || 'NULL'})`, 'e.account_id = ?'];
-  const values: Value[] = [...domains, filter.accountId];
+  const where = [`${isNarrow ? '+' : ''}e.domain_id IN (${domains.map(() => '?').join(',') || 'NULL'})`];
+  const values: Value[] = [...domains];
   const add = (condition: string, ...more: Value[]): void => {
     where.push(condition);
     values.push(...more);
   };
+  const isByTag = filter.tag !== undefined && !isNarrow;
+  add(isByTag ? '(SELECT d.account_id FROM domain d WHERE d.id = e.domain_id) = ?' : 'e.account_id = ?', filter.accountId);
   if (filter.beginUs !== undefined) add(isUp ? 'e.at_us >= ?' : 'e.at_us <= ?', filter.beginUs);
   if (filter.endUs !== undefined) add(isUp ? 'e.at_us <= ?' : 'e.at_us >= ?', filter.endUs);
   if (after !== undefined) add(`(e.at_us, e.id) ${isUp ? '>' : '<'} (?, ?)`, after.atUs, after.id);
   if (kind !== undefined) add(`e.kind = ? AND e.kind > ${EVENT_KINDS.delivered}`, EVENT_KINDS[kind]);
   else if (filter.kinds !== undefined) {
     add(`e.kind IN (${filter.kinds.map(() => '?').join(',') || 'NULL'})`, ...filter.kinds.map((one) => EVENT_KINDS[one]));
+  }
+  if (filter.tag !== undefined) {
+    const ofEvent = 'e.id IN (SELECT t.event FROM event_tag t WHERE t.domain_id = e.domain_id AND t.tag = ? AND t.at_us = e.at_us)';
+    add(isByTag ? 'e.tag = ?' : ofEvent, filter.tag.toLowerCase());
   }
   if (filter.messageId !== undefined) {
     add(`e.message IN (SELECT id FROM message WHERE message_id = ? AND account_id = ?)`, filter.messageId, filter.accountId);

@@ -4,6 +4,7 @@
  * the order of their ids, which is that of their age; a walk goes on where the last one came to what is too young, and begins anew every hour, for those
  * that had to stay.
  */
+import { tagsOf } from '#store/rows-json.ts';
 import { expireCounters } from './count.ts';
 import type { Database, Row } from './database.ts';
 
@@ -74,12 +75,25 @@ export class Retention {
 
   /** Events are written nearly in order of time: only the oldest ids are looked at. The newest stays whatever its age, so that its id is not given again. */
   #expireEvents(oldMs: number, limit: number): number {
-    return this.#db.run(
-      `DELETE FROM event WHERE id IN (
-         SELECT id FROM (SELECT id, at_us FROM event WHERE id < (SELECT max(id) FROM event) ORDER BY id LIMIT ?) WHERE at_us < ?)`,
+    const rows = this.#db.all(
+      `SELECT aged.id AS id, aged.at_us AS at_us, aged.domain_id AS domain_id, m.info AS info
+       FROM (SELECT * FROM event WHERE id < (SELECT max(id) FROM event) ORDER BY id LIMIT ?) aged LEFT JOIN message m ON m.id = aged.message WHERE aged.at_us < ?`,
       limit,
       oldMs * 1000,
     );
+    for (const { id, at_us: atUs, domain_id: domain, info } of rows) {
+      this.#db.run('DELETE FROM event WHERE id = ?', Number(id));
+      for (const tag of tagsOf(String(info))) {
+        this.#db.run(
+          'DELETE FROM event_tag WHERE domain_id = ? AND tag = ? AND at_us = ? AND event = ?',
+          Number(domain),
+          tag.toLowerCase(),
+          Number(atUs),
+          Number(id),
+        );
+      }
+    }
+    return rows.length;
   }
 
   #walk({ sql, retire, youngMs }: Walk, nowMs: number, limit: number): number {

@@ -13,7 +13,16 @@ import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
 import type { MessageFacts, PackedNotification, SettlementFacts } from './packed.ts';
 import { putFound } from './suppressions.ts';
 import { stoppedBy } from '#store/suppression-rows.ts';
-import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, STATE_DONE, STATE_LEASED, STATE_QUEUED } from '#store/rows-json.ts';
+import {
+  MESSAGE_COLUMNS,
+  messageOf,
+  tagsOf,
+  RECIPIENT_COLUMNS,
+  recipientOf,
+  STATE_DONE,
+  STATE_LEASED,
+  STATE_QUEUED,
+} from '#store/rows-json.ts';
 
 /** A last attempt that is due when the time ends is left to its lane this long. */
 const LAST_CHANCE_MS = 60_000;
@@ -72,6 +81,7 @@ export class MailWriter {
     // Under the message's id, which is never given again: caches outside are keyed by it.
     db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, content);
     const suppressed: [number, SuppressionKind][] = [];
+    const tags = tagsOf(info);
     let first = 0;
     let previous: string | undefined;
     let bucket = 0;
@@ -98,7 +108,7 @@ export class MailWriter {
       );
       if (position === 0) first = recipientId;
       if (!isLeased) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
-      this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null);
+      this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null, tags);
       const kind = this.#suppressed(domainId, address, () => (JSON.parse(info) as MessageInfo).options.tags);
       if (kind !== undefined) suppressed.push([position, kind]);
     }
@@ -153,7 +163,8 @@ export class MailWriter {
     );
     if (changed === 0) return false;
     if (!isDone) this.#lookAtBucketOf(recipient, dueAtMs ?? atMs);
-    this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail);
+    const tags = counters.map(([, , , , tag]) => tag).filter((tag) => tag !== '');
+    this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail, tags);
     if (suppression !== null && suppression !== undefined) putFound(db, domainId, suppression);
     for (const counter of counters) this.#counting.add(counter, atMs);
     if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs }, outbox);
@@ -305,7 +316,8 @@ export class MailWriter {
 
   appendEvent(event: Omit<EventRow, 'id'>): void {
     const { kind, atUs, accountId, domainId, message, recipient, detail } = event;
-    this.#insertEvent(EVENT_KINDS[kind], atUs, accountId, domainId, message, recipient, JSON.stringify(detail));
+    const info = this.#db.get('SELECT info FROM message WHERE id = ?', message)?.['info'];
+    this.#insertEvent(EVENT_KINDS[kind], atUs, accountId, domainId, message, recipient, JSON.stringify(detail), tagsOf(String(info)));
   }
 
   /** A former process's leases end: its recipients are due again, and may be repeated (P4). Called once, before anything is leased. */
@@ -399,8 +411,9 @@ export class MailWriter {
     message: number,
     recipient: number,
     detail: string | null,
+    tags: readonly string[] = [],
   ): void {
-    this.#db.run(
+    const event = this.#db.insert(
       'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient, detail) VALUES (?,?,?,?,?,?,?)',
       kind,
       atUs,
@@ -410,6 +423,16 @@ export class MailWriter {
       recipient,
       detail,
     );
+    for (const tag of tags) {
+      this.#db.run(
+        'INSERT OR IGNORE INTO event_tag (domain_id, tag, at_us, event, kind) VALUES (?,?,?,?,?)',
+        domain,
+        tag.toLowerCase(),
+        atUs,
+        event,
+        kind,
+      );
+    }
   }
 }
 
