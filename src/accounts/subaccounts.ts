@@ -25,6 +25,8 @@ export interface Subaccounts {
   /** False: it was not among them. */
   disallowNetwork(accountId: number, network: string): Promise<boolean>;
   networksOf(accountId: number): Promise<AllowedNetwork[]>;
+  /** Why it may not send now; undefined: it may. As it stood a moment ago at most. */
+  sendingRefusal(accountId: number): Promise<AppError | undefined>;
   /** A sandbox domain of the account may send to this address. */
   maySandboxSendTo(accountId: number, address: string): Promise<boolean>;
   /** False: there are as many as there may be. Throws AppError 'bad-parameter' for what is no address. */
@@ -63,6 +65,11 @@ export function createSubaccounts(access: AccessStore, standings: Standings, clo
       return wasThere;
     },
     networksOf: (accountId) => access.networksOf(accountId),
+    async sendingRefusal(accountId) {
+      const standing = await standings.standingOf(accountId);
+      if (standing?.isOpen !== true) return new AppError('account-disabled');
+      return standing.features['sending'] === false ? new AppError('sending-disabled') : undefined;
+    },
     maySandboxSendTo: async (accountId, address) =>
       (await access.authRecipients(accountId)).some(({ email }) => email === address.toLowerCase()),
     async addAuthRecipient(accountId, given) {

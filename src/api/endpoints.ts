@@ -39,6 +39,12 @@ import { ipPools } from './mailgun/v3/ip-pools.ts';
 import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
+import { ipWhitelist } from './mailgun/v2/ip-whitelist.ts';
+import { account } from './mailgun/v5/accounts/account.ts';
+import { customLimits } from './mailgun/v5/accounts/limit.ts';
+import { subaccounts } from './mailgun/v5/accounts/subaccounts.ts';
+import { authRecipients } from './mailgun/v5/sandbox/auth-recipients.ts';
+import { users } from './mailgun/v5/users.ts';
 import { httpSigningKey } from './mailgun/v5/accounts/http-signing-key.ts';
 import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
@@ -86,6 +92,12 @@ export function endpoints(door: Door): Endpoint[] {
     ...domains(door),
     ...keys(door),
     ...httpSigningKey(door),
+    ...account(door),
+    ...customLimits(door),
+    ...subaccounts(door),
+    ...authRecipients(door),
+    ...users(door),
+    ...ipWhitelist(door),
     ...connection(door),
     ...tracking(door),
     webPrefix(door),

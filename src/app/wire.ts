@@ -160,6 +160,9 @@ async function start(
     htmlToText,
     timeZone: config.delivery.timeZone,
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
+    refusalOf: accounts.sendingRefusal,
+    // Captured mail goes nowhere.
+    ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
     mayUsePool: sourceChoice.mayUsePool,
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });

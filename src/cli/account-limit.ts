@@ -10,6 +10,7 @@ type Name = keyof AccountLimits;
 const OPTIONS: readonly (readonly [option: string, name: Name, what: string])[] = [
   ['per-hour', 'recipientsPerHour', 'recipients in an hour of the clock (UTC)'],
   ['per-day', 'recipientsPerDay', 'recipients in a day (UTC)'],
+  ['per-month', 'recipientsPerMonth', 'recipients in a month of the calendar (UTC)'],
   ['requests-per-second', 'requestsPerSecond', 'API requests in a second'],
 ];
 const LIMIT_MAX = 10_000_000_000;

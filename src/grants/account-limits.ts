@@ -37,6 +37,7 @@ export class LimitBook {
           const limits: Limits = {
             recipientsPerHour: merged(own.recipientsPerHour, this.#defaults.recipientsPerHour),
             recipientsPerDay: merged(own.recipientsPerDay, this.#defaults.recipientsPerDay),
+            recipientsPerMonth: merged(own.recipientsPerMonth, this.#defaults.recipientsPerMonth),
             requestsPerSecond: merged(own.requestsPerSecond, this.#defaults.requestsPerSecond),
           };
           this.#known.set(accountId, limits, this.#clock.monotonicMs());

@@ -10,8 +10,8 @@ export interface Ceiling {
   readonly name: string;
   readonly count: number;
   readonly perMs: number;
-  /** windows: counted anew each hour, day or second of the clock (UTC). always: no stretch of `perMs` sees more. */
-  readonly holds: 'windows' | 'always';
+  /** windows: counted anew each hour, day or second of the clock (UTC). months: with each month of the calendar. always: no stretch of `perMs` sees more. */
+  readonly holds: 'windows' | 'months' | 'always';
   /** Accepts tell what they use, in their own commit. */
   readonly isCounted: boolean;
 }
@@ -26,7 +26,9 @@ const WINDOWS_MAX = 20;
 /** An answer of the store takes some of it. */
 const WINDOW_MIN_MS = 100;
 
-export function windowsOf({ perMs, holds }: Ceiling): Windows {
+/** `atMs`: in the window; months differ in length. */
+export function windowsOf({ perMs, holds }: Ceiling, atMs: number): Windows {
+  if (holds === 'months') return { windowMs: monthStartMs(atMs, 1) - monthStartMs(atMs), spanMs: MONTH_MIN_MS };
   if (holds === 'windows') return { windowMs: perMs, spanMs: perMs };
   const windows = Math.max(1, Math.min(WINDOWS_MAX, Math.floor(perMs / WINDOW_MIN_MS)));
   const windowMs = Math.ceil(perMs / windows);
@@ -34,6 +36,17 @@ export function windowsOf({ perMs, holds }: Ceiling): Windows {
   return { windowMs, spanMs: (windows + 1) * windowMs };
 }
 
-export function windowAt(windowMs: number, atMs: number): number {
+/** When the window began that this is in. */
+export function windowAt(ceiling: Ceiling, atMs: number): number {
+  if (ceiling.holds === 'months') return monthStartMs(atMs);
+  const { windowMs } = windowsOf(ceiling, atMs);
   return Math.floor(atMs / windowMs) * windowMs;
+}
+
+/** Two months never begin nearer to each other than this. */
+const MONTH_MIN_MS = 28 * 86_400_000;
+
+function monthStartMs(atMs: number, later = 0): number {
+  const at = new Date(atMs);
+  return Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + later, 1);
 }

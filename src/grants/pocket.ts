@@ -45,20 +45,20 @@ export class Pocket {
   /** `before`: the pocket of the window before, if it was in use. */
   constructor(ceiling: Ceiling, startMs: number, clock: Clock, before?: Pocket) {
     this.#ceiling = ceiling;
-    const { windowMs, spanMs } = windowsOf(ceiling);
+    const { windowMs, spanMs } = windowsOf(ceiling, startMs);
     this.windowMs = windowMs;
     this.#spanMs = spanMs;
     this.startMs = startMs;
     if (before !== undefined) {
       this.#flow = { ...before.#flow };
       this.#others = before.#others;
-      if (ceiling.holds === 'windows') this.#free = ceiling.count;
+      if (ceiling.holds !== 'always') this.#free = ceiling.count;
     }
     this.#usedAtMs = this.#heardAtMs = clock.monotonicMs();
   }
 
   static windowOf(ceiling: Ceiling, atMs: number): number {
-    return windowAt(windowsOf(ceiling).windowMs, atMs);
+    return windowAt(ceiling, atMs);
   }
 
   get ceiling(): Ceiling {

@@ -43,6 +43,7 @@ function counting(): GrantStore & { asked: number } {
       counted.asked++;
       return store.grants.hold(...args);
     },
+    usedOf: store.grants.usedOf,
     limitsOf: store.grants.limitsOf,
     setLimits: store.grants.setLimits,
   };

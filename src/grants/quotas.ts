@@ -1,5 +1,5 @@
 /**
- * How many recipients an account may be accepted for in an hour and in a day of the clock (UTC), on all nodes together. A message is taken whole or refused whole. What it uses is counted in
+ * How many recipients an account may be accepted for in an hour, in a day and in a month of the clock (UTC), on all nodes together. A message is taken whole or refused whole. What it uses is counted in
  * the commit that accepts it, so that the loss of a node loses nothing of a quota. An account without a quota costs a look into a cache.
  */
 import type { Clock } from '#base/clock.ts';
@@ -7,7 +7,7 @@ import { AppError } from '#model/errors.ts';
 import { type GrantUse, NOT_HELD } from '#store/grant-store.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import type { LimitBook, Limits } from './account-limits.ts';
-import type { Ceiling } from './ceiling.ts';
+import { type Ceiling, windowAt } from './ceiling.ts';
 import type { Part, Purse } from './purse.ts';
 
 export interface QuotaDeps {
@@ -109,11 +109,12 @@ export class Quotas {
 }
 
 /** The shorter time first. */
-function ceilingsOf(accountId: number, { recipientsPerHour, recipientsPerDay }: Limits): readonly Ceiling[] {
-  if (recipientsPerHour === undefined && recipientsPerDay === undefined) return NONE;
+function ceilingsOf(accountId: number, { recipientsPerHour, recipientsPerDay, recipientsPerMonth }: Limits): readonly Ceiling[] {
+  if (recipientsPerHour === undefined && recipientsPerDay === undefined && recipientsPerMonth === undefined) return NONE;
   const ceilings: Ceiling[] = [];
   if (recipientsPerHour !== undefined) ceilings.push(quota(accountId, 'hour', HOUR_MS, recipientsPerHour));
   if (recipientsPerDay !== undefined) ceilings.push(quota(accountId, 'day', DAY_MS, recipientsPerDay));
+  if (recipientsPerMonth !== undefined) ceilings.push(monthly(accountId, recipientsPerMonth));
   return ceilings;
 }
 
@@ -121,6 +122,16 @@ const NONE: readonly Ceiling[] = [];
 
 function quota(accountId: number, word: string, perMs: number, count: number): Ceiling {
   return { name: `account ${accountId} recipients by the ${word}`, count, perMs, holds: 'windows', isCounted: true };
+}
+
+function monthly(accountId: number, count: number): Ceiling {
+  return { ...quota(accountId, 'month', 28 * DAY_MS, count), holds: 'months' };
+}
+
+/** Where the store counts what an account used of its month. */
+export function monthOf(accountId: number, nowMs: number): { readonly name: string; readonly startMs: number } {
+  const ceiling = monthly(accountId, 0);
+  return { name: ceiling.name, startMs: windowAt(ceiling, nowMs) };
 }
 
 /** Nothing is accepted that cannot be counted. */

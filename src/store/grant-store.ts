@@ -63,6 +63,8 @@ export interface AccountLimits {
 export interface GrantStore {
   /** Answers in the order of the asks; all of them in one transaction. Prolongs what they name by a lease. */
   hold(holder: number, asks: readonly GrantAsk[], leaseMs: number, nowMs: number): Promise<GrantAnswer[]>;
+  /** What all holders are known to have used of a window. */
+  usedOf(name: string, startMs: number): Promise<number>;
   limitsOf(accountId: number): Promise<AccountLimits>;
   /** Replaces them; false: there is no such account. */
   setLimits(accountId: number, limits: AccountLimits): Promise<boolean>;

@@ -62,6 +62,10 @@ export interface SubmitDeps {
   /** o:sending-ip: the account may send from this address. */
   readonly maySendFrom: (accountId: number, ip: string) => boolean;
   /** o:sending-ip-pool: there is such a pool for the account. */
+  /** Why the account may not send now; undefined: it may. Absent: every account may. */
+  readonly refusalOf?: (accountId: number) => Promise<AppError | undefined>;
+  /** A sandbox domain of the account may send to this address. Absent: to any. */
+  readonly maySandboxSendTo?: (accountId: number, address: string) => Promise<boolean>;
   readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
 }
 
@@ -75,6 +79,7 @@ export function createSubmit(deps: SubmitDeps): Submit {
     const domain = await authorisedDomain(deps, principal, submission.domain);
     const recipients = distinctRecipients(submission);
     checkCounts(deps.limits, submission, recipients.length);
+    await checkAccount(deps, principal, domain, recipients);
     const content = await prepare(deps, principal, submission, domain, nowMs);
     // MIME that was handed in was measured as it came: the fields that we add are not its sender's, who was told this limit (RFC 1870).
     if (isMadeHere(submission) && content.bytes.length > deps.limits.messageBytesMax)
@@ -105,6 +110,21 @@ async function authorisedDomain(deps: SubmitDeps, principal: Principal, name: st
   if (domain.state === 'disabled') throw new AppError('domain-disabled', { domain: name });
   if (deps.requireVerification && domain.state !== 'active') throw new AppError('domain-unverified', { domain: name });
   return domain;
+}
+
+async function checkAccount(
+  deps: SubmitDeps,
+  principal: Principal,
+  domain: Domain,
+  recipients: readonly EnvelopeRecipient[],
+): Promise<void> {
+  if (principal.kind === 'system') return;
+  const refusal = await deps.refusalOf?.(principal.accountId);
+  if (refusal !== undefined) throw refusal;
+  if (domain.type !== 'sandbox' || deps.maySandboxSendTo === undefined) return;
+  for (const { address } of recipients) {
+    if (!(await deps.maySandboxSendTo(principal.accountId, address))) throw new AppError('sandbox-recipient', { domain: domain.name });
+  }
 }
 
 /** Local parts are compared as they are written: two spellings may be two mailboxes, and losing one is worse than a double. */

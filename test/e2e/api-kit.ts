@@ -144,5 +144,7 @@ function submitInto(store: OpenedStore, accounts: Accounts): Submit {
     timeZone: 'UTC',
     maySendFrom: () => false,
     mayUsePool: (_accountId, pool) => pool === 'default',
+    refusalOf: accounts.sendingRefusal,
+    maySandboxSendTo: accounts.maySandboxSendTo,
   });
 }

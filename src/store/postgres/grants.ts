@@ -94,6 +94,10 @@ export function grantTables(db: Database): GrantStore {
         return answers;
       });
     },
+    async usedOf(name, startMs) {
+      const row = await db.get('SELECT coalesce(sum(used), 0)::bigint AS n FROM granted WHERE name = $1 AND start_ms = $2', name, startMs);
+      return Number(row?.['n']);
+    },
     async limitsOf(accountId) {
       const row = await db.get(`SELECT ${Object.values(LIMITS).join(', ')} FROM account_limit WHERE account_id = $1`, accountId);
       const limits: Partial<Record<keyof AccountLimits, number>> = {};

@@ -27,6 +27,8 @@ export function grantTables(db: Database): Synchronous<GrantStore> {
       db.run(SWEEP, nowMs);
       return asks.map((ask) => holdOne(db, holder, ask, leaseMs, nowMs));
     },
+    usedOf: (name, startMs) =>
+      Number(db.get('SELECT coalesce(sum(used), 0) AS n FROM granted WHERE name = ? AND start_ms = ?', name, startMs)?.['n']),
     limitsOf(accountId) {
       return limitsOf(
         db.get(

@@ -112,7 +112,7 @@ const READS = {
   domains: ['listPools', 'poolById', 'poolLentTo'],
   templates: ['version', 'listTemplates', 'listVersions'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
-  grants: ['limitsOf'],
+  grants: ['limitsOf', 'usedOf'],
 } as const;
 
 /** What people and their programs look at. */
@@ -196,7 +196,25 @@ export async function openSqliteStore(options: SqliteOptions): Promise<SqliteSto
   }
 }
 
-type Families = Pick<Store, 'accounts' | 'access' | 'domains' | 'templates' | 'mail' | 'events' | 'outbox' | 'grants' | 'stats' | 'webhooks' | 'routes' | 'thresholds' | 'suppressions' | 'imports' | 'lists' | 'sandbox'> & {
+type Families = Pick<
+  Store,
+  | 'accounts'
+  | 'access'
+  | 'domains'
+  | 'templates'
+  | 'mail'
+  | 'events'
+  | 'outbox'
+  | 'grants'
+  | 'stats'
+  | 'webhooks'
+  | 'routes'
+  | 'thresholds'
+  | 'suppressions'
+  | 'imports'
+  | 'lists'
+  | 'sandbox'
+> & {
   readonly nodes: Omit<NodeStore, 'id'>;
 };
 
