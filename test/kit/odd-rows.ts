@@ -63,6 +63,12 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     retention_ms: 3 * DAY_MS,
     require_tls: id - 7,
     skip_verification: 8 - id,
+    settings: ODD,
+    dns: '{}',
+    checked_ms: NOW_MS,
+    deleted_name: id === 8 ? 'gone.example' : null,
+    deleted_ms: id === 8 ? NOW_MS : null,
+    is_purged: id - 7,
   })),
   credential: ['ü@d7.example', 'z@d7.example', 'Z@d7.example'].map((login) => ({
     login,
@@ -82,6 +88,7 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     public_key: 'MIIB+/=',
     state: 'signing',
     created_ms: NOW_MS,
+    active_ms: NOW_MS,
   })),
   // In the order of octets these are far apart; by letters, in pairs.
   suppression: ['a@x.example', 'B@x.example', 'c@x.example', 'D@x.example', 'É@x.example', 'é@x.example'].flatMap((address) =>
@@ -206,6 +213,8 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   ],
   allowed_network: [{ account_id: 1, network: '2001:db8::/32', description: ODD, created_ms: NOW_MS }],
   auth_recipient: [{ account_id: 1, email: 'zoë@x.example', created_ms: NOW_MS }],
+  ip_pool: [{ id: 'aa', account_id: 1, name: ODD, description: ODD, ips: '["192.0.2.1"]', created_ms: NOW_MS }],
+  ip_pool_lent: [{ account_id: 2, pool_id: 'aa' }],
   webhook_set: [0, 7].map((domain_id) => ({ account_id: 1, domain_id, revision: 2, webhooks: ODD })),
   route: ['5f', '60'].map((id) => ({
     id,
