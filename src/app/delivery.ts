@@ -12,6 +12,7 @@ import { createFindRoute } from '#delivery/route.ts';
 import { createResolver, type Resolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
 import type { Purse } from '#grants/purse.ts';
+import type { ListExpander } from '#lists/expander.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
@@ -54,6 +55,7 @@ export interface DeliveryParts {
   readonly services: Services;
   readonly purse: Purse;
   readonly leases: Leases;
+  readonly expandList: ListExpander['expand'];
   /** See `WebhookParts`. */
   mayPost(): boolean;
 }
@@ -113,6 +115,7 @@ export async function startDelivery(
     ceilings: (route, source) => gateFor(config, parts.purse, clock, route, source),
     sourceFor: parts.sourceChoice.sourceFor,
     settled: (settlement) => zeroContent.settled(settlement),
+    expandList: parts.expandList,
     job: (items, content) => deliveryJob(composer, webhooks, items, content),
     outbox: webhooks.entries,
     ringOutbox: webhooks.ring,

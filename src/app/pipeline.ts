@@ -7,6 +7,7 @@ import type { Log } from '#base/log.ts';
 import type { Ceilings } from '#lanes/flow.ts';
 import type { LaneItem, LaneReport } from '#lanes/lane.ts';
 import { Lanes, type LanesOptions } from '#lanes/lanes.ts';
+import type { Expanded, ListExpander } from '#lists/expander.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { Priority, StoredRecipient } from '#model/message.ts';
@@ -16,7 +17,7 @@ import { Claimer, type Room } from '#queue/claimer.ts';
 import { Memory } from '#queue/memory.ts';
 import type { Leases } from '#queue/leases.ts';
 import type { RetryPlan } from '#queue/retry.ts';
-import { settledAttempt, settledWithoutAttempt } from '#queue/settlement.ts';
+import { settledAttempt, settledList, settledWithoutAttempt } from '#queue/settlement.ts';
 import { Settler } from '#queue/settler.ts';
 import { type WorkItem, workItem } from '#queue/work-item.ts';
 import type { Claimed, Settlement, Store } from '#store/store.ts';
@@ -42,6 +43,8 @@ export interface PipelineOptions {
   follow(item: WorkItem, settlement: Settlement): Promise<Settlement['notification']>;
   /** What servers outside are told of a settlement, in the same commit. */
   outbox(item: WorkItem, settlement: Settlement): Settlement['outbox'];
+  /** The recipient is a mailing list: mail to its members is made instead. Undefined: it is none. */
+  readonly expandList?: ListExpander['expand'];
   /** Something stands in the outbox. */
   ringOutbox(): void;
   /** It stands in the store. */
@@ -151,6 +154,9 @@ export function createPipeline(options: PipelineOptions) {
     if (settlement !== undefined) return settle(item, settlement);
     if (!memory.admits(item.message.contentId, item.message.info.sizeBytes)) return giveBack(item, 'memory-limit', clock.nowMs() + POLL_MS);
     if (isPaused) return giveBack(item, 'draining', clock.nowMs());
+    const expanding = options.expandList?.(item.message, item.recipient, () => mayGoOn(item));
+    const expanded = expanding === undefined ? undefined : await expanding;
+    if (expanded !== undefined) return afterExpansion(item, expanded);
     const choice = options.sourceFor(item);
     const source = choice instanceof Promise ? await choice : choice;
     if (source === undefined) return giveBack(item, 'no-source', clock.nowMs() + DAY_MS / 24);
@@ -162,6 +168,16 @@ export function createPipeline(options: PipelineOptions) {
     const lane = lanes.of(item.recipient.domain, found.route, source.name);
     item.wait = lane.wait.reason;
     lane.put(item);
+  }
+
+  function mayGoOn({ tenure }: WorkItem): boolean {
+    return !isPaused && leases.isHeld && tenure === leases.tenure;
+  }
+
+  function afterExpansion(item: WorkItem, expanded: Expanded): void {
+    if (expanded.kind === 'later') return giveBack(item, expanded.wait, expanded.untilMs);
+    const outcome = expanded.kind === 'expanded' ? { members: expanded.members } : { refused: expanded.text };
+    settle(item, settledList(item, outcome, clock.nowMs()));
   }
 
   async function routeOf(domain: string): Promise<Awaited<ReturnType<FindRoute>>> {

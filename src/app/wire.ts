@@ -15,11 +15,13 @@ import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
+import { ListExpander } from '#lists/expander.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { startRetention } from '#queue/retention.ts';
 import { measureBy } from './thresholds.ts';
 import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
+import type { AcceptResult } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
@@ -120,6 +122,7 @@ async function start(
     services,
     purse,
     leases: node.leases,
+    expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
   });
   const accept = createIntake({
@@ -135,13 +138,22 @@ async function start(
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
   const acceptWithinLimits = new LimitGate(store.thresholds, clock).accepting(quotas.accepting(accept), accept);
+  const acceptCounted = async (message: Parameters<typeof acceptWithinLimits>[0]): Promise<AcceptResult> => {
+    const result = await acceptWithinLimits(message);
+    if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
+    return result;
+  };
+  // Nothing is tried before the pipeline begins, which is after this.
+  const expander = new ListExpander({
+    lists: store.lists,
+    events: store.events,
+    clock,
+    accept: acceptCounted,
+    content: (contentId) => store.mail.content(contentId),
+  });
   const submit = createSubmit({
     domainFor: accounts.domainFor,
-    accept: async (message) => {
-      const result = await acceptWithinLimits(message);
-      if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
-      return result;
-    },
+    accept: acceptCounted,
     clock,
     hostname: config.smtp.hostname,
     limits: {

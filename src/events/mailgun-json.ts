@@ -270,7 +270,7 @@ function whom(recipient: StoredRecipient | undefined): Record<string, unknown> {
 }
 
 function labels(message: StoredMessage, recipient: StoredRecipient | undefined): Record<string, unknown> {
-  const { options, batchId, renderLate } = message.info;
+  const { options, batchId, renderLate, mailingList } = message.info;
   const template =
     options.template === undefined
       ? undefined
@@ -280,6 +280,9 @@ function labels(message: StoredMessage, recipient: StoredRecipient | undefined):
     campaigns: [],
     'user-variables': shownVariables(options.variables, recipient),
     ...(batchId !== undefined && { batch: { id: batchId } }),
+    ...(mailingList !== undefined && {
+      'mailing-list': { address: mailingList.address, 'list-id': mailingList.listId, sid: mailingList.sid },
+    }),
     ...(template !== undefined && { template }),
   };
 }

@@ -33,6 +33,8 @@ export interface MessageInfo {
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** Batch: content is expanded for each recipient when it is delivered. */
   readonly batchId?: string;
+  /** It was made of a message to a mailing list, for some of its members. */
+  readonly mailingList?: { readonly address: string; readonly listId: string; readonly sid: string };
   /** o:deliverytime-optimize-period was asked for, and nothing told when the recipients read: it was not made to wait. */
   readonly isUnoptimized?: true;
   /** The template is rendered for each recipient when it is delivered (its source stands in the content). */

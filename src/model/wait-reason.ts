@@ -17,6 +17,7 @@ export const WAIT_REASONS = {
   'memory-limit': 'enough mail is in memory; this one waits on disk',
   'dns-trouble': 'the recipient domain cannot be looked up at the moment',
   'no-source': 'no egress source is available for it',
+  quota: 'the quota of recipients that its account has is used up for the moment',
   draining: 'the node is shutting down',
   'lease-lapsed': 'its node has lost touch with the store and tries nothing until it is back, or until another node takes over',
   recovered: 'its lease ended without a result; it is tried again',

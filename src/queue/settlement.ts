@@ -57,6 +57,21 @@ const LAST_CHANCE_MS = 60_000;
 
 const TOO_OLD = { code: 602, text: 'Too old', reason: 'old', bounceClass: 'expired' } as const satisfies EventDetail;
 
+/** Settles a recipient that is a mailing list: it became mail to its members, or never can. */
+export function settledList(
+  item: WorkItem,
+  outcome: { readonly members: number } | { readonly refused: string },
+  nowMs: number,
+): Settlement {
+  const { attempts } = item.recipient;
+  if ('refused' in outcome) {
+    const detail: EventDetail = { code: 550, text: outcome.refused, reason: 'generic', bounceClass: 'routing' };
+    return settlement(item, nowMs, { attempts, ending: 'failed', kind: 'failed', detail });
+  }
+  const detail: EventDetail = { code: 250, text: `Sent on to ${outcome.members} members of the mailing list` };
+  return settlement(item, nowMs, { attempts, ending: 'delivered', kind: 'delivered', detail });
+}
+
 /** Settles an attempt. */
 export function settledAttempt(item: WorkItem, outcome: Outcome, plan: RetryPlan, nowMs: number): Settlement {
   const { recipient, message } = item;
