@@ -377,7 +377,10 @@ test('logs', async (t) => {
     assert.equal(new Set([first, second, third].flatMap(ids)).size, 13);
     assert.equal(third['pagination'].next, undefined);
     assert.deepEqual(ids(await page(third['pagination'].previous)), ids(second));
-    assert.deepEqual(ids(await page(second['pagination'].previous)), ids(first));
+    const back = await page(second['pagination'].previous);
+    assert.deepEqual(ids(back), ids(first));
+    assert.equal(back['pagination'].previous, undefined);
+    assert.deepEqual(ids(await page(back['pagination'].next)), ids(second));
     assert.deepEqual(ids(await page(third['pagination'].first)), ids(first));
     assert.deepEqual(ids(await page(first['pagination'].last)), [...ids(second), ...ids(third)].slice(-5));
   });
