@@ -137,11 +137,11 @@ test('an operator sets up an account, a domain, a login and keys', async (t) => 
     assert.equal((await ok('key list --json')).includes(made.apiKey), false);
     assert.equal(
       await ok('account limit shop --per-hour 500'),
-      'account 1 (shop)\n  500 recipients in an hour of the clock (UTC)\n  default recipients in a day (UTC)\n  default API requests in a second\n',
+      'account 1 (shop)\n  500 recipients in an hour of the clock (UTC)\n  default recipients in a day (UTC)\n  default recipients in a month of the calendar (UTC)\n  default API requests in a second\n',
     );
     assert.match(await ok('account limit 1 --per-day none'), /\n {2}500 .*\n {2}none recipients in a day/);
     const [listed] = JSON.parse(await ok('account list --json')) as { limits: unknown }[];
-    assert.deepEqual(listed?.limits, { recipientsPerHour: 500, recipientsPerDay: 'none', requestsPerSecond: null });
+    assert.deepEqual(listed?.limits, { recipientsPerHour: 500, recipientsPerDay: 'none', recipientsPerMonth: null, requestsPerSecond: null });
     assert.match(await ok('account limit 1 --per-hour default --per-day default'), /\n {2}default recipients in an hour/);
     assert.equal((await postrider('account limit 1 --per-hour 0')).status, 2);
     const { status, error } = await postrider('account add shop');
@@ -301,4 +301,20 @@ test('queue asks the running server', async () => {
   } finally {
     server.close();
   }
+});
+
+test('people are added, listed and disabled, and an account that named networks is opened again', async () => {
+  assert.equal((await postrider('account add people')).status, 0);
+  const added = await postrider('user add Ann@example.org --account people --role developer --json');
+  assert.deepEqual(
+    [JSON.parse(added.out).email, JSON.parse(added.out).role, JSON.parse(added.out).isMaster],
+    ['ann@example.org', 'developer', true],
+  );
+  assert.equal((await postrider('user add ann@example.org --account people')).status, 1);
+  assert.equal((await postrider('user add nobody --account people')).status, 2);
+  assert.equal((await postrider('user disable ann@example.org --account people')).status, 0);
+  assert.match((await postrider('user list --account people')).out, /ann@example\.org .*developer .*disabled/);
+  assert.match((await postrider('account networks people --allow 192.0.2.7/24')).out, /192\.0\.2\.0\/24/);
+  assert.match((await postrider('account networks people --remove 192.0.2.0/24')).out, /anywhere/);
+  assert.equal((await postrider('account networks people --remove 192.0.2.0/24')).status, 1);
 });

@@ -8,6 +8,8 @@ import { ConfigError, loadConfig } from '#app/config.ts';
 import type { Config } from '#app/config.ts';
 import { accountAdd, accountList } from './account.ts';
 import { accountLimit } from './account-limit.ts';
+import { accountNetworks } from './account-networks.ts';
+import { userAdd, userDisable, userEnable, userList } from './user.ts';
 import { Failure, helpOf, parseCommand, UsageError } from './command.ts';
 import type { Call, Command, Terminal } from './command.ts';
 import { backup, restore } from './backup.ts';
@@ -44,6 +46,11 @@ export const COMMANDS: readonly Command[] = [
   accountAdd,
   accountList,
   accountLimit,
+  accountNetworks,
+  userAdd,
+  userList,
+  userDisable,
+  userEnable,
   domainAdd,
   domainList,
   domainRecords,
