@@ -12,7 +12,11 @@ import { statsEvents, totalsByTime } from '#stats/totals.ts';
 
 const LIMIT_MAX = 1000;
 /** Names of the oldest statistics, and what they are called since. */
-const OLD_NAMES: Readonly<Record<string, string>> = { sent: 'accepted', bounced: 'failed', dropped: 'failed' };
+const OLD_NAMES: ReadonlyMap<string, string> = new Map([
+  ['sent', 'accepted'],
+  ['bounced', 'failed'],
+  ['dropped', 'failed'],
+]);
 
 export function domainStats(door: Door): Endpoint[] {
   return [
@@ -46,7 +50,7 @@ async function perDay(door: Door, call: Call) {
   const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
   const names = call.query.all('event');
   const asked = names.length === 0 ? ['sent', 'delivered', 'opened', 'clicked', 'bounced', 'unsubscribed', 'complained'] : names;
-  const events = asked.map((name) => [name, statsEvents([OLD_NAMES[name] ?? name])[0] as string] as const);
+  const events = asked.map((name) => [name, statsEvents([OLD_NAMES.get(name) ?? name])[0] as string] as const);
   const [limit, skip] = [wholeOf(call, 'limit', 100), wholeOf(call, 'skip', 0)];
   const range = rangeOf({ duration: '30d' }, door.deps.clock.nowMs());
   const buckets = await totalsByTime(door.deps.store.stats, await whoseOf(door, call, domain), range);
