@@ -7,7 +7,7 @@ import { rawValue, readHeader } from '#mail/header.ts';
 import { MailError } from '#mail/mail-error.ts';
 import { AppError } from '#model/errors.ts';
 import type { Content, SubmissionOptions } from '#model/submission.ts';
-import type { TemplateVersion } from '#store/store.ts';
+import type { TemplateVersion } from '#store/template-store.ts';
 import { newMessageId, readMessageId } from './message-id.ts';
 import { bounded, parseAuthors, parseSender } from './mime.ts';
 import type { Prepared } from './prepared.ts';

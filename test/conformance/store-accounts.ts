@@ -1,7 +1,8 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings and templates. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { ApiKey, Store, Suppression, TemplateVersion } from '#store/store.ts';
+import type { ApiKey, Store, Suppression } from '#store/store.ts';
+import type { TemplateVersion } from '#store/template-store.ts';
 import { type Open, tenant, T0, unique } from './tenant.ts';
 
 export function accountsConformance(open: Open): void {

@@ -1,8 +1,9 @@
 /** Changing templates and their versions, of a domain and of an account. What sending asks of them stands with the accounts. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { accountTemplates } from '#store/store.ts';
-import type { Store, TemplateVersion } from '#store/store.ts';
+import { accountTemplates } from '#store/template-store.ts';
+import type { Store } from '#store/store.ts';
+import type { TemplateVersion } from '#store/template-store.ts';
 import { type Open, tenant, T0 } from './tenant.ts';
 
 const version = (tag: string, change: Partial<TemplateVersion> = {}): Omit<TemplateVersion, 'templateId'> => ({

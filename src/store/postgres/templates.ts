@@ -1,6 +1,6 @@
 /** Templates and their versions. Who changes a template holds its row meanwhile, so that of two who add its first version at once one comes first. */
 import type { Row } from '#store/rows-json.ts';
-import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/store.ts';
+import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/template-store.ts';
 import type { Database, Queries } from './database.ts';
 
 function versionOf(row: Row): TemplateVersion {

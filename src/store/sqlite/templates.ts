@@ -1,5 +1,5 @@
 /** Templates and their versions. */
-import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/store.ts';
+import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/template-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 

@@ -2,7 +2,7 @@
 import { displayMailbox } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
 import type { Attachment, Content } from '#model/submission.ts';
-import { accountTemplates } from '#store/store.ts';
+import { accountTemplates } from '#store/template-store.ts';
 import type { Domain } from '#store/store.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { readFrom, readRecipients } from '#api/conventions/addresses.ts';

@@ -1,5 +1,5 @@
 /** /v3/{domain}/templates/{name}/versions: the versions of a template, of which one is active: the one that is sent when none is named. */
-import type { TemplateVersion } from '#store/store.ts';
+import type { TemplateVersion } from '#store/template-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
