@@ -85,6 +85,7 @@ test('a parameter that cannot be understood is refused with its name, and nothin
     ['dkim_key_size', '999'],
     ['dkim_selector', 'a\r\nb'],
     ['archive_to', 'javascript:alert(1)'],
+    ['archive_to', 'https://hooks.example/\r\nx'],
     ['ips', '198.51.100.200'],
     ['smtp_password', 'abc'],
   ] as const) {
@@ -197,6 +198,12 @@ test('tracking settings are kept as they are set, and shown with their defaults'
     { message, unsubscribe: { active: true, html_footer: '<b>bye</b>', text_footer: '' } },
   ]);
   assert.equal((await ask(rig, 'PUT', `${path}/open`, { active: 'htmlonly' }))[0], 400);
+  const half = await rig.fetch(`${path}/unsubscribe`, {
+    method: 'PUT',
+    body: String.raw`{"html_footer":"\ud800"}`,
+    headers: { 'content-type': 'application/json' },
+  });
+  assert.equal(half.status, 400);
   assert.deepEqual(await ask(rig, 'PUT', '/v3/domains/example.org/web_prefix', { web_prefix: 'go' }), [
     200,
     { message: 'Domain web prefix updated' },

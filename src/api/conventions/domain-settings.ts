@@ -55,7 +55,7 @@ function clearable(fields: Fields, name: string, read: (text: string) => string)
 }
 
 function archiveUrl(text: string): string {
-  const isUrl = text.length <= URL_MAX && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+  const isUrl = text.length <= URL_MAX && /^[\x21-\x7e]+$/.test(text) && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
   if (!isUrl) throw badParameter("'archive_to' parameter is not a valid URL: it begins with https:// or http://");
   return text;
 }

@@ -85,7 +85,7 @@ function unsubscribeSettings(fields: Fields): DomainSettings {
 
 function footer(fields: Fields, name: string): string | undefined {
   const text = fields.get(name) ?? (fields.has(name) ? '' : undefined);
-  if (text !== undefined && (text.length > FOOTER_MAX || text.includes('\0'))) {
+  if (text !== undefined && (text.length > FOOTER_MAX || text.includes('\0') || !text.isWellFormed())) {
     throw badParameter(`'${name}' parameter is not valid: it has ${FOOTER_MAX} characters at most`);
   }
   return text;
