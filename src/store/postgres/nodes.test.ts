@@ -1,6 +1,7 @@
 /** What only nodes on PostgreSQL do: follow each other under one name, ring, give back at their end, and stop for a later version. What any store's nodes do is in test/conformance. */
 import assert from 'node:assert/strict';
 import { after, test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startPostgres } from '../../../test/kit/postgres.ts';
 import { until } from '../../../test/kit/until.ts';
 import type { AcceptMessage, NodeFacts } from '#store/store.ts';
@@ -44,7 +45,7 @@ async function message(
     wait: 'due',
     expiresAtMs: NOW_MS * 2,
     priority: 0,
-    info: {} as AcceptMessage['info'],
+    info: { options: { tags: [], variables: {}, testMode: false } } as unknown as AcceptMessage['info'],
     content: new Uint8Array(10),
     recipients: [{ address: `a@to.example`, domain: 'to.example', isLeased: change.isLeased === true }],
     ...change,
