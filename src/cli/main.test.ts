@@ -141,7 +141,12 @@ test('an operator sets up an account, a domain, a login and keys', async (t) => 
     );
     assert.match(await ok('account limit 1 --per-day none'), /\n {2}500 .*\n {2}none recipients in a day/);
     const [listed] = JSON.parse(await ok('account list --json')) as { limits: unknown }[];
-    assert.deepEqual(listed?.limits, { recipientsPerHour: 500, recipientsPerDay: 'none', recipientsPerMonth: null, requestsPerSecond: null });
+    assert.deepEqual(listed?.limits, {
+      recipientsPerHour: 500,
+      recipientsPerDay: 'none',
+      recipientsPerMonth: null,
+      requestsPerSecond: null,
+    });
     assert.match(await ok('account limit 1 --per-hour default --per-day default'), /\n {2}default recipients in an hour/);
     assert.equal((await postrider('account limit 1 --per-hour 0')).status, 2);
     const { status, error } = await postrider('account add shop');

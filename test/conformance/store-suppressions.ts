@@ -33,7 +33,10 @@ function lists(store: () => Store): void {
   it('tells what the domains of an account have of an address, and of no other account', async () => {
     const mine = await tenant(store());
     const theirs = await tenant(store());
-    await store().suppressions.putSuppressions(mine.domainId, [suppression('Gone@x.example'), suppression('gone@x.example', { kind: 'complaint' })]);
+    await store().suppressions.putSuppressions(mine.domainId, [
+      suppression('Gone@x.example'),
+      suppression('gone@x.example', { kind: 'complaint' }),
+    ]);
     await store().suppressions.putSuppressions(theirs.domainId, [suppression('gone@x.example', { error: 'theirs' })]);
     const found = await store().suppressions.suppressionsOfAddress(mine.accountId, 'GONE@x.example', 10);
     assert.deepEqual(found.map(({ kind, error }) => [kind, error]).sort(), [
