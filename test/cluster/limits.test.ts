@@ -103,5 +103,7 @@ test('what all nodes deliver together is within the ceiling, and the rest waits 
   );
   const delivered = cluster.acknowledged().reduce((sum, { recipients }) => sum + recipients.length, 0);
   assert.ok(delivered <= CEILING && delivered >= CEILING - LOST_MAX, `${delivered} delivered`);
-  assert.equal(await count('state = 2'), delivered);
+  // A node that was killed may have delivered what it could not settle any more: that waits again, marked (P4).
+  const unsettled = delivered - (await count('state = 2'));
+  assert.ok(unsettled >= 0 && unsettled <= (await count('state = 0 AND possible_duplicate = 1')), `${unsettled} delivered and not settled`);
 });
