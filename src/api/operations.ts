@@ -15,11 +15,12 @@ import { openApi } from './openapi.ts';
 export function mountOperations(app: FastifyInstance, deps: ApiDeps, metrics: Metrics, described: readonly Endpoint[]): void {
   const mayReadMetrics = createNetworkTest(deps.config.metricsNetworks);
   const addressOf = clientAddresses(deps.config.proxyFrom ?? []);
-  const description = json(openApi(described));
+  /** Made when it is first asked for: most processes never are, and making it leaves much garbage behind. */
+  let description: Answer | undefined;
 
   app.get('/healthz', (_request, reply) => send(reply, json({ status: 'ok' })));
   app.get('/readyz', (_request, reply) => send(reply, readiness(deps)));
-  app.get('/openapi.json', (_request, reply) => send(reply, description));
+  app.get('/openapi.json', (_request, reply) => send(reply, (description ??= json(openApi(described)))));
   app.get('/metrics', async (request, reply) => {
     try {
       if (!mayReadMetrics(addressOf(request.raw))) {

@@ -47,7 +47,7 @@ export function createValidate({ dns, pastTroubles }: ValidatorParts): Validate 
     const path = parsePath(text.trim(), { allowNull: false });
     if (path === undefined || !isSendable(path.domain)) return malformed(text);
     const [mail, troubles] = await Promise.all([takesMail(dns, path.domain), pastTroubles(accountId, path.address)]);
-    const disposable = isDisposable(path.domain);
+    const disposable = await isDisposable(path.domain);
     const role = isRole(path.local);
     const meant = suggestDomain(path.domain);
     const { result, risk, reasons } = verdict({ mail, troubles, isDisposable: disposable, isRole: role, isSuspect: meant !== undefined });
