@@ -11,49 +11,96 @@ interface Operation {
   readonly method: string;
   /** As openapi.json writes it. */
   readonly path: string;
+  /** Its body is JSON and nothing else. */
+  readonly isJson: boolean;
 }
 
 /** In everything of the first account that nobody else may read. */
 const MARK = 'confidential';
-/** What the other account asks of lists that are not bound to a domain, and what it may be told there. */
-const OWN_LISTS = ['GET /v4/domains', 'GET /v3/domains', 'GET /v1/messages', 'GET /v1/sandbox/messages'];
+const ADDRESS = `${MARK}@x.test`;
+/** Without the mark, for a refusal repeats the address it was asked for. */
+const LIST = `all@${DOMAIN}`;
+const HOOK = `https://${MARK}.x.test/hook`;
+const AT = `/v3/${DOMAIN}`;
+/** The one address that mail leaves from: it is the installation's, and all accounts use it. */
+const IP = '127.0.0.1';
+/** Lists that are not bound to a domain; the other account, which has made nothing, is asked for them first of all. */
+const OWN_LISTS = [
+  '/v4/domains',
+  '/v3/domains',
+  '/v1/messages',
+  '/v1/sandbox/messages',
+  '/v3/routes',
+  '/v3/lists',
+  '/v3/lists/pages',
+  '/v4/templates',
+  '/v1/imports',
+  '/v1/thresholds/limits',
+  '/v1/thresholds/alerts/send',
+  '/v1/thresholds/hits',
+  '/v3/ip_pools',
+  '/v1/webhooks',
+  '/v5/accounts/subaccounts',
+  '/v5/users',
+  '/v1/dkim/keys',
+];
 /** What belongs to the whole installation is refused whoever asks, whether it is there or not. */
 const OPERATORS = '/v1/nodes/';
+/** Answers 400 instead: "Invalid email address." is what this family says of every address that the account has not registered. */
+const UNREGISTERED = ['/v5/sandbox/auth_recipients/{email}', '/v5/sandbox/auth/recipients/{email}'];
+/** What is deleted is named by the query too. */
+const ASKED_BY_QUERY = [
+  'DELETE /v3/ip_pools/{pool}/delegate',
+  'DELETE /v5/accounts/subaccounts/{subaccount}/ip_pool',
+  'DELETE /v5/accounts/subaccounts',
+];
+/** Paths that name nothing of an account, so that everybody gets an answer about themselves. */
+const NOBODYS: Readonly<Record<string, string>> = {
+  '/v3/ips/{ip}': 'the address is the installation’s, and open to all of its accounts',
+  '/v3/ips/{ip}/domains': 'the domains are those of whoever asks',
+};
 
-const home = await Installation.make({ after }, { 'sandbox.capture': 'true' });
+const home = await Installation.make(
+  { after },
+  { 'sandbox.capture': 'true', 'delivery.sources': JSON.stringify([{ name: 'all', address: IP }]) },
+);
 const server = await home.start();
 
 test('P10: no operation shows or changes what belongs to another account', async (t) => {
   const known = await ownEverything();
   const { apiKey } = JSON.parse((await home.command('account', 'add', 'stranger', '--json')).out) as { apiKey: string };
   const before = await everythingShown(known);
-  assert.ok(
-    before.every(([, text]) => text.includes(MARK)),
-    'the owner is shown all of it',
-  );
+  for (const [path, text] of before) assert.match(text, new RegExp(MARK), `the owner is shown ${path}`);
 
+  for (const path of OWN_LISTS) {
+    const { status, body } = await server.call('GET', path, undefined, {}, apiKey);
+    const lists = Object.entries(body).filter(([, value]) => Array.isArray(value));
+    if (path === '/v5/users') assert.ok(status === 200 || status === 403, path);
+    else assert.deepEqual([status, lists.map(([, list]) => list)], [200, [[]]], path);
+  }
   const operations = await describedOperations();
-  assert.ok(operations.length >= 45, `${operations.length} operations`);
-  for (const { method, path } of operations) {
+  assert.ok(operations.length >= 200, `${operations.length} operations`);
+  for (const operation of operations) {
+    const { method, path } = operation;
     for (const filled of fill(path, known)) {
-      const operation = `${method} ${path}`;
       await t.test(`${method} ${filled}`.slice(0, 100), async () => {
-        const fields = method === 'POST' || method === 'PUT' ? anything() : undefined;
-        const { status, text } = await server.call(method, filled, fields, {}, apiKey);
-        assert.doesNotMatch(text, new RegExp(MARK), `${operation} shows it: ${text.slice(0, 300)}`);
-        if (OWN_LISTS.includes(operation)) assert.deepEqual([status, JSON.parse(text).items], [200, []]);
-        else if (path.startsWith(OPERATORS)) assert.equal(status, 403);
-        else if (path.includes('{')) assert.ok(status === 401 || status === 404, `${operation} answers ${status}: ${text.slice(0, 300)}`);
-        else assert.ok(status >= 400 && status < 500, `${operation} answers ${status}: ${text.slice(0, 300)}`);
+        const { status, text } = await askAsStranger(operation, filled, known, apiKey);
+        const told = `${method} ${path} answers ${status}: ${text.slice(0, 300)}`;
+        assert.doesNotMatch(text, new RegExp(MARK), told);
+        if (path.startsWith(OPERATORS)) assert.equal(status, 403);
+        else if (UNREGISTERED.includes(path)) assert.equal(status, 400, told);
+        else if (path.includes('{') && NOBODYS[path] === undefined) assert.ok([401, 403, 404].includes(status), told);
+        else assert.ok(status >= 200 && status < 500, told);
       });
     }
   }
-  assert.deepEqual(await everythingShown(known), before, 'nothing was changed');
+  const shownAfter = await everythingShown(known);
+  for (const [index, shown] of before.entries()) assert.deepEqual(shownAfter[index], shown, 'nothing was changed');
 
   for (const page of [
     '/',
-    `/-/messages/${known['id']?.[0]}`,
-    ...['', '/html', '/raw'].map((part) => `/-/sandbox/${known['id']?.[2]}${part}`),
+    `/-/messages/${known['/v1/messages/{id}']?.[0]}`,
+    ...['', '/html', '/raw'].map((part) => `/-/sandbox/${known['/v1/sandbox/messages/{id}']?.[0]}${part}`),
   ]) {
     const owners = await server.call('GET', page, undefined, { accept: 'text/html' });
     const strangers = await server.call('GET', page, undefined, { accept: 'text/html' }, apiKey);
@@ -62,46 +109,103 @@ test('P10: no operation shows or changes what belongs to another account', async
   }
 });
 
+/** Values by parameter, or by the path up to and with the parameter where families call theirs the same. */
 type Known = Readonly<Record<string, readonly string[]>>;
 
 /** The first account gets one of everything, and so a value for every parameter of a path. */
 async function ownEverything(): Promise<Known> {
-  const address = `${MARK}@x.test`;
-  const at = `/v3/${DOMAIN}`;
-  await server.mustCall('POST', `${at}/templates`, { name: 'welcome', template: MARK, tag: 'first' });
-  await server.mustCall('POST', `/v3/domains/${DOMAIN}/credentials`, { login: `${MARK}@${DOMAIN}`, password: 'a long password' });
-  const messageId = await server.send(address, { subject: MARK, text: MARK, html: MARK, attachment: MARK });
+  const make = async (path: string, fields?: Fields): Promise<Record<string, unknown>> =>
+    (await server.mustCall('POST', path, fields)).body;
+  const person = await home.command('user', 'add', ADDRESS, '--name', MARK, '--json');
+  assert.equal(person.status, 0, person.error);
+  const kept = { template: MARK, tag: 'first', comment: MARK };
+  await make(`${AT}/templates`, { name: 'welcome', ...kept });
+  await make('/v4/templates', { name: 'shared', ...kept });
+  await make(`/v3/domains/${DOMAIN}/credentials`, { login: `${MARK}@${DOMAIN}`, password: 'a long password' });
+  const messageId = await server.send(ADDRESS, { subject: MARK, text: MARK, html: MARK, attachment: MARK, 'o:tag': `first ${MARK}` });
   await until(async () => (await server.recipients(messageId)).every(({ status }) => status === 'delivered'), 'it is captured');
-  for (const kind of ['bounces', 'unsubscribes', 'complaints']) await server.mustCall('POST', `${at}/${kind}`, { address });
-  const events = (await server.mustCall('GET', `${at}/events`)).body as {
+  for (const kind of ['bounces', 'unsubscribes', 'complaints']) await make(`${AT}/${kind}`, { address: ADDRESS });
+  await make(`${AT}/whitelists`, { address: ADDRESS, reason: MARK });
+  const file = new FormData();
+  file.set('file', new Blob([`address,error\n${ADDRESS},${MARK}\n`], { type: 'text/csv' }), `${MARK}.csv`);
+  const imported = await fetch(`${server.url}${AT}/bounces/import`, { method: 'POST', headers: server.authorization(), body: file });
+  assert.ok(imported.ok, await imported.text());
+  const imports = (await server.mustCall('GET', '/v1/imports')).body as { items: { id: unknown; status: string }[] };
+  await make('/v3/lists', { address: LIST, description: MARK });
+  await make(`/v3/lists/${LIST}/members`, { address: ADDRESS });
+  await make(`/v3/domains/${DOMAIN}/webhooks`, { id: 'delivered', url: HOOK });
+  const hook = await make('/v1/webhooks', { url: HOOK, event_types: 'opened', description: MARK });
+  const route = await make('/v3/routes', { expression: 'catch_all()', action: 'stop()', description: MARK });
+  for (const kind of ['limits', 'alerts/send']) await askJson('POST', `/v1/thresholds/${kind}`, { name: MARK, ...threshold() });
+  await make('/v1/dkim/keys', { signing_domain: DOMAIN, selector: MARK, bits: '1024' });
+  const key = await make('/v1/keys', { role: 'admin', kind: 'user', description: MARK });
+  const subaccount = await make('/v5/accounts/subaccounts', { name: MARK });
+  const pool = await make('/v3/ip_pools', { name: MARK, description: MARK, ip: IP });
+  await make(`/v5/sandbox/auth_recipients?email=${encodeURIComponent(ADDRESS)}`);
+  await make('/v2/ip_whitelist', { address: IP, description: MARK });
+  const events = (await server.mustCall('GET', `${AT}/events`)).body as {
     items: { storage: { key: string } }[];
     paging: { next: string; first: string };
   };
   const list = (await server.mustCall('GET', '/v1/messages')).body as { items: { id: number }[] };
   const captured = (await server.mustCall('GET', '/v1/sandbox/messages')).body as { items: { id: number }[] };
+  const nodes = (await server.mustCall('GET', '/v1/nodes')).body as { items: { id: unknown }[] };
+  const inside = (body: Record<string, unknown>, name: string): Record<string, unknown> => body[name] as Record<string, unknown>;
+  const subaccountId = String(inside(subaccount, 'subaccount')['id']);
   return {
     domain: [DOMAIN],
-    address: [address],
-    name: ['welcome'],
-    tag: ['first'],
+    address: [ADDRESS],
+    value: [ADDRESS],
+    list: [LIST],
+    member: [ADDRESS],
+    '/v3/{domain}/templates/{name}': ['welcome'],
+    '/v4/templates/{name}': ['shared'],
+    '/v1/thresholds/alerts/send/{name}': [MARK],
+    '/v1/thresholds/limits/{name}': [MARK],
+    // The templates' version and the message's tag have the name in common.
+    tag: ['first', `first ${MARK}`].map(encodeURIComponent),
+    copy: ['second'],
+    type: ['delivered'],
     login: [MARK],
     number: ['0'],
+    selector: [MARK],
+    ip: [IP],
+    pool: [String(pool['pool_id'])],
+    subaccount: [subaccountId],
+    email: [encodeURIComponent(ADDRESS)],
     key: [String(events.items[0]?.storage.key)],
     token: [events.paging.first, events.paging.next].map((url) => new URL(url).pathname.split('/').at(-1) as string),
-    id: [String(list.items[0]?.id), encodeURIComponent(messageId), String(captured.items[0]?.id)],
+    '/v1/messages/{id}': [String(list.items[0]?.id), encodeURIComponent(messageId)],
+    '/v1/sandbox/messages/{id}': [String(captured.items[0]?.id)],
+    '/v1/imports/{id}': [String(imports.items[0]?.id)],
+    '/v1/webhooks/{id}': [String(hook['webhook_id'])],
+    '/v3/routes/{id}': [String(inside(route, 'route')['id'])],
+    '/v1/keys/{id}': [String(inside(key, 'key')['id'])],
+    '/v5/accounts/subaccounts/{id}': [subaccountId],
+    '/v5/users/{id}': [String((JSON.parse(person.out) as { id: unknown }).id)],
+    '/v1/nodes/{id}': [String(nodes.items[0]?.id)],
   };
 }
 
 /** What the owner sees, as text; times that pass are not in it. */
 async function everythingShown(known: Known): Promise<(readonly [path: string, text: string])[]> {
-  const at = `/v3/${DOMAIN}`;
+  const of = (path: string): string => path.replace(/\{\w+\}$/, known[path]?.[0] ?? '');
   const paths = [
-    ...['bounces', 'unsubscribes', 'complaints', 'templates/welcome?active=yes'].map((path) => `${at}/${path}`),
-    `/v3/domains/${DOMAIN}/credentials`,
-    `/v3/domains/${DOMAIN}/messages/${known['key']?.[0]}`,
-    `/v1/messages/${known['id']?.[0]}`,
-    `/v1/sandbox/messages/${known['id']?.[2]}`,
-    `${at}/events`,
+    ...['bounces', 'unsubscribes', 'complaints', 'whitelists', 'templates/welcome?active=yes', 'tags'].map((path) => `${AT}/${path}`),
+    ...['credentials', 'webhooks', `messages/${known['key']?.[0]}`].map((path) => `/v3/domains/${DOMAIN}/${path}`),
+    ...['/v1/messages/{id}', '/v1/sandbox/messages/{id}', '/v1/webhooks/{id}', '/v3/routes/{id}'].map(of),
+    ...['/v5/accounts/subaccounts/{id}', '/v5/users/{id}'].map(of),
+    '/v1/thresholds/limits',
+    '/v1/thresholds/alerts/send',
+    '/v4/templates/shared?active=yes',
+    '/v1/dkim/keys',
+    '/v3/ip_pools',
+    '/v1/keys',
+    '/v2/ip_whitelist',
+    '/v5/sandbox/auth_recipients',
+    `/v3/lists/${LIST}`,
+    `/v3/lists/${LIST}/members`,
+    `${AT}/events`,
   ];
   return Promise.all(
     paths.map(async (path) => {
@@ -112,21 +216,62 @@ async function everythingShown(known: Known): Promise<(readonly [path: string, t
 }
 
 async function describedOperations(): Promise<Operation[]> {
-  const { paths } = (await server.mustCall('GET', '/openapi.json')).body as { paths: Record<string, Record<string, unknown>> };
-  return Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })));
+  const { paths } = (await server.mustCall('GET', '/openapi.json')).body as {
+    paths: Record<string, Record<string, { requestBody?: { content: Record<string, unknown> } }>>;
+  };
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { requestBody }]) => {
+      const types = Object.keys(requestBody?.content ?? {});
+      return { method: method.toUpperCase(), path, isJson: types.length > 0 && types.every((type) => type.includes('json')) };
+    }),
+  );
 }
 
 /** The path with every combination of the owner's values. */
 function fill(path: string, known: Known): string[] {
-  const [, name] = /\{(\w+)\}/.exec(path) ?? [];
-  if (name === undefined) return [path];
-  const values = known[name];
-  assert.ok(values !== undefined, `no value is known for {${name}} of ${path}`);
-  return values.flatMap((value) => fill(path.replace(`{${name}}`, value), known));
+  let done = '';
+  let filled = [''];
+  for (const part of path.split(/(\{\w+\})/)) {
+    done += part;
+    const values = part.startsWith('{') ? (known[done] ?? known[part.slice(1, -1)]) : [part];
+    assert.ok(values !== undefined, `no value is known for ${part} of ${path}`);
+    filled = filled.flatMap((before) => values.map((value) => before + value));
+  }
+  return filled;
 }
 
-/** A body that every operation which takes one understands. */
-function anything(): Fields {
+async function askAsStranger(operation: Operation, path: string, known: Known, key: string): Promise<{ status: number; text: string }> {
+  const { method, isJson } = operation;
+  if (isJson) return askJson(method, path, { ...threshold(), name: 'x', tag: 'first', description: 'x', ips: [IP] }, key);
+  if (['POST', 'PUT', 'PATCH'].includes(method)) return server.call(method, path, anything(known), {}, key);
+  const query = ASKED_BY_QUERY.includes(`${method} ${operation.path}`)
+    ? `?pool_id=${known['pool']?.[0]}&subaccount_id=${known['subaccount']?.[0]}`
+    : '';
+  return server.call(method, path + query, undefined, {}, key);
+}
+
+async function askJson(method: string, path: string, body: unknown, key?: string): Promise<{ status: number; text: string }> {
+  const headers = { ...server.authorization(key), 'content-type': 'application/json' };
+  const response = await fetch(server.url + path, { method, headers, body: JSON.stringify(body) });
+  const text = await response.text();
+  if (key === undefined) assert.ok(response.ok, `${method} ${path}: ${text}`);
+  return { status: response.status, text };
+}
+
+function threshold(): Record<string, unknown> {
+  return {
+    metric: 'accepted_count',
+    comparator: '>=',
+    limit: '1000',
+    dimension: 'domain',
+    period: '1d',
+    description: MARK,
+    filters: [{ dimension: 'domain', comparator: '=', values: [DOMAIN] }],
+  };
+}
+
+/** A body that every operation which takes one understands; where it names an object, it is the owner's. */
+function anything(known: Known): Fields {
   return {
     name: DOMAIN,
     from: `app@${DOMAIN}`,
@@ -139,5 +284,28 @@ function anything(): Fields {
     tag: 'first',
     login: 'thief',
     password: 'a long password',
+    description: 'x',
+    url: 'https://thief.x.test/hook',
+    event_types: 'delivered',
+    id: 'delivered',
+    expression: 'catch_all()',
+    action: 'stop()',
+    members: '[{"address":"b@x.test"}]',
+    role: 'basic',
+    kind: 'domain',
+    domain_name: DOMAIN,
+    signing_domain: DOMAIN,
+    selector: 'thief',
+    dkim_selector: 'thief',
+    self: 'true',
+    rotation_enabled: 'true',
+    require_tls: 'true',
+    active: 'true',
+    web_prefix: 'thief',
+    sending: 'false',
+    ip: IP,
+    link_domain: DOMAIN,
+    pool_id: known['pool']?.[0] ?? '',
+    subaccount_id: known['subaccount']?.[0] ?? '',
   };
 }
