@@ -151,7 +151,9 @@ tls = "none"
     const child = spawn(
       process.execPath,
       [
+        // As bin/pinned-node.js has them.
         '--disable-warning=ExperimentalWarning',
+        '--max-semi-space-size=8',
         ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
         join(root, 'src/cli/main.ts'),
         'start',
