@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts';
 
 const MIB = 1024 * 1024;
 const DISK_BYTES = 32 * MIB;
-/** Below what is kept for settling (a twentieth of the disk), and enough for that. */
+/** Below what is kept for settling (a quarter of the disk), and enough for that. */
 const LITTLE_BYTES = 1200 * 1024;
 const LETTER = { from: `app@${DOMAIN}`, to: 'refused@x.test', text: 'x'.repeat(20_000) };
 

@@ -273,9 +273,13 @@ const SAMPLES = 512;
 const PROBE_MS = 1000;
 const COPY_LOOK_MS = 250;
 const COPY_RETRY_MS = 1000;
-/** Space that is left for settling what was accepted: new mail is refused below the smaller of the two. */
+/**
+ * Space that is left for settling what was accepted: new mail is refused below the smaller of the two. An outcome that is written alone adds some 60 KB to the log,
+ * whose space is used again only after it was copied (checkpoint.ts): at 48 MiB, and up to 4 more while it is copied. The rest is for the database to grow. A disk
+ * of less than 256 MiB keeps a quarter, which is less than one such round.
+ */
 const SPACE_KEPT_BYTES = 64 * 1024 * 1024;
-const SPACE_KEPT_SHARE = 0.05;
+const SPACE_KEPT_SHARE = 0.25;
 
 /** Keeps the write-ahead log short and knows how commits fare; after trouble it probes until the store can be written again. */
 function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: string) {
