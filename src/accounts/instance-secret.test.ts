@@ -44,6 +44,16 @@ test('a value cannot be moved to another place, or changed', async () => {
   assert.throws(() => secret.unseal(sealed.subarray(0, 10), 'dkim:1'), /damaged/);
 });
 
+test('each purpose has a key of its own, the same whenever the secret is opened', async () => {
+  const [first, second] = [await open(), await open()];
+  assert.equal(first.keyFor('tracking').length, 32);
+  assert.deepEqual(second.keyFor('tracking'), first.keyFor('tracking'));
+  assert.notDeepEqual(first.keyFor('unsubscribe'), first.keyFor('tracking'));
+  facts.clear();
+  rmSync(join(directory, 'secret.key'));
+  assert.notDeepEqual((await open()).keyFor('tracking'), first.keyFor('tracking'));
+});
+
 test('a lost file is told, and no new one is made', async () => {
   await open();
   rmSync(join(directory, 'secret.key'));

@@ -1,6 +1,7 @@
 /**
  * The instance's secret: 32 random bytes, made at the first start and never again, in DATA/secret.key (mode 0600) unless the operator gives them in a file or in the
- * environment. It encrypts what must not be readable in a copy of the database (DKIM private keys). The store remembers a fingerprint of it, so that a
+ * environment. It encrypts what must not be readable in a copy of the database (DKIM private keys), and the keys that sign
+ * tokens are derived from it. The store remembers a fingerprint of it, so that a
  * lost or exchanged secret is told as such, instead of showing as keys that cannot be decrypted. Nodes that share a store share the secret.
  *
  * Sealed: 1 byte version, 12 bytes nonce, ciphertext, 16 bytes tag (AES-256-GCM). The context (what the value belongs to) is authenticated,
@@ -29,7 +30,12 @@ export interface InstanceSecret {
   seal(plain: Uint8Array, context: string): Buffer;
   /** Throws `SecretError` when it was sealed with another secret or for another context. */
   unseal(sealed: Uint8Array, context: string): Buffer;
+  /** 32 octets for one purpose, the same on every node: who learns one purpose's key learns neither another's nor the secret. */
+  keyFor(purpose: KeyPurpose): Buffer;
 }
+
+/** What tokens are signed for (`base/signed-token`). A purpose is never renamed: what was signed for it is in mail that has been sent. */
+export type KeyPurpose = 'tracking' | 'unsubscribe' | 'return-path';
 
 /** Where the secret is: in the operator's own words, in a file of theirs, or else in the data directory. */
 export interface SecretPlace {
@@ -110,6 +116,7 @@ export function secretBox(secret: Uint8Array): InstanceSecret {
         );
       }
     },
+    keyFor: (purpose) => Buffer.from(hkdfSync('sha256', secret, '', `postrider ${purpose} v1`, 32)),
   };
 }
 
