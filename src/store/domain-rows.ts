@@ -1,8 +1,8 @@
-/** Rows of domains and pools as both engines give them, and which tables go with a deleted domain. */
+/** Rows of domains, their keys and pools as both engines give them, and which tables go with a deleted domain. */
 import { TABLES, type Table } from './copy/tables.ts';
 import type { DnsAnswers, DomainSettings, IpPool, IpPoolChange } from './domain-store.ts';
 import type { Row } from './rows-json.ts';
-import type { Domain } from './store.ts';
+import type { DkimKey, Domain } from './store.ts';
 
 export function domainOf(row: Row): Domain {
   const deletedMs = row['deleted_ms'];
@@ -20,6 +20,21 @@ export function domainOf(row: Row): Domain {
     dnsAnswers: JSON.parse(String(row['dns'])) as DnsAnswers,
     checkedMs: Number(row['checked_ms']),
     ...(typeof deletedMs === 'number' && { deletedMs }),
+  };
+}
+
+export function dkimKeyOf(row: Row): DkimKey {
+  return {
+    id: Number(row['id']),
+    domainId: Number(row['domain_id']),
+    selector: String(row['selector']),
+    algorithm: row['algorithm'] as DkimKey['algorithm'],
+    // Octets alone: a driver may give a kind of its own.
+    privateKey: Uint8Array.from(row['private_key'] as Uint8Array),
+    publicKey: String(row['public_key']),
+    state: row['state'] as DkimKey['state'],
+    createdMs: Number(row['created_ms']),
+    activeMs: Number(row['active_ms']),
   };
 }
 

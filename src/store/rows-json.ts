@@ -7,6 +7,11 @@ import type { AcceptMessage, AcceptRecipient } from '#store/store.ts';
 /** A row as a driver gives it: ids, times and flags as numbers, what is missing as null. */
 export type Row = Readonly<Record<string, unknown>>;
 
+/** What was asked for by its key, and may not be there. */
+export function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
+  return row === undefined ? undefined : make(row);
+}
+
 export const STATE_QUEUED = 0;
 export const STATE_LEASED = 1;
 export const STATE_DONE = 2;

@@ -1,7 +1,7 @@
 /** Who may come in, on PostgreSQL. What has a highest number is added under a lock on the account's row, so that nodes which add at once do not go past it together. */
 import { accountFactsOf, authRecipientOf, networkOf, userOf } from '#store/access-rows.ts';
 import type { AccessStore } from '#store/access-store.ts';
-import type { Row } from '#store/rows-json.ts';
+import { one } from '#store/rows-json.ts';
 import type { Database, Queries } from './database.ts';
 
 const LOCK = 'SELECT * FROM account WHERE id = $1 FOR NO KEY UPDATE';
@@ -145,8 +145,4 @@ function lists(db: Database) {
 
 async function isFull(queries: Queries, table: 'allowed_network' | 'auth_recipient', accountId: number, max: number): Promise<boolean> {
   return Number((await queries.get(`SELECT count(*) AS n FROM ${table} WHERE account_id = $1`, accountId))?.['n']) >= max;
-}
-
-function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
-  return row === undefined ? undefined : make(row);
 }

@@ -1,29 +1,11 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
 import { accountOf, credentialOf, keyOf } from '#store/access-rows.ts';
-import type { Row } from '#store/rows-json.ts';
-import { domainOf } from '#store/domain-rows.ts';
+import { one, type Row } from '#store/rows-json.ts';
+import { dkimKeyOf, domainOf } from '#store/domain-rows.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
 import { suppressionOf } from '#store/suppression-rows.ts';
 import type { Queries } from './database.ts';
 import { putSuppressions } from './suppressions.ts';
-
-function dkimKeyOf(row: Row): DkimKey {
-  return {
-    id: Number(row['id']),
-    domainId: Number(row['domain_id']),
-    selector: String(row['selector']),
-    algorithm: row['algorithm'] as DkimKey['algorithm'],
-    privateKey: Uint8Array.from(row['private_key'] as Uint8Array),
-    publicKey: String(row['public_key']),
-    state: row['state'] as DkimKey['state'],
-    createdMs: Number(row['created_ms']),
-    activeMs: Number(row['active_ms']),
-  };
-}
-
-function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
-  return row === undefined ? undefined : make(row);
-}
 
 export function accountTables(db: Queries): AccountStore {
   return { ...accountsAndKeys(db), ...domainsAndCredentials(db), ...dkimKeys(db), ...suppressions(db), ...settings(db) };

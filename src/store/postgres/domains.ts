@@ -1,6 +1,7 @@
 /** Domains' settings, DNS checks and deletion, and pools of addresses. */
 import type { DnsAnswers, DomainChange, DomainStore, IpPool, IpPoolChange } from '#store/domain-store.ts';
 import { changedPool, domainOf, poolOf, TABLES_OF_DOMAIN } from '#store/domain-rows.ts';
+import { one } from '#store/rows-json.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 import type { Database } from './database.ts';
 
@@ -109,10 +110,7 @@ function pools(db: Database) {
     },
     listPools: async (accountId: number): Promise<IpPool[]> =>
       (await db.all('SELECT * FROM ip_pool WHERE account_id = $1 ORDER BY created_ms, id', accountId)).map(poolOf),
-    async poolById(id: string): Promise<IpPool | undefined> {
-      const row = await db.get('SELECT * FROM ip_pool WHERE id = $1', id);
-      return row === undefined ? undefined : poolOf(row);
-    },
+    poolById: async (id: string): Promise<IpPool | undefined> => one(await db.get('SELECT * FROM ip_pool WHERE id = $1', id), poolOf),
     changePool: (accountId: number, id: string, change: IpPoolChange): Promise<IpPool | undefined> =>
       db.transaction(async (queries) => {
         const row = await queries.get('SELECT * FROM ip_pool WHERE id = $1 AND account_id = $2 FOR UPDATE', id, accountId);
@@ -148,10 +146,8 @@ function lent(db: Database) {
           poolId,
         );
     },
-    async poolLentTo(accountId: number): Promise<IpPool | undefined> {
-      const row = await db.get('SELECT p.* FROM ip_pool_lent l JOIN ip_pool p ON p.id = l.pool_id WHERE l.account_id = $1', accountId);
-      return row === undefined ? undefined : poolOf(row);
-    },
+    poolLentTo: async (accountId: number): Promise<IpPool | undefined> =>
+      one(await db.get('SELECT p.* FROM ip_pool_lent l JOIN ip_pool p ON p.id = l.pool_id WHERE l.account_id = $1', accountId), poolOf),
     lentPools: async (ownerId: number): Promise<{ poolId: string; accountId: number }[]> =>
       (
         await db.all(

@@ -1,5 +1,6 @@
 /** Mailing lists and their members on PostgreSQL. Who changes members holds the list's row, so that its count is right. */
 import { domainOfList, type ListFacts, type ListMember, listOf, type ListStore, type MailingList, memberOf } from '#store/list-store.ts';
+import { one } from '#store/rows-json.ts';
 import { int2Array, textArray } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import { pageOf } from './suppressions.ts';
@@ -30,12 +31,10 @@ function lists(db: Database) {
         replyPreference,
         createdMs,
       );
-      return row === undefined ? undefined : listOf(row);
+      return one(row, listOf);
     },
-    async listByAddress(accountId: number, address: string): Promise<MailingList | undefined> {
-      const row = await db.get('SELECT * FROM mailing_list WHERE address = $1 AND account_id = $2', address, accountId);
-      return row === undefined ? undefined : listOf(row);
-    },
+    listByAddress: async (accountId: number, address: string): Promise<MailingList | undefined> =>
+      one(await db.get('SELECT * FROM mailing_list WHERE address = $1 AND account_id = $2', address, accountId), listOf),
     async changeList(id: number, { address, name, description, accessLevel, replyPreference }: ListFacts): Promise<boolean> {
       try {
         await db.run(
@@ -109,10 +108,8 @@ function members(db: Database) {
         await queries.run(COUNT, addresses.length - known.size, list);
         return undefined;
       }),
-    async memberOf(list: number, address: string): Promise<ListMember | undefined> {
-      const row = await db.get('SELECT * FROM list_member WHERE list_id = $1 AND address = $2', list, address);
-      return row === undefined ? undefined : memberOf(row);
-    },
+    memberOf: async (list: number, address: string): Promise<ListMember | undefined> =>
+      one(await db.get('SELECT * FROM list_member WHERE list_id = $1 AND address = $2', list, address), memberOf),
     changeMember: (list: number, address: string, member: ListMember): Promise<boolean> =>
       db.transaction(async (queries) => {
         await queries.get(HOLD, list);

@@ -1,4 +1,5 @@
 /** Webhooks, routes and thresholds on PostgreSQL: small tables of an account's own rules. Bounds that count rows hold the account's row meanwhile. */
+import { one } from '#store/rows-json.ts';
 import {
   HIT_COLUMNS,
   hitOf,
@@ -54,10 +55,7 @@ export function routeTables(db: Database): RouteStore {
         if (Number(there?.['n']) >= max) return false;
         return (await queries.run(`INSERT INTO route (${ROUTE_COLUMNS}) VALUES (${places(7)})`, ...routeValues(route))) > 0;
       }),
-    async routeOf(accountId, id) {
-      const row = await db.get('SELECT * FROM route WHERE account_id = $1 AND id = $2', accountId, id);
-      return row === undefined ? undefined : routeOf(row);
-    },
+    routeOf: async (accountId, id) => one(await db.get('SELECT * FROM route WHERE account_id = $1 AND id = $2', accountId, id), routeOf),
     async changeRoute(accountId, id, { priority, description, expression, actions }) {
       const row = await db.get(
         `UPDATE route SET priority = coalesce($3, priority), description = coalesce($4, description), expression = coalesce($5, expression),
@@ -69,7 +67,7 @@ export function routeTables(db: Database): RouteStore {
         expression ?? null,
         actions === undefined ? null : JSON.stringify(actions),
       );
-      return row === undefined ? undefined : routeOf(row);
+      return one(row, routeOf);
     },
     deleteRoute: async (accountId, id) => (await db.run('DELETE FROM route WHERE account_id = $1 AND id = $2', accountId, id)) > 0,
     async listRoutes(accountId, skip, limit) {

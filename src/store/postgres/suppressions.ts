@@ -1,5 +1,5 @@
 /** Suppressions as lists, the allowlist, and imports, on PostgreSQL. Many rows go as one statement, in sorted order, so that two that write the same rows wait in turn. */
-import type { Row } from '#store/rows-json.ts';
+import { one, type Row } from '#store/rows-json.ts';
 import type { Suppression } from '#store/store.ts';
 import { ALL_TAGS, allowlistEntryOf, boundsOf, IMPORT_COLUMNS, importOf, suppressionOf, tagsJson } from '#store/suppression-rows.ts';
 import {
@@ -96,10 +96,8 @@ export function suppressionTables(db: Database): SuppressionStore {
         )
       ).map(suppressionOf),
     putAllowed: (domainId, entries) => putAllowed(db, domainId, entries),
-    async allowedOf(domainId, value) {
-      const row = await db.get('SELECT * FROM allowlist WHERE domain_id = $1 AND value = $2', domainId, value);
-      return row === undefined ? undefined : allowlistEntryOf(row);
-    },
+    allowedOf: async (domainId, value) =>
+      one(await db.get('SELECT * FROM allowlist WHERE domain_id = $1 AND value = $2', domainId, value), allowlistEntryOf),
     allowedPage: async (domainId, ask) =>
       (await pageOf(db, 'SELECT * FROM allowlist WHERE domain_id = $1', 'value', [domainId], ask)).map(allowlistEntryOf),
     deleteAllowed: async (domainId, value) =>
@@ -177,10 +175,8 @@ export function importTables(db: Database): ImportStore {
       return (await db.get('SELECT bytes FROM import_job WHERE id = $1', id))?.['bytes'] as Uint8Array | undefined;
     },
     advanceImport: (step) => db.transaction((queries) => advance(queries, step)),
-    async importOf(accountId, id) {
-      const row = await db.get(`SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = $1 AND id = $2`, accountId, id);
-      return row === undefined ? undefined : importOf(row);
-    },
+    importOf: async (accountId, id) =>
+      one(await db.get(`SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = $1 AND id = $2`, accountId, id), importOf),
     async listImports(accountId, limit) {
       const rows = await db.all(
         `SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = $1 ORDER BY id DESC LIMIT $2`,

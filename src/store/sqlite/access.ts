@@ -1,8 +1,9 @@
 /** Who may come in, on the embedded store. The writer's transactions come one after another, so that a count that was read holds until what depends on it is written. */
 import { accountFactsOf, authRecipientOf, networkOf, userOf } from '#store/access-rows.ts';
 import type { AccessStore, AccountFacts } from '#store/access-store.ts';
+import { one } from '#store/rows-json.ts';
 import type { Synchronous } from './accounts.ts';
-import type { Database, Row } from './database.ts';
+import type { Database } from './database.ts';
 
 export function accessTables(db: Database): Synchronous<AccessStore> {
   return { ...accounts(db), ...keysAndLogins(db), ...users(db), ...lists(db) };
@@ -125,8 +126,4 @@ function lists(db: Database) {
     deleteAuthRecipient: (accountId, email) =>
       db.run('DELETE FROM auth_recipient WHERE account_id = ? AND email = ?', accountId, email) > 0,
   } satisfies Partial<Synchronous<AccessStore>>;
-}
-
-function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
-  return row === undefined ? undefined : make(row);
 }

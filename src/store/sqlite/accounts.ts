@@ -1,31 +1,14 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings: small tables, asked one row at a time. */
-import { domainOf } from '#store/domain-rows.ts';
+import { dkimKeyOf, domainOf } from '#store/domain-rows.ts';
 import { accountOf, credentialOf, keyOf } from '#store/access-rows.ts';
+import { one } from '#store/rows-json.ts';
 import type { Account, AccountStore, ApiKey, Credential, DkimKey, Domain, Suppression } from '#store/store.ts';
-import type { Database, Row } from './database.ts';
+import type { Database } from './database.ts';
 import { suppressionOf } from '#store/suppression-rows.ts';
 import { putSuppression } from './suppressions.ts';
 
 /** The interface without its promises: what runs on the store's threads. */
 export type Synchronous<T> = { [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };
-
-function dkimKeyOf(row: Row): DkimKey {
-  return {
-    id: Number(row['id']),
-    domainId: Number(row['domain_id']),
-    selector: String(row['selector']),
-    algorithm: row['algorithm'] as DkimKey['algorithm'],
-    privateKey: row['private_key'] as Uint8Array,
-    publicKey: String(row['public_key']),
-    state: row['state'] as DkimKey['state'],
-    createdMs: Number(row['created_ms']),
-    activeMs: Number(row['active_ms']),
-  };
-}
-
-function one<T>(row: Row | undefined, make: (row: Row) => T): T | undefined {
-  return row === undefined ? undefined : make(row);
-}
 
 export function accountTables(db: Database): Synchronous<AccountStore> {
   return { ...accountsAndKeys(db), ...domainsAndCredentials(db), ...suppressionsAndSettings(db) };

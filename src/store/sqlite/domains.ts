@@ -1,6 +1,7 @@
 /** Domains' settings, DNS checks and deletion, and pools of addresses. */
 import type { DnsAnswers, DomainChange, DomainStore, IpPool, IpPoolChange } from '#store/domain-store.ts';
 import { changedPool, domainOf, poolOf, TABLES_OF_DOMAIN } from '#store/domain-rows.ts';
+import { one } from '#store/rows-json.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Value } from './database.ts';
@@ -95,10 +96,7 @@ function deletion(db: Database) {
 }
 
 function pools(db: Database) {
-  const poolById = (id: string): IpPool | undefined => {
-    const row = db.get('SELECT * FROM ip_pool WHERE id = ?', id);
-    return row === undefined ? undefined : poolOf(row);
-  };
+  const poolById = (id: string): IpPool | undefined => one(db.get('SELECT * FROM ip_pool WHERE id = ?', id), poolOf);
   return {
     putPool({ id, accountId, name, description, ips, createdMs }: IpPool): void {
       db.run(
@@ -146,10 +144,8 @@ function lent(db: Database) {
           poolId,
         );
     },
-    poolLentTo(accountId: number): IpPool | undefined {
-      const row = db.get('SELECT p.* FROM ip_pool_lent l JOIN ip_pool p ON p.id = l.pool_id WHERE l.account_id = ?', accountId);
-      return row === undefined ? undefined : poolOf(row);
-    },
+    poolLentTo: (accountId: number): IpPool | undefined =>
+      one(db.get('SELECT p.* FROM ip_pool_lent l JOIN ip_pool p ON p.id = l.pool_id WHERE l.account_id = ?', accountId), poolOf),
     lentPools: (ownerId: number): { poolId: string; accountId: number }[] =>
       db
         .all(

@@ -1,5 +1,6 @@
 /** Mailing lists and their members on the embedded store. */
 import { domainOfList, type ListFacts, type ListMember, listOf, type ListStore, type MailingList, memberOf } from '#store/list-store.ts';
+import { one } from '#store/rows-json.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database } from './database.ts';
 import { pageOf } from './suppressions.ts';
@@ -32,10 +33,8 @@ function lists(db: Database) {
       );
       return { ...list, id, membersCount: 0 };
     },
-    listByAddress(accountId: number, address: string): MailingList | undefined {
-      const row = db.get('SELECT * FROM mailing_list WHERE address = ? AND account_id = ?', address, accountId);
-      return row === undefined ? undefined : listOf(row);
-    },
+    listByAddress: (accountId: number, address: string): MailingList | undefined =>
+      one(db.get('SELECT * FROM mailing_list WHERE address = ? AND account_id = ?', address, accountId), listOf),
     changeList(id: number, { address, name, description, accessLevel, replyPreference }: ListFacts): boolean {
       if (isTaken(address, id)) return false;
       db.run(
@@ -86,10 +85,8 @@ function members(db: Database) {
       db.run(COUNT, fresh.size, list);
       return undefined;
     },
-    memberOf(list: number, address: string): ListMember | undefined {
-      const row = db.get('SELECT * FROM list_member WHERE list_id = ? AND address = ?', list, address);
-      return row === undefined ? undefined : memberOf(row);
-    },
+    memberOf: (list: number, address: string): ListMember | undefined =>
+      one(db.get('SELECT * FROM list_member WHERE list_id = ? AND address = ?', list, address), memberOf),
     changeMember(list: number, address: string, member: ListMember): boolean {
       if (!has(list, address) || (member.address !== address && has(list, member.address))) return false;
       db.run('DELETE FROM list_member WHERE list_id = ? AND address = ?', list, address);

@@ -1,4 +1,5 @@
 /** Webhooks, routes and thresholds on the embedded store: small tables of an account's own rules. */
+import { one } from '#store/rows-json.ts';
 import {
   HIT_COLUMNS,
   hitOf,
@@ -39,17 +40,14 @@ export function webhookTables(db: Database): Synchronous<WebhookStore> {
 }
 
 export function routeTables(db: Database): Synchronous<RouteStore> {
-  const one = (accountId: number, id: string) => db.get('SELECT * FROM route WHERE account_id = ? AND id = ?', accountId, id);
+  const rowOf = (accountId: number, id: string) => db.get('SELECT * FROM route WHERE account_id = ? AND id = ?', accountId, id);
   const count = (accountId: number): number => Number(db.get('SELECT count(*) AS n FROM route WHERE account_id = ?', accountId)?.['n']);
   return {
     createRoute(route, max) {
       if (count(route.accountId) >= max) return false;
       return db.run(`INSERT INTO route (${ROUTE_COLUMNS}) VALUES (?,?,?,?,?,?,?)`, ...routeValues(route)) > 0;
     },
-    routeOf(accountId, id) {
-      const row = one(accountId, id);
-      return row === undefined ? undefined : routeOf(row);
-    },
+    routeOf: (accountId, id) => one(rowOf(accountId, id), routeOf),
     changeRoute(accountId, id, { priority, description, expression, actions }) {
       const changed = db.run(
         `UPDATE route SET priority = coalesce(?, priority), description = coalesce(?, description), expression = coalesce(?, expression),
@@ -61,8 +59,7 @@ export function routeTables(db: Database): Synchronous<RouteStore> {
         accountId,
         id,
       );
-      const row = changed === 0 ? undefined : one(accountId, id);
-      return row === undefined ? undefined : routeOf(row);
+      return one(changed === 0 ? undefined : rowOf(accountId, id), routeOf);
     },
     deleteRoute: (accountId, id) => db.run('DELETE FROM route WHERE account_id = ? AND id = ?', accountId, id) > 0,
     listRoutes: (accountId, skip, limit) =>

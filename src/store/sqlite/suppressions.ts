@@ -1,4 +1,5 @@
 /** Suppressions as lists, the allowlist, and imports, on the embedded store. */
+import { one } from '#store/rows-json.ts';
 import type { Suppression, SuppressionKind } from '#store/store.ts';
 import { ALL_TAGS, allowlistEntryOf, boundsOf, IMPORT_COLUMNS, importOf, suppressionOf, tagsJson } from '#store/suppression-rows.ts';
 import {
@@ -90,10 +91,8 @@ export function suppressionTables(db: Database): Synchronous<SuppressionStore> {
         )
         .map(suppressionOf),
     putAllowed: (domainId, entries) => putAllowed(db, domainId, entries),
-    allowedOf(domainId, value) {
-      const row = db.get('SELECT * FROM allowlist WHERE domain_id = ? AND value = ?', domainId, value);
-      return row === undefined ? undefined : allowlistEntryOf(row);
-    },
+    allowedOf: (domainId, value) =>
+      one(db.get('SELECT * FROM allowlist WHERE domain_id = ? AND value = ?', domainId, value), allowlistEntryOf),
     allowedPage: (domainId: number, ask: PageAsk): AllowlistEntry[] =>
       pageOf(db, 'SELECT * FROM allowlist WHERE domain_id = ?', 'value', [domainId], ask).map(allowlistEntryOf),
     deleteAllowed: (domainId: number, value: string): boolean =>
@@ -140,10 +139,8 @@ export function importTables(db: Database): Synchronous<ImportStore> {
     },
     importBytes: (id) => db.get('SELECT bytes FROM import_job WHERE id = ?', id)?.['bytes'] as Uint8Array | undefined,
     advanceImport: (step) => advance(db, step),
-    importOf(accountId, id) {
-      const row = db.get(`SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = ? AND id = ?`, accountId, id);
-      return row === undefined ? undefined : importOf(row);
-    },
+    importOf: (accountId, id) =>
+      one(db.get(`SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = ? AND id = ?`, accountId, id), importOf),
     listImports: (accountId: number, limit: number): ImportJob[] =>
       db.all(`SELECT ${IMPORT_COLUMNS} FROM import_job WHERE account_id = ? ORDER BY id DESC LIMIT ?`, accountId, limit).map(importOf),
   };
