@@ -1,5 +1,5 @@
 /** /v3/{domain}/templates/{name}/versions: the versions of a template, of which one is active: the one that is sent when none is named. */
-import type { TemplateVersion } from '#store/template-store.ts';
+import type { TemplateFacts, TemplateVersion } from '#store/template-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
@@ -29,7 +29,16 @@ import {
   versionNamed,
 } from '#api/shapes/templates.ts';
 
+/** Answers for one template, which is there. */
+type Handler = (door: Door, shelf: Shelf, template: TemplateFacts, call: Call) => Promise<Answer>;
+
 export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): Endpoint[] {
+  const ofTemplate =
+    (handler: Handler): Endpoint['handle'] =>
+    async (call) => {
+      const shelf = await shelfOf(call);
+      return handler(door, shelf, await requiredTemplate(door, shelf, call), call);
+    };
   return [
     {
       method: 'GET',
@@ -38,7 +47,7 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       right: 'read',
       query: pageQuery,
       answer: versionList,
-      handle: (call) => list(door, shelfOf, call),
+      handle: ofTemplate(list),
     },
     {
       method: 'POST',
@@ -47,7 +56,7 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       right: 'write',
       form: versionForm,
       answer: templateAnswer,
-      handle: (call) => add(door, shelfOf, call),
+      handle: ofTemplate(add),
     },
     {
       method: 'GET',
@@ -55,7 +64,7 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       summary: 'One version',
       right: 'read',
       answer: templateAnswer,
-      handle: (call) => one(door, shelfOf, call),
+      handle: ofTemplate(one),
     },
     {
       method: 'PUT',
@@ -64,7 +73,7 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       right: 'write',
       form: versionChangeForm,
       answer: versionNamed,
-      handle: (call) => change(door, shelfOf, call),
+      handle: ofTemplate(change),
     },
     {
       method: 'DELETE',
@@ -72,7 +81,7 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       summary: 'Delete a version',
       right: 'write',
       answer: versionNamed,
-      handle: (call) => remove(door, shelfOf, call),
+      handle: ofTemplate(remove),
     },
     {
       method: 'PUT',
@@ -81,23 +90,19 @@ export function templateVersions(door: Door, url: string, shelfOf: ShelfOf): End
       right: 'write',
       query: copyQuery,
       answer: versionCopied,
-      handle: (call) => copy(door, shelfOf, call),
+      handle: ofTemplate(copy),
     },
   ];
 }
 
-async function list(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
-  const template = await requiredTemplate(door, shelf, call);
+async function list(door: Door, shelf: Shelf, template: TemplateFacts, call: Call): Promise<Answer> {
   const path = `${shelf.path}/${encodeURIComponent(template.name)}/versions`;
   const all = await door.deps.store.templates.listVersions(shelf.id, template.name);
   const { items, paging } = pageOf(call, path, all, (version) => version.tag);
   return json({ template: { ...shown(shelf, template), versions: items.map((version) => listedVersion(shelf, version)) }, paging });
 }
 
-async function add(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
-  const template = await requiredTemplate(door, shelf, call);
+async function add(door: Door, shelf: Shelf, template: TemplateFacts, call: Call): Promise<Answer> {
   const source = sourceOf(call);
   if (source === undefined) throw badParameter('template parameter is missing');
   const version = {
@@ -131,16 +136,12 @@ async function required(door: Door, shelf: Shelf, name: string, tag: string): Pr
   return version;
 }
 
-async function one(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
-  const template = await requiredTemplate(door, shelf, call);
+async function one(door: Door, shelf: Shelf, template: TemplateFacts, call: Call): Promise<Answer> {
   const version = await required(door, shelf, template.name, call.param('tag'));
   return json({ template: { ...shown(shelf, template), version: shownVersion(shelf, version) } });
 }
 
-async function change(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
-  const { name } = await requiredTemplate(door, shelf, call);
+async function change(door: Door, shelf: Shelf, { name }: TemplateFacts, call: Call): Promise<Answer> {
   const tag = call.param('tag').toLowerCase();
   const [source, comment, headers] = [sourceOf(call), textOf(call, 'comment'), headersOf(door, call)];
   const isChanged = await door.deps.store.templates.changeVersion(shelf.id, name, tag, {
@@ -154,19 +155,15 @@ async function change(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer>
   return json({ message: 'version has been updated', template: { name, version: { tag } } });
 }
 
-async function remove(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
-  const { name } = await requiredTemplate(door, shelf, call);
+async function remove(door: Door, shelf: Shelf, { name }: TemplateFacts, call: Call): Promise<Answer> {
   const tag = call.param('tag').toLowerCase();
   if (!(await door.deps.store.templates.deleteVersion(shelf.id, name, tag))) throw new NotFound('template version not found');
   return json({ message: 'version has been deleted', template: { name, version: { tag } } });
 }
 
 /** Over a version that is there the copy is written: it stays active if it was. */
-async function copy(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function copy(door: Door, shelf: Shelf, template: TemplateFacts, call: Call): Promise<Answer> {
   const { templates } = door.deps.store;
-  const template = await requiredTemplate(door, shelf, call);
   const from = await required(door, shelf, template.name, call.param('tag'));
   const tag = nameOf(call.param('copy'), 'tag');
   const comment = (call.query.get('comment') ?? textOf(call, 'comment') ?? from.comment).slice(0, 1000);

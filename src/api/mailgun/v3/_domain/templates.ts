@@ -16,7 +16,7 @@ import {
   TEMPLATES_MAX,
   textOf,
 } from '#api/conventions/templates.ts';
-import type { ShelfOf } from '#api/conventions/templates.ts';
+import type { Shelf, ShelfOf } from '#api/conventions/templates.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { activeQuery, describeForm, pageQuery, templateAnswer, templateForm, templateList, templateNamed } from '#api/shapes/templates.ts';
@@ -31,6 +31,10 @@ export function templates(door: Door): Endpoint[] {
 }
 
 export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): Endpoint[] {
+  const onShelf =
+    (handler: (door: Door, shelf: Shelf, call: Call) => Promise<Answer>): Endpoint['handle'] =>
+    async (call) =>
+      handler(door, await shelfOf(call), call);
   return [
     {
       method: 'GET',
@@ -39,7 +43,7 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       right: 'read',
       query: pageQuery,
       answer: templateList,
-      handle: (call) => list(door, shelfOf, call),
+      handle: onShelf(list),
     },
     {
       method: 'POST',
@@ -48,7 +52,7 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       right: 'write',
       form: templateForm,
       answer: templateAnswer,
-      handle: (call) => create(door, shelfOf, call),
+      handle: onShelf(create),
     },
     {
       method: 'DELETE',
@@ -56,7 +60,7 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       summary: 'Delete all templates',
       right: 'write',
       answer: messageAnswer,
-      handle: (call) => removeAll(door, shelfOf, call),
+      handle: onShelf(removeAll),
     },
     {
       method: 'GET',
@@ -65,7 +69,7 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       right: 'read',
       query: activeQuery,
       answer: templateAnswer,
-      handle: (call) => one(door, shelfOf, call),
+      handle: onShelf(one),
     },
     {
       method: 'PUT',
@@ -74,7 +78,7 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       right: 'write',
       form: describeForm,
       answer: templateNamed,
-      handle: (call) => describe(door, shelfOf, call),
+      handle: onShelf(describe),
     },
     {
       method: 'DELETE',
@@ -82,19 +86,17 @@ export function templateEndpoints(door: Door, url: string, shelfOf: ShelfOf): En
       summary: 'Delete a template',
       right: 'write',
       answer: templateNamed,
-      handle: (call) => remove(door, shelfOf, call),
+      handle: onShelf(remove),
     },
   ];
 }
 
-async function list(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function list(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const { items, paging } = pageOf(call, shelf.path, await door.deps.store.templates.listTemplates(shelf.id), (item) => item.name);
   return json({ items: items.map((item) => shown(shelf, item)), paging });
 }
 
-async function create(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function create(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const { store, clock } = door.deps;
   const { form } = call.body;
   const name = nameOf(form.get('name'), 'name');
@@ -127,31 +129,27 @@ function firstVersion(door: Door, call: Call, name: string, createdMs: number): 
   return { name, tag, source, engine: 'handlebars', comment, headers, isActive: true, createdMs };
 }
 
-async function one(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function one(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const template = await requiredTemplate(door, shelf, call);
   if (readBoolean(call.query.get('active')) !== true) return json({ template: shown(shelf, template) });
   const version = await door.deps.store.templates.version(shelf.id, template.name);
   return json({ template: { ...shown(shelf, template), ...(version !== undefined && { version: shownVersion(shelf, version) }) } });
 }
 
-async function describe(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function describe(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const name = call.param('name').toLowerCase();
   const description = textOf(call, 'description') ?? '';
   if (!(await door.deps.store.templates.describeTemplate(shelf.id, name, description))) throw new NotFound('template not found');
   return json({ message: 'template has been updated', template: { name } });
 }
 
-async function remove(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function remove(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const name = call.param('name').toLowerCase();
   if (!(await door.deps.store.templates.deleteTemplate(shelf.id, name))) throw new NotFound('template not found');
   return json({ message: 'template has been deleted', template: { name } });
 }
 
-async function removeAll(door: Door, shelfOf: ShelfOf, call: Call): Promise<Answer> {
-  const shelf = await shelfOf(call);
+async function removeAll(door: Door, shelf: Shelf): Promise<Answer> {
   const { templates: kept } = door.deps.store;
   for (const { name } of await kept.listTemplates(shelf.id)) await kept.deleteTemplate(shelf.id, name);
   return json({ message: 'templates have been deleted' });
