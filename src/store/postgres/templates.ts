@@ -1,33 +1,8 @@
 /** Templates and their versions. Who changes a template holds its row meanwhile, so that of two who add its first version at once one comes first. */
-import type { Row } from '#store/rows-json.ts';
-import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/template-store.ts';
+import { one } from '#store/rows-json.ts';
+import { templateFactsOf, versionFactsOf, versionOf } from '#store/template-rows.ts';
+import type { TemplateStore } from '#store/template-store.ts';
 import type { Database, Queries } from './database.ts';
-
-function versionOf(row: Row): TemplateVersion {
-  return { ...versionFacts(row), source: String(row['source']) };
-}
-
-function versionFacts(row: Row): Omit<TemplateVersion, 'source'> {
-  return {
-    templateId: Number(row['template_id']),
-    name: String(row['name']),
-    tag: String(row['tag']),
-    engine: 'handlebars',
-    comment: String(row['comment']),
-    headers: JSON.parse(String(row['headers'])) as TemplateVersion['headers'],
-    isActive: row['is_active'] === 1,
-    createdMs: Number(row['created_ms']),
-  };
-}
-
-function factsOf(row: Row): TemplateFacts {
-  return {
-    name: String(row['name']),
-    description: String(row['description']),
-    createdMs: Number(row['created_ms']),
-    createdBy: String(row['created_by']),
-  };
-}
 
 const CHANGE = `UPDATE template_version SET source = coalesce($3, source), comment = coalesce($4, comment), headers = coalesce($5, headers)
   WHERE template_id = $1 AND tag = $2`;
@@ -50,7 +25,7 @@ export function templateTables(db: Database): TemplateStore {
       )) > 0,
     describeTemplate: async (domainId, name, description) =>
       (await db.run('UPDATE template SET description = $3 WHERE domain_id = $1 AND name = $2', domainId, name, description)) > 0,
-    listVersions: async (domainId, name) => (await db.all(`${VERSION} ORDER BY v.tag`, domainId, name)).map(versionFacts),
+    listVersions: async (domainId, name) => (await db.all(`${VERSION} ORDER BY v.tag`, domainId, name)).map(versionFactsOf),
     changeVersion: (domainId, name, tag, { source, comment, headers, isActive }) =>
       db.transaction(async (queries) => {
         const template = await held(queries, domainId, name);
@@ -110,11 +85,11 @@ export function templateTables(db: Database): TemplateStore {
         tag === undefined
           ? await db.get(`${VERSION} AND v.is_active = 1`, domainId, name)
           : await db.get(`${VERSION} AND v.tag = $3`, domainId, name, tag);
-      return row === undefined ? undefined : versionOf(row);
+      return one(row, versionOf);
     },
     async listTemplates(domainId) {
       const sql = 'SELECT name, description, created_ms, created_by FROM template WHERE domain_id = $1 ORDER BY name';
-      return (await db.all(sql, domainId)).map(factsOf);
+      return (await db.all(sql, domainId)).map(templateFactsOf);
     },
     deleteTemplate: (domainId, name) =>
       db.transaction(async (queries) => {

@@ -1,37 +1,13 @@
 /** Templates and their versions. */
-import type { TemplateFacts, TemplateStore, TemplateVersion } from '#store/template-store.ts';
+import { one } from '#store/rows-json.ts';
+import { templateFactsOf, versionFactsOf, versionOf } from '#store/template-rows.ts';
+import type { TemplateStore } from '#store/template-store.ts';
 import type { Synchronous } from './accounts.ts';
-import type { Database, Row } from './database.ts';
-
-function versionOf(row: Row): TemplateVersion {
-  return { ...versionFacts(row), source: String(row['source']) };
-}
-
-function versionFacts(row: Row): Omit<TemplateVersion, 'source'> {
-  return {
-    templateId: Number(row['template_id']),
-    name: String(row['name']),
-    tag: String(row['tag']),
-    engine: 'handlebars',
-    comment: String(row['comment']),
-    headers: JSON.parse(String(row['headers'])) as TemplateVersion['headers'],
-    isActive: row['is_active'] === 1,
-    createdMs: Number(row['v_created']),
-  };
-}
-
-function factsOf(row: Row): TemplateFacts {
-  return {
-    name: String(row['name']),
-    description: String(row['description']),
-    createdMs: Number(row['created_ms']),
-    createdBy: String(row['created_by']),
-  };
-}
+import type { Database } from './database.ts';
 
 const PUT = 'INSERT INTO template (domain_id, name, description, created_ms, created_by) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING';
 const VERSION =
-  'SELECT v.*, v.created_ms AS v_created, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
+  'SELECT v.*, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
 
 export function templateTables(db: Database): Synchronous<TemplateStore> {
   return {
@@ -39,7 +15,7 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
       db.run(PUT, domainId, name, description, createdMs, createdBy) > 0,
     describeTemplate: (domainId, name, description) =>
       db.run('UPDATE template SET description = ? WHERE domain_id = ? AND name = ?', description, domainId, name) > 0,
-    listVersions: (domainId, name) => db.all(`${VERSION} ORDER BY v.tag`, domainId, name).map(versionFacts),
+    listVersions: (domainId, name) => db.all(`${VERSION} ORDER BY v.tag`, domainId, name).map(versionFactsOf),
     changeVersion(domainId, name, tag, { source, comment, headers, isActive }) {
       const template = templateId(db, domainId, name);
       const changed = db.run(
@@ -85,12 +61,12 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
         tag === undefined
           ? db.get(`${VERSION} AND v.is_active = 1`, domainId, name)
           : db.get(`${VERSION} AND v.tag = ?`, domainId, name, tag);
-      return row === undefined ? undefined : versionOf(row);
+      return one(row, versionOf);
     },
     listTemplates(domainId) {
       return db
         .all('SELECT name, description, created_ms, created_by FROM template WHERE domain_id = ? ORDER BY name', domainId)
-        .map(factsOf);
+        .map(templateFactsOf);
     },
     deleteTemplate(domainId, name) {
       db.run(
