@@ -2,6 +2,9 @@
 import type { Row } from './rows-json.ts';
 import type { TemplateFacts, TemplateVersion } from './template-store.ts';
 
+/** Columns of `template_version v` joined with `template t`: all but the source, which is most of a version. */
+export const VERSION_FACTS = 'v.template_id, t.name AS name, v.tag, v.comment, v.headers, v.is_active, v.created_ms';
+
 export function versionOf(row: Row): TemplateVersion {
   return { ...versionFactsOf(row), source: String(row['source']) };
 }

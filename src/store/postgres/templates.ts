@@ -1,6 +1,6 @@
 /** Templates and their versions. Who changes a template holds its row meanwhile, so that of two who add its first version at once one comes first. */
 import { one } from '#store/rows-json.ts';
-import { templateFactsOf, versionFactsOf, versionOf } from '#store/template-rows.ts';
+import { templateFactsOf, VERSION_FACTS, versionFactsOf, versionOf } from '#store/template-rows.ts';
 import type { TemplateStore } from '#store/template-store.ts';
 import type { Database, Queries } from './database.ts';
 
@@ -9,8 +9,8 @@ const CHANGE = `UPDATE template_version SET source = coalesce($3, source), comme
 const ACTIVATE_NEWEST = `UPDATE template_version SET is_active = 1 WHERE template_id = $1 AND tag = (
     SELECT tag FROM template_version WHERE template_id = $1 ORDER BY created_ms DESC, tag DESC LIMIT 1)
   AND NOT EXISTS (SELECT 1 FROM template_version WHERE template_id = $1 AND is_active = 1)`;
-const VERSION =
-  'SELECT v.*, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = $1 AND t.name = $2';
+const VERSIONS = `SELECT ${VERSION_FACTS} FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = $1 AND t.name = $2`;
+const VERSION = `SELECT ${VERSION_FACTS}, v.source FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = $1 AND t.name = $2`;
 
 export function templateTables(db: Database): TemplateStore {
   return {
@@ -25,7 +25,7 @@ export function templateTables(db: Database): TemplateStore {
       )) > 0,
     describeTemplate: async (domainId, name, description) =>
       (await db.run('UPDATE template SET description = $3 WHERE domain_id = $1 AND name = $2', domainId, name, description)) > 0,
-    listVersions: async (domainId, name) => (await db.all(`${VERSION} ORDER BY v.tag`, domainId, name)).map(versionFactsOf),
+    listVersions: async (domainId, name) => (await db.all(`${VERSIONS} ORDER BY v.tag`, domainId, name)).map(versionFactsOf),
     changeVersion: (domainId, name, tag, { source, comment, headers, isActive }) =>
       db.transaction(async (queries) => {
         const template = await held(queries, domainId, name);

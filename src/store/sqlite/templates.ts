@@ -1,13 +1,13 @@
 /** Templates and their versions. */
 import { one } from '#store/rows-json.ts';
-import { templateFactsOf, versionFactsOf, versionOf } from '#store/template-rows.ts';
+import { templateFactsOf, VERSION_FACTS, versionFactsOf, versionOf } from '#store/template-rows.ts';
 import type { TemplateStore } from '#store/template-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database } from './database.ts';
 
 const PUT = 'INSERT INTO template (domain_id, name, description, created_ms, created_by) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING';
-const VERSION =
-  'SELECT v.*, t.name AS name FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?';
+const VERSIONS = `SELECT ${VERSION_FACTS} FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?`;
+const VERSION = `SELECT ${VERSION_FACTS}, v.source FROM template_version v JOIN template t ON t.id = v.template_id WHERE t.domain_id = ? AND t.name = ?`;
 
 export function templateTables(db: Database): Synchronous<TemplateStore> {
   return {
@@ -15,7 +15,7 @@ export function templateTables(db: Database): Synchronous<TemplateStore> {
       db.run(PUT, domainId, name, description, createdMs, createdBy) > 0,
     describeTemplate: (domainId, name, description) =>
       db.run('UPDATE template SET description = ? WHERE domain_id = ? AND name = ?', description, domainId, name) > 0,
-    listVersions: (domainId, name) => db.all(`${VERSION} ORDER BY v.tag`, domainId, name).map(versionFactsOf),
+    listVersions: (domainId, name) => db.all(`${VERSIONS} ORDER BY v.tag`, domainId, name).map(versionFactsOf),
     changeVersion(domainId, name, tag, { source, comment, headers, isActive }) {
       const template = templateId(db, domainId, name);
       const changed = db.run(
