@@ -20,9 +20,10 @@ const STYLE_OF = {
   expired: 'red',
   suppressed: 'red',
   cancelled: 'dim',
+  received: 'green',
 } as const;
 /** Those that are not finished first, then those that went wrong. */
-const ATTENTION = ['in-progress', 'waiting', 'failed', 'expired', 'suppressed', 'cancelled', 'delivered'] as const;
+const ATTENTION = ['in-progress', 'waiting', 'failed', 'expired', 'suppressed', 'cancelled', 'delivered', 'received'] as const;
 
 export function timelineText(timeline: Timeline, options: TimelineTextOptions = {}): string {
   const paint: Paint = options.color === true ? (style, text) => `\x1b[${CODES[style]}m${text}\x1b[0m` : (_style, text) => text;

@@ -56,6 +56,41 @@ export interface EventDetail {
   readonly archive?: PostRecord;
   /** notified: the DSN's kind and its message. */
   readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
+  /** opened, clicked: with what it was done, as its user agent says. */
+  readonly client?: ClientRecord;
+  readonly geo?: { readonly country: string; readonly region?: string; readonly city?: string };
+  /** opened, clicked, unsubscribed: where it came from. */
+  readonly ip?: string;
+  /** clicked: where the link leads. */
+  readonly url?: string;
+  /** unsubscribed: from everything, or from a tag. */
+  readonly list?: string;
+  /** complained: the report's Feedback-Type. */
+  readonly feedback?: string;
+  /** stored: what came in. */
+  readonly inbound?: InboundRecord;
+  /** The recipient's first of this kind. */
+  readonly isFirst?: true;
+}
+
+export interface ClientRecord {
+  readonly name: string;
+  readonly os: string;
+  /** 'browser', 'mobile browser', 'email client', 'robot', … */
+  readonly type: string;
+  /** 'desktop', 'mobile', 'tablet', 'unknown', … */
+  readonly device: string;
+  readonly userAgent: string;
+  /** Which robot it is, or is taken for. */
+  readonly bot?: string;
+}
+
+export interface InboundRecord {
+  /** Ids of the routes that took it. */
+  readonly routes?: readonly string[];
+  readonly spf?: string;
+  readonly dkim?: string;
+  readonly dmarc?: string;
 }
 
 /** One try to hand something to a server outside by HTTP. */

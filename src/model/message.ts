@@ -60,8 +60,8 @@ export interface StoredMessage {
 
 /** queued: due at some time. leased: a node has it. done: settled for good. */
 export type RecipientState = 'queued' | 'leased' | 'done';
-/** How it ended. */
-export type Ending = 'delivered' | 'failed' | 'expired' | 'suppressed' | 'cancelled';
+/** How it ended. received: it came in, and was not to be delivered. */
+export type Ending = 'delivered' | 'failed' | 'expired' | 'suppressed' | 'cancelled' | 'received';
 
 export interface StoredRecipient {
   readonly id: number;

@@ -4,8 +4,11 @@
 import type { EventRow } from '#model/event.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 
-/** archive: a copy of a delivered message (`o:archive-to`). */
-export type OutboxKind = 'archive';
+/**
+ * archive: a copy of a delivered message (`o:archive-to`). event: what happened, for a webhook. forward, notify: mail that came in, for a route's URL; what was received stays
+ * while one of these stands.
+ */
+export type OutboxKind = 'archive' | 'event' | 'forward' | 'notify';
 
 /** Something that a server outside is to be told. It stands in the store from the commit of the fact that it tells (P7) until it was told or given up. */
 export interface OutboxEntry {
@@ -40,6 +43,8 @@ export interface OutboxItem extends OutboxEntry {
   readonly attempts: number;
   readonly message: StoredMessage | undefined;
   readonly recipient: StoredRecipient | undefined;
+  /** What it tells, when it came with an event that is still there. */
+  readonly event?: EventRow;
 }
 
 export interface OutboxSettlement {

@@ -202,6 +202,8 @@ export interface AcceptMessage {
   readonly counters?: readonly (CounterKey & { readonly count: number })[];
   /** What it takes from grants, in the same commit: all of them, or it is not accepted. */
   readonly uses?: readonly GrantUse[];
+  /** What others are to be told of each recipient's acceptance over HTTP, due at `createdMs`. */
+  readonly outbox?: readonly OutboxEntry[];
 }
 
 export type AcceptResult =

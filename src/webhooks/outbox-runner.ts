@@ -33,7 +33,7 @@ export interface OutboxRunnerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly poster: Poster;
-  readonly makers: Readonly<Record<OutboxKind, OutboxMaker>>;
+  readonly makers: { readonly archive: OutboxMaker } & Readonly<Partial<Record<OutboxKind, OutboxMaker>>>;
   readonly limits: EndpointLimits;
   /** Of one attempt; the poster keeps to it. */
   readonly timeoutMs: number;
@@ -196,7 +196,7 @@ export class OutboxRunner {
 
   async #post(item: OutboxItem): Promise<{ verdict: Verdict; askedMs?: number }> {
     // One that is larger than all that there is goes alone.
-    const bytes = Math.min(this.#options.makers[item.kind].sizeBytes(item), BODIES_BYTES_MAX);
+    const bytes = Math.min(this.#makerOf(item.kind).sizeBytes(item), BODIES_BYTES_MAX);
     if (!this.#takeBytes(item.endpointId, bytes)) {
       await this.#settle({ item, dueAtMs: this.#options.clock.nowMs() + NO_ROOM_MS, isUntried: true });
       return { verdict: 'unknown' };
@@ -220,9 +220,9 @@ export class OutboxRunner {
   }
 
   async #attempt(item: OutboxItem): Promise<{ verdict: Verdict; askedMs?: number }> {
-    const { clock, makers, poster } = this.#options;
+    const { clock, poster } = this.#options;
     const startMs = clock.monotonicMs();
-    const request = await makers[item.kind].make(item);
+    const request = await this.#makerOf(item.kind).make(item);
     if ('gone' in request) {
       await this.#settle(this.#givenUp(item, request.gone, {}));
       return { verdict: 'unknown' };
@@ -275,10 +275,16 @@ export class OutboxRunner {
     return { item, event: this.#event(item, 'failed', text, facts) };
   }
 
+  #makerOf(kind: OutboxKind): OutboxMaker {
+    const maker = this.#options.makers[kind];
+    if (maker === undefined) throw new Error(`nobody makes entries of the kind ${kind}`);
+    return maker;
+  }
+
   /** Nobody can be told of a message that is gone with all its events. */
   #event(item: OutboxItem, result: PostRecord['result'], text: string, facts: Partial<PostRecord>): Omit<EventRow, 'id'> | undefined {
     if (item.message === undefined) return undefined;
-    const maker = this.#options.makers[item.kind];
+    const maker = this.#makerOf(item.kind);
     const url = URL.canParse(item.target) ? shownUrl(new URL(item.target)) : '';
     const record: PostRecord = { result, url, number: item.attempts + 1, tookMs: 0, ...facts };
     return {

@@ -8,7 +8,7 @@ export const messageQuery = z.object({
 
 const recipient = z.object({
   address: z.string(),
-  state: z.enum(['queued', 'leased', 'done', 'delivered', 'failed', 'expired', 'suppressed', 'cancelled']),
+  state: z.enum(['queued', 'leased', 'done', 'delivered', 'failed', 'expired', 'suppressed', 'cancelled', 'received']),
   attempts: z.number(),
   wait: z.string().optional().describe('Why it is not being tried now'),
   nextMs: z.number().optional().describe('When it is looked at next, Unix milliseconds'),
