@@ -12,6 +12,7 @@ import type { KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
+import { dkimPublicValue } from '#mail/dkim.ts';
 import { AppError } from '#model/errors.ts';
 import type { DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
@@ -115,7 +116,7 @@ export function createDkimKeys(
       algorithm,
       // Copied out of the pool: it goes to another thread.
       privateKey: new Uint8Array(sealed),
-      publicKey: publicValue(createPublicKey(privateKey), algorithm),
+      publicKey: dkimPublicValue(createPublicKey(privateKey)),
       state,
       createdMs: clock.nowMs(),
     });
@@ -195,10 +196,4 @@ function freeSelector(taken: ReadonlySet<string>, nowMs: number): string {
     if (!taken.has(selector) && !taken.has(`${selector}e`)) return selector;
   }
   throw new AppError('rate-limited', { what: 'DKIM rotation', seconds: 86_400 });
-}
-
-/** p= of the record: SubjectPublicKeyInfo for RSA (RFC 6376 §3.6.1), the 32 bytes alone for Ed25519 (RFC 8463 §4). */
-function publicValue(key: KeyObject, algorithm: 'rsa' | 'ed25519'): string {
-  const der = key.export({ format: 'der', type: 'spki' });
-  return (algorithm === 'rsa' ? der : der.subarray(-32)).toString('base64');
 }

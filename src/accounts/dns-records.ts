@@ -2,6 +2,7 @@
  * The records that a domain's owner publishes, exactly as they must stand in DNS, and whether what stands there will do. Pure: the
  * look-up is the caller's.
  */
+import { dkimName, dkimRecord } from '#mail/dkim.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 
 export interface DnsRecord {
@@ -42,7 +43,7 @@ export interface RecordCheck {
 /** `authority`: whose keys they are. */
 export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sending, authority = domain): DnsRecord[] {
   return [
-    ...keys.map((key) => dkimRecord(authority, key)),
+    ...keys.map((key) => keyRecord(authority, key)),
     record(
       'spf',
       domain.name,
@@ -96,14 +97,14 @@ export function answerKey({ purpose, name }: DnsRecord): string {
   return `${purpose} ${name}`;
 }
 
-export function dkimRecord(domain: Domain, key: DkimKey): DnsRecord {
+export function keyRecord(domain: Domain, key: DkimKey): DnsRecord {
   const advice =
     key.state === 'signing' ? 'Signs the mail of this domain.' : 'Part of a rotation: keep it in DNS until it is no longer listed here.';
   // An Ed25519 signature is the second one: without its record a receiver uses the other (RFC 8463 §3).
   const made = record(
     'dkim',
-    `${key.selector}._domainkey.${domain.name}`,
-    `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`,
+    dkimName(key.selector, domain.name),
+    dkimRecord(key.algorithm, key.publicKey),
     key.algorithm === 'rsa' && key.state === 'signing',
     advice,
   );

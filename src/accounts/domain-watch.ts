@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { dkimName } from '#mail/dkim.ts';
 import type { DomainStore } from '#store/domain-store.ts';
 import type { Domain } from '#store/store.ts';
 import type { Accounts } from './accounts.ts';
@@ -103,7 +104,7 @@ class Watch {
     if (youngestMs + days * DAY_MS > clock.nowMs()) return;
     const made = await accounts.rotateDkim(domain);
     log.warn(
-      { domain: domain.name, records: made.map(({ selector }) => `${selector}._domainkey.${domain.name}`) },
+      { domain: domain.name, records: made.map(({ selector }) => dkimName(selector, domain.name)) },
       'new DKIM keys were made, as the domain wishes from time to time: publish their records, then they sign',
     );
   }

@@ -5,6 +5,7 @@
 import { BoundedCache } from '#base/bounded-cache.ts';
 import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
+import { dkimName } from '#mail/dkim.ts';
 import { normalizeDomain } from '#mail/domain.ts';
 import { AppError } from '#model/errors.ts';
 import type { DnsAnswer, DomainChange, DomainSettings, DomainStore } from '#store/domain-store.ts';
@@ -214,7 +215,7 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
   async function promoteIfSeen(domain: Domain, checks: readonly RecordCheck[]): Promise<boolean> {
     const coming = await keys.coming(domain.id);
     const isSeen = (key: DkimKey): boolean =>
-      checks.some((check) => check.state === 'ok' && check.record.name === `${key.selector}._domainkey.${domain.name}`);
+      checks.some((check) => check.state === 'ok' && check.record.name === dkimName(key.selector, domain.name));
     return coming.length > 0 && coming.every(isSeen) && keys.promote(domain.id);
   }
 }

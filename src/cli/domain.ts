@@ -1,5 +1,6 @@
 /** postrider domain add|list|records|verify|rotate-dkim */
 import type { DnsRecord, RecordCheck } from '#accounts/dns-records.ts';
+import { dkimName } from '#mail/dkim.ts';
 import { AppError } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 import { chosenAccount, knownDomain, withAccounts } from './administration.ts';
@@ -123,7 +124,7 @@ export const domainRotate: Command = {
   async run({ config, positionals, json: asJson, terminal }) {
     const { domain, records } = await withAccounts(config(), async ({ accounts }) => {
       const domain = await knownDomain(accounts, positionals[0] ?? '');
-      const coming = new Set((await accounts.rotateDkim(domain)).map((key) => `${key.selector}._domainkey.${domain.name}`));
+      const coming = new Set((await accounts.rotateDkim(domain)).map((key) => dkimName(key.selector, domain.name)));
       return { domain, records: (await accounts.dnsRecords(domain)).filter((record) => coming.has(record.name)) };
     });
     if (asJson) terminal.out(json({ ...facts(domain), records: records.map(recordFacts) }));

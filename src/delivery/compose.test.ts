@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { HeldClock } from '#base/clock.ts';
 import { compose } from '#mail/compose.ts';
-import { dkimRecord, type DkimSigner } from '#mail/dkim.ts';
+import { dkimPublicValue, dkimRecord, type DkimSigner } from '#mail/dkim.ts';
 import { headerValue, headerValues, readHeader } from '#mail/header.ts';
 import type { Composed, PeerCapabilities } from '#model/delivery.ts';
 import { AppError } from '#model/errors.ts';
@@ -94,10 +94,10 @@ async function sent(given: Case, from = composer()): Promise<Composed & { readon
 
 async function verdicts(mime: Buffer): Promise<string[]> {
   const records: Record<string, string> = {
-    'r._domainkey.example.org': dkimRecord(rsa.publicKey),
-    'old._domainkey.example.org': dkimRecord(rsa.publicKey),
-    'e._domainkey.example.org': dkimRecord(ed25519.publicKey),
-    'two._domainkey.second.example': dkimRecord(ed25519.publicKey),
+    'r._domainkey.example.org': dkimRecord('rsa', dkimPublicValue(rsa.publicKey)),
+    'old._domainkey.example.org': dkimRecord('rsa', dkimPublicValue(rsa.publicKey)),
+    'e._domainkey.example.org': dkimRecord('ed25519', dkimPublicValue(ed25519.publicKey)),
+    'two._domainkey.second.example': dkimRecord('ed25519', dkimPublicValue(ed25519.publicKey)),
   };
   const { results } = await dkimVerify(mime, { resolver: (name: string) => Promise.resolve([[records[name] ?? '']]) });
   return results.map((each) => `${each.selector} ${each.signingDomain} ${each.status.result}`);

@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, hash } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
-import { dkimBodyHash, dkimRecord, dkimSignature, type DkimSigner } from './dkim.ts';
+import { dkimBodyHash, dkimPublicValue, dkimRecord, dkimSignature, type DkimSigner } from './dkim.ts';
 import { readHeader } from './header.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -12,8 +12,8 @@ const SIGNERS: readonly DkimSigner[] = [
   { domain: 'example.org', selector: 'e1', algorithm: 'ed25519', key: ed25519.privateKey },
 ];
 const RECORDS: Readonly<Record<string, string>> = {
-  'r1._domainkey.example.org': dkimRecord(rsa.publicKey),
-  'e1._domainkey.example.org': dkimRecord(ed25519.publicKey),
+  'r1._domainkey.example.org': dkimRecord('rsa', dkimPublicValue(rsa.publicKey)),
+  'e1._domainkey.example.org': dkimRecord('ed25519', dkimPublicValue(ed25519.publicKey)),
 };
 const AT = Date.now();
 
@@ -177,11 +177,11 @@ test('the signature field keeps its lines short', async () => {
 });
 
 test('the record holds the key as it must be published', () => {
-  const rsaRecord = dkimRecord(rsa.publicKey);
+  const rsaRecord = dkimRecord('rsa', dkimPublicValue(rsa.publicKey));
   assert.match(rsaRecord, /^v=DKIM1; k=rsa; p=[A-Za-z0-9+/]+=*$/);
   const der = Buffer.from(rsaRecord.slice(rsaRecord.indexOf('p=') + 2), 'base64');
   assert.ok(createPublicKey({ key: der, type: 'spki', format: 'der' }).equals(rsa.publicKey));
-  assert.match(dkimRecord(ed25519.publicKey), /^v=DKIM1; k=ed25519; p=[A-Za-z0-9+/]{43}=$/);
+  assert.match(dkimRecord('ed25519', dkimPublicValue(ed25519.publicKey)), /^v=DKIM1; k=ed25519; p=[A-Za-z0-9+/]{43}=$/);
 });
 
 test('hashing a hostile body costs linear time', () => {

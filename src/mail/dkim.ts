@@ -51,6 +51,8 @@ const SIGNED = new Set([
   'list-owner',
   'list-archive',
   'feedback-id',
+  'cfbl-address',
+  'cfbl-feedback-id',
   'auto-submitted',
 ]);
 
@@ -207,10 +209,18 @@ function relaxBody(body: Buffer): Buffer {
 
 // ---- DNS ---------------------------------------------------------------------------------------------------------------
 
-/** The TXT record of a public key, as it must be published at `selector._domainkey.domain`. */
-export function dkimRecord(publicKey: KeyObject): string {
+/** Under which name the record of a key is published. */
+export function dkimName(selector: string, domain: string): string {
+  return `${selector}._domainkey.${domain}`;
+}
+
+/** The TXT record that verifies a key's signatures. `publicValue`: as `dkimPublicValue` makes it. */
+export function dkimRecord(algorithm: DkimSigner['algorithm'], publicValue: string): string {
+  return `v=DKIM1; k=${algorithm}; p=${publicValue}`;
+}
+
+/** p= of the record: SubjectPublicKeyInfo for RSA (RFC 6376 §3.6.1); for Ed25519 the bare key, which ends it (RFC 8463 §4.2). */
+export function dkimPublicValue(publicKey: KeyObject): string {
   const der = publicKey.export({ type: 'spki', format: 'der' });
-  // RFC 8463 §4.2: for Ed25519 the bare key, which ends its SubjectPublicKeyInfo.
-  if (publicKey.asymmetricKeyType === 'ed25519') return `v=DKIM1; k=ed25519; p=${der.subarray(-32).toString('base64')}`;
-  return `v=DKIM1; k=rsa; p=${der.toString('base64')}`;
+  return (publicKey.asymmetricKeyType === 'ed25519' ? der.subarray(-32) : der).toString('base64');
 }

@@ -1,6 +1,6 @@
 /** Domains and their DNS records as the API shows them. */
 import type { DnsRecord } from '#accounts/dns-records.ts';
-import { answerKey, dkimRecord, webPrefixOf } from '#accounts/dns-records.ts';
+import { answerKey, keyRecord, webPrefixOf } from '#accounts/dns-records.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 import type { Door } from '#api/endpoint.ts';
 import { gmtDate } from './dates.ts';
@@ -77,6 +77,6 @@ export function keyJson(authority: Domain, key: DkimKey): Json {
   return {
     signing_domain: authority.name,
     selector: key.selector,
-    dns_record: { ...recordJson(authority, dkimRecord(authority, key)), is_active: key.state === 'signing' },
+    dns_record: { ...recordJson(authority, keyRecord(authority, key)), is_active: key.state === 'signing' },
   };
 }

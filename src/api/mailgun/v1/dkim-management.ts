@@ -11,6 +11,7 @@ import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { rotationAnswer, rotationForm } from '#api/shapes/domain-keys.ts';
+import { dkimName } from '#mail/dkim.ts';
 import type { Domain } from '#store/store.ts';
 
 const DAYS_DEFAULT = 120;
@@ -72,7 +73,7 @@ async function rotate(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
   if (domain.state === 'unverified') throw badParameter('only domains in enabled can rotate their keys. Current state: wait_verify');
   const made = await door.deps.accounts.rotateDkim(domain);
-  const names = made.map(({ selector }) => `${selector}._domainkey.${domain.name}`).join(', ');
+  const names = made.map(({ selector }) => dkimName(selector, domain.name)).join(', ');
   return json({ message: `New domain keys have been made. They sign once their records are seen in DNS: ${names}` });
 }
 
