@@ -6,13 +6,13 @@
  * POST into a GET without its body, whose success would mean nothing.
  *
  * Everything is bounded: connecting, the whole exchange with all its redirects, header and body of the answer. The body is read for the sake of the connection and
- * thrown away. A login in the URL is sent as Basic authentication to that very server and to no other; it and the query appear in no text made here.
+ * thrown away, but for how it begins. A login in the URL is sent as Basic authentication to that very server and to no other; it and the query appear in no text made here.
  * Never rejects: trouble is a result.
  */
-import { type Agent as HttpAgent, type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as httpRequest } from 'node:http';
-import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
 import type { AddressGuard } from '#base/address-guard.ts';
 import type { Resolver } from '#dns/resolver.ts';
+import { KeptConnections } from './kept-connections.ts';
 
 export interface PostRequest {
   readonly url: string;
@@ -22,7 +22,14 @@ export interface PostRequest {
 }
 
 export type PostResult =
-  | { readonly kind: 'answered'; readonly status: number; readonly address: string; readonly retryAfterMs?: number; readonly text: string }
+  | {
+      readonly kind: 'answered';
+      readonly status: number;
+      readonly address: string;
+      readonly retryAfterMs?: number;
+      readonly text: string;
+      readonly excerpt?: string;
+    }
   /** It must not be connected to, now or later. */
   | { readonly kind: 'refused'; readonly text: string }
   /** No answer. */
@@ -47,53 +54,65 @@ export const REDIRECTS_MAX = 3;
 const ADDRESSES_TRIED_MAX = 4;
 const ANSWER_HEADER_BYTES_MAX = 16 * 1024;
 const ANSWER_BYTES_MAX = 64 * 1024;
-/** Connections without work, each for a while that is shorter than most servers wait. */
-const IDLE_CONNECTIONS_MAX = 256;
-const IDLE_MS = 4000;
 const RETRY_AFTER_MAX_MS = 3_600_000;
 
 export function createPoster(deps: PosterDeps): Poster {
-  const options = { keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS_MAX, timeout: IDLE_MS };
-  const agents = {
-    'http:': new PlainAgent(options),
-    'https:': new TlsAgent({ ...options, ...(deps.roots !== undefined && { ca: [...deps.roots] }) }),
-  };
+  const connections = new KeptConnections({
+    connectTimeoutMs: deps.connectTimeoutMs,
+    answerHeaderBytesMax: ANSWER_HEADER_BYTES_MAX,
+    ...(deps.roots !== undefined && { roots: deps.roots }),
+  });
   return {
     async post(request, signal) {
-      // Not AbortSignal.timeout, whose timers stay for their whole time: thousands of posts in a second would pile them up.
-      const cut = new AbortController();
-      let isLate = false;
-      const timer = setTimeout(() => {
-        isLate = true;
-        cut.abort();
-      }, deps.timeoutMs);
-      const onStop = (): void => cut.abort();
+      if (signal.aborted) return STOPPED;
+      await connections.load();
+      const cut = new Cut();
+      const timer = setTimeout(() => cut.fire(`no complete answer within ${deps.timeoutMs / 1000} s`), deps.timeoutMs);
+      const onStop = (): void => cut.fire(STOPPED.text);
       signal.addEventListener('abort', onStop, { once: true });
-      if (signal.aborted) cut.abort();
       try {
-        return await follow(deps, agents, request, cut.signal);
+        return await follow({ ...deps, connections, cut }, request);
       } catch (error) {
-        if (isLate) return { kind: 'failed', text: `no complete answer within ${deps.timeoutMs / 1000} s` };
-        return { kind: 'failed', text: signal.aborted ? 'it was stopped' : troubleOf(error) };
+        return { kind: 'failed', text: cut.reason ?? troubleOf(error) };
       } finally {
         clearTimeout(timer);
         signal.removeEventListener('abort', onStop);
       }
     },
-    close() {
-      for (const agent of Object.values(agents)) agent.destroy();
-    },
+    close: () => connections.close(),
   };
 }
 
-type Agents = Readonly<Record<'http:' | 'https:', HttpAgent>>;
+const STOPPED = { kind: 'failed', text: 'it was stopped' } as const satisfies PostResult;
 
-async function follow(deps: PosterDeps, agents: Agents, request: PostRequest, signal: AbortSignal): Promise<PostResult> {
+/** Ends a post before its end: what runs registers how it is ended. Lighter than an AbortController, of which each post would need several listeners. */
+class Cut {
+  reason: string | undefined;
+  #onFire: ((error: Error) => void) | undefined;
+
+  fire(reason: string): void {
+    this.reason ??= reason;
+    this.#onFire?.(new Error(this.reason));
+  }
+
+  /** Replaces what was registered before; at once when it has fired. */
+  whenFired(onFire: (error: Error) => void): void {
+    this.#onFire = onFire;
+    if (this.reason !== undefined) onFire(new Error(this.reason));
+  }
+}
+
+interface Posting extends PosterDeps {
+  readonly connections: KeptConnections;
+  readonly cut: Cut;
+}
+
+async function follow(posting: Posting, request: PostRequest): Promise<PostResult> {
   const first = parsed(request.url);
   if (first === undefined) return { kind: 'refused', text: 'this is no URL of http or https' };
   let url = first;
   for (let redirects = 0; ; redirects++) {
-    const hop = await postTo(deps, agents, url, credentials(first, url), request, signal);
+    const hop = await postTo(posting, url, credentials(first, url), request);
     if (hop.kind !== 'answered') return redirects === 0 ? hop : { ...hop, text: `redirected to ${shownUrl(url)}: ${hop.text}` };
     const { location, ...answer } = hop;
     if (answer.status < 300 || answer.status > 399 || answer.status === 304) return answer;
@@ -140,39 +159,29 @@ export function shownUrl(url: URL): string {
 type Answered = Extract<PostResult, { readonly kind: 'answered' }>;
 type Hop = Exclude<PostResult, Answered> | (Answered & { readonly location?: string });
 
-async function postTo(
-  deps: PosterDeps,
-  agents: Agents,
-  url: URL,
-  authorization: string | undefined,
-  request: PostRequest,
-  signal: AbortSignal,
-): Promise<Hop> {
-  const found = await allowedAddresses(deps, url, signal);
+async function postTo(posting: Posting, url: URL, authorization: string | undefined, request: PostRequest): Promise<Hop> {
+  const found = await allowedAddresses(posting, url);
   if ('kind' in found) return found;
   let trouble = '';
   for (const address of found.slice(0, ADDRESSES_TRIED_MAX)) {
-    const exchange = { url, address, authorization, request, agents, connectTimeoutMs: deps.connectTimeoutMs, signal };
+    const exchange = { posting, url, address, authorization, request };
     let hop = await exchanged(exchange);
     // A kept connection that the server closed meanwhile: nothing was answered, and it says nothing about the server.
-    if (hop.kind === 'failed' && hop.wasKept) hop = await exchanged({ ...exchange, isFresh: true });
-    if (hop.kind === 'answered' || hop.hasConnected || signal.aborted) return stripped(hop);
+    if (hop.kind === 'failed' && hop.wasKept && posting.cut.reason === undefined) hop = await exchanged({ ...exchange, isFresh: true });
+    if (posting.cut.reason !== undefined && hop.kind === 'failed') return { kind: 'failed', text: posting.cut.reason };
+    if (hop.kind === 'answered' || hop.hasConnected) return stripped(hop);
     trouble += `${trouble === '' ? '' : '; '}${address}: ${hop.text}`;
   }
   return { kind: 'failed', text: `cannot connect: ${trouble}` };
 }
 
 /** Of the host; what none may be connected to is refused. */
-async function allowedAddresses(
-  { resolver, guard }: PosterDeps,
-  url: URL,
-  signal: AbortSignal,
-): Promise<readonly string[] | Exclude<PostResult, Answered>> {
+async function allowedAddresses({ resolver, guard, cut }: Posting, url: URL): Promise<readonly string[] | Exclude<PostResult, Answered>> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const isLiteral = url.hostname.startsWith('[') || /^[\d.]+$/.test(host);
   let addresses: readonly string[] = isLiteral ? [host] : LOCAL_NAME.test(host) ? ['127.0.0.1', '::1'] : [];
   if (addresses.length === 0) {
-    const answer = await untilStopped(resolver.addresses(host), signal);
+    const answer = await untilCut(resolver.addresses(host), cut);
     if (answer.kind !== 'found') {
       const why = { 'no-such-domain': 'there is no such host', none: 'the host has no address', trouble: '' }[answer.kind];
       return { kind: 'failed', text: answer.kind === 'trouble' ? answer.trouble : why };
@@ -192,26 +201,19 @@ async function allowedAddresses(
 /** RFC 6761 §6.3 */
 const LOCAL_NAME = /^(?:[^.]+\.)*localhost\.?$/;
 
-async function untilStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const stopped = Promise.withResolvers<never>();
-  const onAbort = (): void => stopped.reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, stopped.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+function untilCut<T>(promise: Promise<T>, cut: Cut): Promise<T> {
+  return new Promise((resolve, reject) => {
+    cut.whenFired(reject);
+    promise.then(resolve, reject);
+  });
 }
 
 interface Exchange {
+  readonly posting: Posting;
   readonly url: URL;
   readonly address: string;
   readonly authorization: string | undefined;
   readonly request: PostRequest;
-  readonly agents: Agents;
-  readonly connectTimeoutMs: number;
-  readonly signal: AbortSignal;
   /** On a connection of its own. */
   readonly isFresh?: true;
 }
@@ -229,86 +231,80 @@ function stripped(exchanged: Exchanged): Hop {
 }
 
 /** One request to one address. */
-function exchanged(exchange: Exchange): Promise<Exchanged> {
-  const { url, address, request, signal, connectTimeoutMs } = exchange;
-  return new Promise((resolve, reject) => {
-    let hasConnected = false;
-    let isAnswered = false;
-    const outgoing = open(exchange);
-    const connecting = setTimeout(() => outgoing.destroy(new Error(`no connection within ${connectTimeoutMs / 1000} s`)), connectTimeoutMs);
-    const connected = (): void => {
-      hasConnected = true;
-      clearTimeout(connecting);
-    };
-    outgoing.once('socket', (socket) => {
-      if (outgoing.reusedSocket) connected();
-      else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', connected);
-    });
-    outgoing.once('response', (answer: IncomingMessage) => {
-      connected();
-      isAnswered = true;
-      void drained(answer).then(() => resolve({ kind: 'answered', ...factsOf(answer), address, hasConnected: true }));
-    });
-    const failed = (error: Error): void => {
-      clearTimeout(connecting);
-      // What breaks after the answer's header (the rest of a body that nobody wanted, say) changes nothing.
-      if (isAnswered) return;
-      if (signal.aborted) return reject(signal.reason as Error);
-      resolve({ kind: 'failed', text: troubleOf(error), address, hasConnected, wasKept: outgoing.reusedSocket && hasConnected });
-    };
-    outgoing.on('error', failed);
-    outgoing.once('close', () => failed(new Error('the connection was closed without an answer')));
-    for (const chunk of request.body) outgoing.write(chunk);
-    outgoing.end();
-  });
-}
-
-function open({ url, address, authorization, request, agents, signal, isFresh }: Exchange): ClientRequest {
-  const isTls = url.protocol === 'https:';
-  const isName = !url.hostname.startsWith('[') && !/^[\d.]+$/.test(url.hostname);
-  const sizeBytes = request.body.reduce((sum, chunk) => sum + chunk.length, 0);
-  return (isTls ? httpsRequest : httpRequest)({
-    method: 'POST',
-    host: address,
-    port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
-    path: `${url.pathname}${url.search}`,
-    headers: {
-      host: url.host,
-      'content-length': sizeBytes,
-      ...request.headers,
-      ...(authorization !== undefined && { authorization }),
-    },
-    // The certificate must be the name's, whatever address it has; that of a bare address is the address's own.
-    ...(isTls && { servername: isName ? url.hostname : '' }),
-    agent: isFresh === true ? false : agents[url.protocol as 'http:' | 'https:'],
-    maxHeaderSize: ANSWER_HEADER_BYTES_MAX,
-    setHost: false,
-    signal,
-  });
-}
-
-/** Reads the body to its end, its limit or the deadline, whichever comes first. */
-function drained(answer: IncomingMessage): Promise<void> {
+function exchanged({ posting, url, address, authorization, request, isFresh }: Exchange): Promise<Exchanged> {
+  const { connections, connectTimeoutMs, cut } = posting;
   return new Promise((resolve) => {
+    const connection = connections.take(url, address, isFresh);
+    const wasKept = connection.isKept;
+    let hasConnected = false;
+    let answer: AnswerFacts | undefined;
+    let excerpt = '';
     let bytes = 0;
-    answer.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX) answer.destroy();
-    });
-    answer.once('error', () => resolve());
-    answer.once('close', () => resolve());
-    answer.once('end', () => resolve());
+    const answered = (facts: AnswerFacts): void =>
+      resolve({ kind: 'answered', ...facts, ...(excerpt !== '' && { excerpt }), address, hasConnected: true });
+    cut.whenFired((error) => connections.drop(connection, error));
+    connection.client.dispatch(
+      { method: 'POST', path: `${url.pathname}${url.search}`, headers: headersFor(url, authorization, request), body: bodyOf(request) },
+      {
+        onRequestStart() {
+          hasConnected = true;
+        },
+        onResponseStart(_controller, status, headers) {
+          // An interim answer (RFC 9110 §15.2).
+          if (status >= 200) answer = factsOf(status, headers);
+        },
+        // Read for the sake of the connection: to its end, its limit or the deadline, whichever comes first.
+        onResponseData(controller, chunk) {
+          if (excerpt.length < EXCERPT_CHARACTERS_MAX) excerpt = (excerpt + chunk.toString('utf8')).slice(0, EXCERPT_CHARACTERS_MAX);
+          bytes += chunk.length;
+          if (bytes > ANSWER_BYTES_MAX) controller.abort(new Error('the answer is too long'));
+        },
+        onResponseEnd() {
+          connections.give(connection);
+          if (answer !== undefined) answered(answer);
+        },
+        onResponseError(_controller, error) {
+          connections.drop(connection);
+          // What breaks after the answer's header (the rest of a body that nobody wanted, say) changes nothing.
+          if (answer !== undefined) return answered(answer);
+          resolve({ kind: 'failed', text: troubleOf(error, connectTimeoutMs), address, hasConnected, wasKept: wasKept && hasConnected });
+        },
+      },
+    );
   });
 }
 
-function factsOf(answer: IncomingMessage): { status: number; text: string; retryAfterMs?: number; location?: string } {
-  const status = answer.statusCode ?? 0;
-  const seconds = /^\d{1,6}$/.test(answer.headers['retry-after'] ?? '') ? Number(answer.headers['retry-after']) : undefined;
+/** What the answer's body began with, for people. */
+const EXCERPT_CHARACTERS_MAX = 500;
+
+function headersFor(url: URL, authorization: string | undefined, request: PostRequest): Record<string, string> {
+  const sizeBytes = request.body.reduce((sum, chunk) => sum + chunk.length, 0);
+  return { host: url.host, 'content-length': String(sizeBytes), ...request.headers, ...(authorization !== undefined && { authorization }) };
+}
+
+/** Chunks are written one by one; they are never joined in memory. */
+function bodyOf({ body }: PostRequest): Buffer | Readable {
+  const [only, ...more] = body;
+  return more.length === 0 ? (only ?? NOTHING) : Readable.from(body);
+}
+
+const NOTHING = Buffer.alloc(0);
+
+interface AnswerFacts {
+  readonly status: number;
+  readonly text: string;
+  readonly retryAfterMs?: number;
+  readonly location?: string;
+}
+
+function factsOf(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): AnswerFacts {
+  const { 'retry-after': retryAfter, location } = headers;
+  const seconds = typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
   return {
     status,
     text: `HTTP ${status}`,
     ...(seconds !== undefined && { retryAfterMs: Math.min(seconds * 1000, RETRY_AFTER_MAX_MS) }),
-    ...(answer.headers.location !== undefined && { location: answer.headers.location }),
+    ...(typeof location === 'string' && { location }),
   };
 }
 
@@ -319,14 +315,16 @@ const TROUBLES: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host cannot be reached',
   ENETUNREACH: 'the network cannot be reached',
   ETIMEDOUT: 'the connection timed out',
-  HPE_HEADER_OVERFLOW: 'the header of the answer is too large',
+  UND_ERR_SOCKET: 'the connection was cut',
+  UND_ERR_HEADERS_OVERFLOW: 'the header of the answer is too large',
 };
 
-function troubleOf(error: unknown): string {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+function troubleOf(error: unknown, connectTimeoutMs?: number): string {
+  const { code, message, name } = error as { readonly code?: unknown; readonly message?: unknown; readonly name?: unknown };
   const known = typeof code === 'string' ? TROUBLES[code] : undefined;
   if (known !== undefined) return known;
-  if (typeof code === 'string' && code.startsWith('HPE_')) return 'what came back is not HTTP';
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' && connectTimeoutMs !== undefined) return `no connection within ${connectTimeoutMs / 1000} s`;
+  if (name === 'HTTPParserError') return 'what came back is not HTTP';
   return String(message ?? error).slice(0, TROUBLE_CHARACTERS_MAX);
 }
 
