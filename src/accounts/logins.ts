@@ -72,7 +72,7 @@ export function createLogins({ store, access, standings, clock }: LoginsDeps, pa
   const rows = new BoundedCache<string, Known | 'none'>({ max: CACHE_MAX, ttlMs: ROW_MS });
   const right = new BoundedCache<string, string>({ max: CACHE_MAX, ttlMs: RIGHT_MS });
   const reading = new InFlight<string, Known | undefined>();
-  const inFlight = new Map<string, Promise<boolean>>();
+  const proving = new InFlight<string, boolean>();
   /** The hash that each living principal was admitted with. */
   const admittedWith = new WeakMap<Principal, string>();
   /** Address → computations under way; an entry lives no longer than they do. */
@@ -114,16 +114,11 @@ export function createLogins({ store, access, standings, clock }: LoginsDeps, pa
   function check(login: string, password: string, passwordHash: string, address: string): Promise<boolean> {
     const proof = createHmac('sha256', processKey).update(`${passwordHash}\0${password}`).digest('base64');
     if (right.get(login, clock.monotonicMs()) === proof) return Promise.resolve(true);
-    const running = inFlight.get(proof);
-    if (running !== undefined) return running;
-    const started = inTurn(address, () => passwords.verify(password, passwordHash))
-      .then((isRight) => {
-        if (isRight) right.set(login, proof, clock.monotonicMs());
-        return isRight;
-      })
-      .finally(() => inFlight.delete(proof));
-    inFlight.set(proof, started);
-    return started;
+    return proving.once(proof, async () => {
+      const isRight = await inTurn(address, () => passwords.verify(password, passwordHash));
+      if (isRight) right.set(login, proof, clock.monotonicMs());
+      return isRight;
+    });
   }
 
   return {

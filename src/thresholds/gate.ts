@@ -4,6 +4,7 @@
  */
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
+import { InFlight } from '#base/in-flight.ts';
 import { AppError } from '#model/errors.ts';
 import { type GrantUse, NOT_HELD } from '#store/grant-store.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
@@ -18,8 +19,7 @@ export class LimitGate {
   readonly #store: Pick<ThresholdStore, 'activeHits'>;
   readonly #clock: Clock;
   readonly #known = new BoundedCache<number, readonly ThresholdHit[]>({ max: ACCOUNTS_MAX, ttlMs: KNOWN_MS });
-  /** Read once for all who ask meanwhile. */
-  readonly #reading = new Map<number, Promise<readonly ThresholdHit[]>>();
+  readonly #reading = new InFlight<number, readonly ThresholdHit[]>();
 
   constructor(store: Pick<ThresholdStore, 'activeHits'>, clock: Clock) {
     this.#store = store;
@@ -51,18 +51,11 @@ export class LimitGate {
   }
 
   #read(accountId: number): Promise<readonly ThresholdHit[]> {
-    let reading = this.#reading.get(accountId);
-    if (reading === undefined) {
-      reading = this.#store
-        .activeHits(accountId, this.#clock.nowMs())
-        .then((hits) => {
-          this.#known.set(accountId, hits, this.#clock.monotonicMs());
-          return hits;
-        }, notNow)
-        .finally(() => this.#reading.delete(accountId));
-      this.#reading.set(accountId, reading);
-    }
-    return reading;
+    return this.#reading.once(accountId, async () => {
+      const hits = await this.#store.activeHits(accountId, this.#clock.nowMs()).catch(notNow);
+      this.#known.set(accountId, hits, this.#clock.monotonicMs());
+      return hits;
+    });
   }
 }
 
