@@ -116,7 +116,7 @@ export function createApiKeys(store: AccountStore, access: AccessStore, standing
     }) {
       if ((await store.listKeys(accountId)).length >= KEYS_MAX) throw new AppError('too-many-keys');
       const key: ApiKey = {
-        id: `${randomHex(4)}-${randomHex(4)}`,
+        id: makeId(),
         accountId,
         kind: domainId === undefined ? (kind ?? 'account') : 'domain',
         role: role ?? (domainId === undefined ? 'admin' : 'sending'),
@@ -142,9 +142,8 @@ export function createApiKeys(store: AccountStore, access: AccessStore, standing
     async renewPublicKey(accountId) {
       await access.deleteKeysOfKind(accountId, 'public');
       const secret = `pubkey-${randomHex(16)}`;
-      const id = `${randomHex(4)}-${randomHex(4)}`;
       const rest = { accountId, kind: 'public', role: 'basic', description: '', createdMs: clock.nowMs() } as const;
-      await store.createKey({ id, ...rest, secretHash: hashOf(secret) });
+      await store.createKey({ id: makeId(), ...rest, secretHash: hashOf(secret) });
       found.clear();
       return secret;
     },
@@ -162,6 +161,10 @@ function principalOf(key: ApiKey): Principal {
     keyId: key.id,
     ...(key.userId === undefined ? {} : { userId: key.userId }),
   };
+}
+
+function makeId(): string {
+  return `${randomHex(4)}-${randomHex(4)}`;
 }
 
 /** The shape that clients of hosted services know: 32, 8 and 8 hexadecimal digits. */
