@@ -29,11 +29,6 @@ export interface Expansion {
   expand(values: Values, render?: Render): Buffer;
 }
 
-/** Whether a content has anything to fill in. */
-export function needsExpansion(mime: Buffer): boolean {
-  return !compileExpansion(mime).isStatic;
-}
-
 export function compileExpansion(bytes: Buffer): Expansion {
   const mime = parseMime(bytes);
   const leaves = mime.parts.filter(isTextLeaf).flatMap((part) => compileLeaf(mime, part) ?? []);
