@@ -1,6 +1,7 @@
 /** Domains and their DNS records as the API shows them. */
 import type { DnsRecord } from '#accounts/dns-records.ts';
 import { answerKey, keyRecord, webPrefixOf } from '#accounts/dns-records.ts';
+import { publicId } from '#accounts/public-id.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 import type { Door } from '#api/endpoint.ts';
 import { gmtDate } from './dates.ts';
@@ -11,7 +12,7 @@ export function domainJson(domain: Domain): Json {
   const { settings = {} } = domain;
   return {
     created_at: gmtDate(domain.createdMs),
-    id: domainId(domain),
+    id: publicId(domain.id),
     is_disabled: domain.state === 'disabled',
     name: domain.name,
     require_tls: domain.requireTls,
@@ -33,11 +34,6 @@ export function domainJson(domain: Domain): Json {
     ...(settings.zeroContent === true && { zero_content: true }),
     ...(domain.state === 'disabled' && { disabled: { code: 'disabled', note: '', permanently: false, reason: 'The domain is disabled' } }),
   };
-}
-
-/** Public id: 24 hexadecimal digits, as clients expect. */
-export function domainId({ id }: Domain): string {
-  return id.toString(16).padStart(24, '0');
 }
 
 /** With both lists of records. */

@@ -2,9 +2,10 @@
  * /v1/dkim_management: when the DKIM keys of a domain are changed for new ones. A rotation makes new keys; they sign once their records are seen in DNS, and
  * the former ones stay published for what is on its way.
  */
+import { publicId } from '#accounts/public-id.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { domainId, keyJson, type Json } from '#api/conventions/domain-json.ts';
+import { keyJson, type Json } from '#api/conventions/domain-json.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
@@ -81,9 +82,9 @@ async function shown(door: Door, domain: Domain): Promise<Json> {
   const keys = await door.deps.accounts.domainKeys(domain);
   const days = domain.settings?.rotationDays ?? 0;
   return {
-    id: domainId(domain),
+    id: publicId(domain.id),
     account_id: String(domain.accountId),
-    sid: domainId(domain),
+    sid: publicId(domain.id),
     name: domain.name,
     state: domain.state === 'unverified' ? 'wait_verify' : 'enabled',
     active_selector: keys.find(({ state }) => state === 'signing')?.selector ?? '',

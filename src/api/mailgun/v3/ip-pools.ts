@@ -1,8 +1,9 @@
 /** /v3/ip_pools: addresses of the account under a name. A pool that a domain is linked to, or that a message names, decides the address it leaves from. */
 import { randomHex } from '#base/random.ts';
+import { publicId } from '#accounts/public-id.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { domainId, type Json } from '#api/conventions/domain-json.ts';
+import type { Json } from '#api/conventions/domain-json.ts';
 import { assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
@@ -205,5 +206,5 @@ async function domains(door: Door, call: Call): Promise<Answer> {
   const found = all.filter(({ name }) => name > after).slice(0, limit);
   const base = `${call.publicUrl}/v3/ip_pools/${pool.id}/domains?limit=${limit}`;
   const next = `${base}&page=${encodeURIComponent(found.at(-1)?.name ?? after)}`;
-  return json({ domains: found.map((domain) => ({ id: domainId(domain), name: domain.name })), paging: { first: base, next } });
+  return json({ domains: found.map((domain) => ({ id: publicId(domain.id), name: domain.name })), paging: { first: base, next } });
 }
