@@ -1,30 +1,3 @@
-/** A parameter wherever the client put it: in the form, in a JSON body, or in the query. SDKs differ in this for one and the same endpoint. */
-/** The first value that is not empty; numbers and booleans of JSON as text. */
-export function fieldOf({ body, query }: Pick<Call, 'body' | 'query'>, name: string): string | undefined {
-  return body.form.get(name) ?? jsonField(body.json, name) ?? query.get(name);
-}
-function jsonField(body: unknown, name: string): string | undefined {
-  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined;
-  const value = (body as Readonly<Record<string, unknown>>)[name];
-  if (typeof value === 'string') return value === '' ? undefined : value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (value === null || value === undefined) return undefined;
-  throw badParameter(`'${name}' parameter is not a text`);
-}
-/** Not longer than `max`, and without what would not survive being shown. */
-export function textField(call: Pick<Call, 'body' | 'query'>, name: string, max: number): string | undefined {
-  const text = fieldOf(call, name);
-  if (text !== undefined && (text.length > max || /\p{Cc}/u.test(text)))
-    throw badParameter(`'${name}' parameter has at most ${max} characters, without control characters`);
-  return text;
-}
-/** A count in the query. */
-export function countOf({ query }: Pick<Call, 'query'>, name: string, absent: number, max = Number.POSITIVE_INFINITY): number {
-  const text = query.get(name);
-  if (text === undefined) return absent;
-  if (!/^\d{1,9}$/.test(text)) throw badParameter(`'${name}' parameter is not a number`);
-  return Math.min(Number(text), max);
-}
 /**
  * The named values of a request however its client sends them: as a form, as a JSON object, or in the query. What stands in the body goes first. An empty value is
  * "not given", unless the endpoint asks whether it was named at all.
@@ -108,4 +81,36 @@ export function requiredField(fields: Fields, name: string): string {
   const value = fields.get(name);
   if (value === undefined) throw badParameter(`${name} parameter is missing`);
   return value;
+}
+
+// ---- one at a time ---------------------------------------------------------------------------------------------------------
+
+/** The first value that is not empty; numbers and booleans of JSON as text. */
+export function fieldOf({ body, query }: Pick<Call, 'body' | 'query'>, name: string): string | undefined {
+  return body.form.get(name) ?? jsonField(body.json, name) ?? query.get(name);
+}
+
+function jsonField(body: unknown, name: string): string | undefined {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined;
+  const value = (body as Readonly<Record<string, unknown>>)[name];
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (value === null || value === undefined) return undefined;
+  throw badParameter(`'${name}' parameter is not a text`);
+}
+
+/** Not longer than `max`, and without what would not survive being shown. */
+export function textField(call: Pick<Call, 'body' | 'query'>, name: string, max: number): string | undefined {
+  const text = fieldOf(call, name);
+  if (text !== undefined && (text.length > max || /\p{Cc}/u.test(text)))
+    throw badParameter(`'${name}' parameter has at most ${max} characters, without control characters`);
+  return text;
+}
+
+/** A count in the query. */
+export function countOf({ query }: Pick<Call, 'query'>, name: string, absent: number, max = Number.POSITIVE_INFINITY): number {
+  const text = query.get(name);
+  if (text === undefined) return absent;
+  if (!/^\d{1,9}$/.test(text)) throw badParameter(`'${name}' parameter is not a number`);
+  return Math.min(Number(text), max);
 }
