@@ -27,8 +27,8 @@ export interface Subaccounts {
   networksOf(accountId: number): Promise<AllowedNetwork[]>;
   /** Why it may not send now; undefined: it may. As it stood a moment ago at most. */
   sendingRefusal(accountId: number): Promise<AppError | undefined>;
-  /** A sandbox domain of the account may send to this address. */
-  maySandboxSendTo(accountId: number, address: string): Promise<boolean>;
+  /** A sandbox domain of the account may send to all of these addresses. */
+  maySandboxSendTo(accountId: number, addresses: readonly string[]): Promise<boolean>;
   /** False: there are as many as there may be. Throws AppError 'bad-parameter' for what is no address. */
   addAuthRecipient(accountId: number, email: string): Promise<string | undefined>;
 }
@@ -70,8 +70,10 @@ export function createSubaccounts(access: AccessStore, standings: Standings, clo
       if (standing?.isOpen !== true) return new AppError('account-disabled');
       return standing.features['sending'] === false ? new AppError('sending-disabled') : undefined;
     },
-    maySandboxSendTo: async (accountId, address) =>
-      (await access.authRecipients(accountId)).some(({ email }) => email === address.toLowerCase()),
+    async maySandboxSendTo(accountId, addresses) {
+      const allowed = new Set((await access.authRecipients(accountId)).map(({ email }) => email));
+      return addresses.every((address) => allowed.has(address.toLowerCase()));
+    },
     async addAuthRecipient(accountId, given) {
       const email = parsePath(given.trim(), { allowNull: false })?.address.toLowerCase();
       if (email === undefined) throw new AppError('bad-parameter', { reason: 'Invalid email address.' });

@@ -62,11 +62,11 @@ export interface SubmitDeps {
   readonly htmlToText: PartsContext['htmlToText'];
   /** o:sending-ip: the account may send from this address. */
   readonly maySendFrom: (accountId: number, ip: string) => boolean;
-  /** o:sending-ip-pool: there is such a pool for the account. */
   /** Why the account may not send now; undefined: it may. Absent: every account may. */
   readonly refusalOf?: (accountId: number) => Promise<AppError | undefined>;
-  /** A sandbox domain of the account may send to this address. Absent: to any. */
-  readonly maySandboxSendTo?: (accountId: number, address: string) => Promise<boolean>;
+  /** A sandbox domain of the account may send to all of these addresses. Absent: to any. */
+  readonly maySandboxSendTo?: (accountId: number, addresses: readonly string[]) => Promise<boolean>;
+  /** o:sending-ip-pool: there is such a pool for the account. */
   readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
 }
 
@@ -123,9 +123,8 @@ async function checkAccount(
   const refusal = await deps.refusalOf?.(principal.accountId);
   if (refusal !== undefined) throw refusal;
   if (domain.type !== 'sandbox' || deps.maySandboxSendTo === undefined) return;
-  for (const { address } of recipients) {
-    if (!(await deps.maySandboxSendTo(principal.accountId, address))) throw new AppError('sandbox-recipient', { domain: domain.name });
-  }
+  const addresses = recipients.map(({ address }) => address);
+  if (!(await deps.maySandboxSendTo(principal.accountId, addresses))) throw new AppError('sandbox-recipient', { domain: domain.name });
 }
 
 /** Local parts are compared as they are written: two spellings may be two mailboxes, and losing one is worse than a double. */
