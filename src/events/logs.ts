@@ -119,7 +119,9 @@ export async function runLogs(
 function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'domainIds' | 'kinds' | 'recipient' | 'messageId' | 'tag'> {
   for (const name of events) if (!NAMES.has(name)) throw bad(`'${name.slice(0, 60)}' is not a valid event`);
   const isNamed = (attribute: string, value: string): boolean =>
-    where.every((one) => one.attribute !== attribute || !['=', '!='].includes(one.comparator) || passes(one, [value]));
+    where.every(
+      (one) => one.attribute !== attribute || !['=', '!='].includes(one.comparator) || passes(one.comparator, wantedOf(one), [value]),
+    );
   const only = (attribute: string): string | undefined => {
     const given = where.filter((one) => one.attribute === attribute && one.comparator === '=' && one.values.length === 1);
     return given.length === 1 ? given[0]?.values[0] : undefined;
@@ -144,12 +146,16 @@ function testOf(condition: LogsCondition): (view: EventView) => boolean {
   const values = Object.hasOwn(ATTRIBUTES, attribute) ? ATTRIBUTES[attribute] : undefined;
   if (values === undefined) throw bad(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
   if (!COMPARATORS.includes(comparator)) throw bad(`'${comparator.slice(0, 60)}' is not a valid filter predicate comparator`);
-  return (view) => passes(condition, values(view));
+  const wanted = wantedOf(condition);
+  return (view) => passes(comparator, wanted, values(view));
+}
+
+function wantedOf({ attribute, values }: LogsCondition): string[] {
+  return values.map((value) => (attribute === 'message_id' ? value.replace(/^<|>$/g, '') : value).toLowerCase());
 }
 
 /** True when one of the event's values fulfils it with one of the wanted; of a negated one, when none does. */
-function passes({ attribute, comparator, values }: LogsCondition, own: readonly (string | number | undefined)[]): boolean {
-  const wanted = values.map((value) => (attribute === 'message_id' ? value.replace(/^<|>$/g, '') : value).toLowerCase());
+function passes(comparator: string, wanted: readonly string[], own: readonly (string | number | undefined)[]): boolean {
   const some = (test: (value: string, wish: string) => boolean): boolean =>
     own.some((value) => value !== undefined && wanted.some((wish) => test(String(value).toLowerCase(), wish)));
   switch (comparator) {
