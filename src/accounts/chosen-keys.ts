@@ -5,6 +5,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
+import { isLabels } from '#mail/domain.ts';
 import { AppError } from '#model/errors.ts';
 import type { DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
@@ -14,8 +15,6 @@ import type { DkimKeys } from './dkim-keys.ts';
 const KEYS_MAX = 20;
 const PEM_MAX = 8192;
 export const KEY_BITS = [1024, 2048, 3072, 4096] as const;
-/** RFC 6376 §3.1: labels of a domain name. */
-const SELECTOR = /^(?=.{1,100}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 export interface NewKey {
   readonly selector: string;
@@ -110,7 +109,8 @@ export function createChosenKeys(
 
 export function checkSelector(given: string): string {
   const selector = given.trim().toLowerCase();
-  if (!SELECTOR.test(selector)) throw bad('the selector is not valid: it has letters, digits and hyphens, as names in DNS do');
+  // RFC 6376 §3.1
+  if (!isLabels(selector)) throw bad('the selector is not valid: it has letters, digits and hyphens, as names in DNS do');
   return selector;
 }
 

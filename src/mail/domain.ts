@@ -6,6 +6,7 @@ import ipaddr from 'ipaddr.js';
 
 /** RFC 5321 §4.5.3.1.2 */
 const DOMAIN_MAX = 255;
+const LABELS_MAX = 100;
 
 const LDH_DOMAIN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 /** A last label like this is an IPv4 address to some resolvers, and no top-level domain (RFC 3696 §2). */
@@ -23,6 +24,11 @@ export function normalizeDomain(text: string): string | undefined {
   if (/[^a-zA-Z0-9.\u0080-\uffff-]/.test(text)) return undefined;
   const ascii = domainToASCII(text);
   return ascii.length <= DOMAIN_MAX && LDH_DOMAIN.test(ascii) && !ENDS_IN_NUMBER.test(ascii) ? ascii : undefined;
+}
+
+/** Labels that stand before a domain's name, as a DKIM selector does: lower case, as written in DNS. */
+export function isLabels(text: string): boolean {
+  return text.length <= LABELS_MAX && LDH_DOMAIN.test(text);
 }
 
 /** "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3) in one spelling, lower case; undefined when malformed. */

@@ -1,4 +1,5 @@
 /** The parameters of a domain that are given when it is made and when it is changed, checked before anything is kept. */
+import { isLabels } from '#mail/domain.ts';
 import type { DomainChange, DomainSettings } from '#store/domain-store.ts';
 import { badParameter } from './errors.ts';
 import { type Fields, flagOf, wholeNumber, wordOf } from './fields.ts';
@@ -6,7 +7,6 @@ import { type Fields, flagOf, wholeNumber, wordOf } from './fields.ts';
 /** Ten years. */
 const TTL_MAX_SECONDS = 315_360_000;
 const URL_MAX = 2000;
-const LABELS = /^(?=.{1,100}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 export type Wishes = Pick<DomainChange, 'settings' | 'requireTls' | 'skipVerification'>;
 
@@ -43,7 +43,7 @@ export function labelsOf(fields: Fields, name: string): string | undefined {
 
 function labels(given: string, name: string): string {
   const text = given.trim().toLowerCase();
-  if (!LABELS.test(text)) throw badParameter(`'${name}' parameter is not valid: it is the name of a host under the domain, as "email"`);
+  if (!isLabels(text)) throw badParameter(`'${name}' parameter is not valid: it is the name of a host under the domain, as "email"`);
   return text;
 }
 
