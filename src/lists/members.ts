@@ -34,7 +34,7 @@ export function memberEntry(given: MemberFields, before?: ListMember): ListMembe
   };
 }
 
-export function parseVars(text: string): Readonly<Record<string, unknown>> {
+function parseVars(text: string): Readonly<Record<string, unknown>> {
   if (text.length > VARS_MAX || !isWithin(text, { ...JSON_BOUNDS, depth: VARS_DEPTH_MAX })) throw notVars();
   let value: unknown;
   try {

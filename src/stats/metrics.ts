@@ -108,7 +108,7 @@ function spanOf(range: Range, isByDay: boolean): ReturnType<typeof stepsOf> {
 
 const day = (ms: number): number => Math.floor(ms / 86_400_000) * 86_400_000;
 
-export function dimensionOf(name: string): CountDimension | undefined {
+function dimensionOf(name: string): CountDimension | undefined {
   if (!Object.hasOwn(DIMENSIONS, name)) throw bad(`'${name.slice(0, 60)}' is not a valid dimension`);
   return DIMENSIONS[name];
 }

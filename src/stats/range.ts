@@ -12,7 +12,7 @@ const DEFAULT_DAYS = 7;
 /** Longest duration that is looked at; counters are not kept longer. */
 const DURATION_DAYS_MAX = 3 * 366;
 /** Hours are counted for two months, days for a year. */
-export const BUCKETS_MAX = 24 * 92;
+const BUCKETS_MAX = 24 * 92;
 
 export interface Range {
   readonly resolution: Resolution;

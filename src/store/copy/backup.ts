@@ -174,6 +174,6 @@ function syncFile(path: string, flags: 'r' | 'r+'): void {
 }
 
 /** With what SQLite keeps beside it. */
-export function removeDatabase(path: string): void {
+function removeDatabase(path: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(path + suffix, { force: true });
 }

@@ -6,7 +6,7 @@ import { FLOOR } from './contents.ts';
 import type { Database, Queries } from './database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from './ids.ts';
 
-export const PARTITIONED = ['content', 'event'] as const;
+const PARTITIONED = ['content', 'event'] as const;
 export type Partitioned = (typeof PARTITIONED)[number];
 
 const LOCK = 7_072_681_251;
@@ -44,10 +44,6 @@ export class Partitions {
     this.#db = db;
   }
 
-  hasDay(day: number): boolean {
-    return this.#known.has(day);
-  }
-
   /** Makes those that are missing. Costs nothing for days that were asked for before. */
   async ensure(days: Iterable<number>): Promise<void> {
     const missing = [...new Set(days)].filter((day) => !this.#known.has(day)).toSorted((a, b) => a - b);
@@ -66,16 +62,6 @@ export class Partitions {
     const days = new Set<number>();
     for (const id of ids) days.add(dayOfId(id));
     return this.ensure(days);
-  }
-
-  /** For rows of such times. */
-  async ensureForTimes(times: Iterable<number>): Promise<void> {
-    const days = new Set<number>();
-    for (const ms of times) {
-      const day = dayOf(ms);
-      if (!this.#known.has(day)) days.add(day);
-    }
-    await this.ensure(days);
   }
 
   /** Today's, and those of the next days. */

@@ -100,11 +100,6 @@ export class Server {
     throw new LostConnection(this.#lastFailure, false, this.#lastCause);
   }
 
-  /** The next attempt is made at once. */
-  tryNow(): void {
-    this.#retryAtMs = 0;
-  }
-
   async #connectTo({ host, port }: HostPort, kind: SessionKind): Promise<Client> {
     const { user, password, database } = this.#place;
     const client = new Client({

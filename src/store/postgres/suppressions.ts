@@ -58,7 +58,7 @@ function joined(before: Suppression, { code, error, tags }: Suppression): Suppre
 }
 
 /** As lower() under the collation "C". */
-export function asciiLower(text: string): string {
+function asciiLower(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 

@@ -34,7 +34,6 @@ export class Channel {
   #sentAtMs = 0;
   /** What the thread said when it had started. */
   readonly ready: Promise<{ readonly node: number; readonly recovered: number }>;
-  batches = 0;
   /** Set after each batch: how long it took. */
   onBatch: ((ms: number, size: number) => void) | undefined;
   /** A call was answered with trouble of the disk's or the file's. */
@@ -124,7 +123,6 @@ export class Channel {
   #onAnswers(answers: readonly Answer[]): void {
     const done = this.#inFlight;
     this.#inFlight = [];
-    this.batches++;
     this.onBatch?.(performance.now() - this.#sentAtMs, done.length);
     if (this.#waiting.length > 0) this.#schedule();
     for (const [position, answer] of answers.entries()) {
