@@ -3,6 +3,7 @@
  * the runner's. The receiver learns from the header fields which delivery it is, and knows a repeat by X-Postrider-Delivery.
  */
 import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
+import { endpointName } from './endpoint-name.ts';
 import type { OutboxMaker } from './outbox-runner.ts';
 
 export interface ArchiveDeps {
@@ -13,14 +14,7 @@ export interface ArchiveDeps {
 
 /** `copy`: what `remake` needs, as JSON. */
 export function archiveEntry(url: string, copy: string): OutboxEntry {
-  return { kind: 'archive', endpoint: endpointOf(url), target: url, payload: copy };
-}
-
-/** "https://archive.example:443": who shares turns. A URL that is none is told when it is tried. */
-function endpointOf(url: string): string {
-  if (!URL.canParse(url)) return url.slice(0, 255);
-  const { protocol, hostname, port } = new URL(url);
-  return `${protocol}//${hostname}:${port === '' ? (protocol === 'https:' ? 443 : 80) : port}`;
+  return { kind: 'archive', endpoint: endpointName(url), target: url, payload: copy };
 }
 
 export function createArchiveMaker(deps: ArchiveDeps): OutboxMaker {
