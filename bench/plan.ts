@@ -145,7 +145,7 @@ const LINES: readonly (readonly [title: string, of: (plan: Plan) => string])[] =
   ['network to the databases and their replicas, at the peak', (p) => bits(p.databaseBitsPerSecond)],
 ];
 
-export function planTable(columns: readonly (readonly [title: string, plan: Plan])[]): string {
+function planTable(columns: readonly (readonly [title: string, plan: Plan])[]): string {
   return [
     `| | ${columns.map(([title]) => title).join(' | ')} |`,
     `|---|${'---|'.repeat(columns.length)}`,

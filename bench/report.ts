@@ -41,7 +41,7 @@ function columns(hasDatabase: boolean): typeof COLUMNS {
   return hasDatabase ? COLUMNS : COLUMNS.filter(([, of]) => !OF_DATABASE.includes(of));
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;

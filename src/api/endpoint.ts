@@ -135,7 +135,7 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 /** Only what can be a host and port goes into our URLs. */
-export function urlFromHost(host: string | undefined): string {
+function urlFromHost(host: string | undefined): string {
   return host !== undefined && /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i.test(host)
     ? `http://${host}`
     : 'http://localhost';

@@ -422,7 +422,7 @@ function flatten(within: Group, prefix: string): NamedSetting[] {
   });
 }
 
-export function isNetwork(given: string): boolean {
+function isNetwork(given: string): boolean {
   return ipaddr.isValid(given) || ipaddr.isValidCIDR(given);
 }
 

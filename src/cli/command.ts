@@ -76,7 +76,7 @@ export interface Parsed {
   readonly positionals: readonly string[];
 }
 
-export function optionsOf(command: Command): Readonly<Record<string, OptionSpec>> {
+function optionsOf(command: Command): Readonly<Record<string, OptionSpec>> {
   return { ...command.options, ...(command.printsData ? { json: JSON_OPTION } : {}), ...EVERYWHERE };
 }
 

@@ -41,7 +41,7 @@ function isUrlField(lower: string): boolean {
 }
 
 /** A list of mailboxes with names beyond ASCII encoded and domains as A-labels; undefined when it is no such list. */
-export function encodeAddresses(value: string): string | undefined {
+function encodeAddresses(value: string): string | undefined {
   const mailboxes = parseAddressList(value, MAILBOXES_MAX);
   if (mailboxes === undefined || mailboxes.length === 0 || mailboxes.length > MAILBOXES_MAX) return undefined;
   return mailboxes.map((mailbox) => formatMailbox(mailbox.name, mailbox.address)).join(', ');

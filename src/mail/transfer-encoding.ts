@@ -34,7 +34,7 @@ function encodeOctets(bytes: Buffer, beyondAscii: number): EncodedText {
 }
 
 /** Line ends of any kind become CRLF. */
-export function withCrlf(text: string): string {
+function withCrlf(text: string): string {
   if (!text.includes('\r')) return text.replaceAll('\n', '\r\n');
   return text.replace(/\r\n?|\n/g, '\r\n');
 }

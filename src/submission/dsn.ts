@@ -53,7 +53,7 @@ export function createDsnWriter(deps: DsnDeps): WriteDsn {
 }
 
 /** Pure; costs nothing for mail that needs none. */
-export function dsnAction(
+function dsnAction(
   message: StoredMessage,
   recipient: StoredRecipient,
   settlement: Settlement,

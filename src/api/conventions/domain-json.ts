@@ -52,7 +52,7 @@ export async function sendingRecords(door: Door, domain: Domain): Promise<Json[]
 
 const VALID = { ok: 'valid', missing: 'invalid', different: 'invalid', unknown: 'unknown' } as const;
 
-export function recordJson(domain: Domain, record: DnsRecord): Json {
+function recordJson(domain: Domain, record: DnsRecord): Json {
   const answer = domain.dnsAnswers?.[answerKey(record)];
   // A domain that became active was found to be right, if only by another way.
   const unasked = domain.state === 'active' && record.isRequired ? 'valid' : 'unknown';
