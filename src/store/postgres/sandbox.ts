@@ -1,21 +1,7 @@
 /** Mail that the sandbox captured: the newest few, with their bytes. */
-import type { Row } from '#store/rows-json.ts';
-import type { CapturedMail, SandboxStore } from '#store/store.ts';
+import { CAPTURED_COLUMNS, capturedOf } from '#store/captured-rows.ts';
+import type { SandboxStore } from '#store/store.ts';
 import type { Queries } from './database.ts';
-
-function capturedOf(row: Row): CapturedMail {
-  return {
-    id: Number(row['id']),
-    atMs: Number(row['at_ms']),
-    sender: String(row['sender']),
-    recipients: JSON.parse(String(row['recipients'])) as string[],
-    sizeBytes: Number(row['size_bytes']),
-    subject: String(row['subject']),
-    from: String(row['from_header']),
-  };
-}
-
-const SUMMARY = 'SELECT id, at_ms, sender, recipients, size_bytes, subject, from_header FROM captured';
 
 export function sandboxTables(db: Queries): SandboxStore {
   return {
@@ -35,7 +21,13 @@ export function sandboxTables(db: Queries): SandboxStore {
       return Number(row?.['id']);
     },
     list: async (limit, before) =>
-      (await db.all(`${SUMMARY} WHERE id < $1 ORDER BY id DESC LIMIT $2`, before ?? Number.MAX_SAFE_INTEGER, limit)).map(capturedOf),
+      (
+        await db.all(
+          `SELECT ${CAPTURED_COLUMNS} FROM captured WHERE id < $1 ORDER BY id DESC LIMIT $2`,
+          before ?? Number.MAX_SAFE_INTEGER,
+          limit,
+        )
+      ).map(capturedOf),
     async get(id) {
       const row = await db.get('SELECT * FROM captured WHERE id = $1', id);
       return row === undefined ? undefined : { ...capturedOf(row), bytes: row['bytes'] as Uint8Array };
