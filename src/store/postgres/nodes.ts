@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EVENT_KINDS } from '#model/event.ts';
-import { type Beat, type NodeFacts, type NodeRow, type NodeService, type NodeState, type NodeStore, StoreError } from '#store/store.ts';
+import { NODE_KEPT_MS, NODE_LISTED_MS, NODE_RUNS, nodeOf } from '#store/node-rows.ts';
+import { type Beat, type NodeFacts, type NodeRow, type NodeStore, StoreError } from '#store/store.ts';
 import { int4Array, int8Array, storable } from './arrays.ts';
 import { lowering } from './buckets.ts';
 import type { Database } from './database.ts';
@@ -15,9 +16,6 @@ import { isOutdated } from './migrate.ts';
 import type { Partitions } from './partitions.ts';
 
 const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
-const RUNS = "state IN ('running', 'draining', 'drained')";
-const DAY_MS = 86_400_000;
-const KEPT_MS = 30 * DAY_MS;
 /** Recipients put back in one commit. */
 const STEP = 2000;
 /** In leases: how often the table is asked what it says is ours. What we do not know of must be found so twice, a lease apart: an answer may be on its way. */
@@ -105,7 +103,7 @@ export class Nodes implements NodeStore {
   /** Enters the node among those that run. Resolves to how many recipients were found leased by nodes that ended. */
   async register(nowMs?: number): Promise<number> {
     const { db } = this.#tools;
-    await db.run(`DELETE FROM node WHERE NOT ${RUNS} AND seen_ms < ${NOW_MS} - ${KEPT_MS} AND NOT ${HAS_LEASES}`);
+    await db.run(`DELETE FROM node WHERE NOT ${NODE_RUNS} AND seen_ms < ${NOW_MS} - ${NODE_KEPT_MS} AND NOT ${HAS_LEASES}`);
     await this.#enter();
     // Others are not declared lost by one who has only come: the database may have been away for all.
     return this.#putBackOfEnded(nowMs);
@@ -131,22 +129,11 @@ export class Nodes implements NodeStore {
 
   async list(): Promise<NodeRow[]> {
     const rows = await this.#tools.db.all(LIST);
-    return rows.map((row) => ({
-      id: Number(row['id']),
-      name: String(row['name']),
-      version: String(row['version']),
-      services: JSON.parse(String(row['services'])) as NodeService[],
-      sources: JSON.parse(String(row['sources'])) as string[],
-      state: row['state'] as NodeState,
-      startedMs: Number(row['started_ms']),
-      seenMs: Number(row['seen_ms']),
-      silentMs: Math.max(0, Number(row['silent_ms'])),
-      leased: Number(row['leased']),
-    }));
+    return rows.map((row) => nodeOf(row, Number(row['leased']), Number(row['silent_ms'])));
   }
 
   async want(id: number, wanted: Beat['wanted']): Promise<boolean> {
-    return (await this.#tools.db.run(`UPDATE node SET wanted = $1 WHERE id = $2 AND ${RUNS}`, wanted, id)) > 0;
+    return (await this.#tools.db.run(`UPDATE node SET wanted = $1 WHERE id = $2 AND ${NODE_RUNS}`, wanted, id)) > 0;
   }
 
   async takeOver(leaseMs: number): Promise<number> {
@@ -156,7 +143,7 @@ export class Nodes implements NodeStore {
 
   /** Also of those that ended before, as far as whoever took over from them did not come to the end. `nowMs`: when it is due; by the clock of the database, if not told. */
   async #putBackOfEnded(nowMs?: number): Promise<number> {
-    const ended = await this.#tools.db.all(`SELECT id, ${NOW_MS} AS now_ms FROM node WHERE NOT ${RUNS} AND ${HAS_LEASES}`);
+    const ended = await this.#tools.db.all(`SELECT id, ${NOW_MS} AS now_ms FROM node WHERE NOT ${NODE_RUNS} AND ${HAS_LEASES}`);
     if (ended.length === 0) return 0;
     return putBack(
       this.#tools,
@@ -170,7 +157,7 @@ export class Nodes implements NodeStore {
     if (this.#id === 0) return;
     const { db } = this.#tools;
     const row = await db.get(
-      `UPDATE node SET state = 'stopped', seen_ms = ${NOW_MS} WHERE id = $1 AND ${RUNS} RETURNING seen_ms, ${OTHERS} AS others`,
+      `UPDATE node SET state = 'stopped', seen_ms = ${NOW_MS} WHERE id = $1 AND ${NODE_RUNS} RETURNING seen_ms, ${OTHERS} AS others`,
       this.#id,
     );
     if (row !== undefined && Number(row['others']) > 0) await putBack(this.#tools, [this.#id], Number(row['seen_ms']));
@@ -194,7 +181,7 @@ export class Nodes implements NodeStore {
         await isNode(id);
         return;
       }
-      const row = await db.get(`SELECT id, seen_ms FROM node WHERE name = $1 AND ${RUNS}`, name);
+      const row = await db.get(`SELECT id, seen_ms FROM node WHERE name = $1 AND ${NODE_RUNS}`, name);
       if (row === undefined) continue;
       seenMs ??= Number(row['seen_ms']);
       if (Number(row['seen_ms']) !== seenMs) throw new StoreError('busy', `another node runs under the name ${name}`);
@@ -209,7 +196,7 @@ export class Nodes implements NodeStore {
     return db.transaction(async (queries) => {
       const row = await queries.get('SELECT pg_try_advisory_xact_lock($1::integer, $2::integer) AS is_free', NODE_LOCK, id);
       const isSilent = `seen_ms < ${NOW_MS} - ${row?.['is_free'] === true ? 0 : Math.floor(leaseMs)}`;
-      return (await queries.run(`UPDATE node SET state = 'lost' WHERE id = $1 AND ${RUNS} AND ${isSilent}`, id)) > 0;
+      return (await queries.run(`UPDATE node SET state = 'lost' WHERE id = $1 AND ${NODE_RUNS} AND ${isSilent}`, id)) > 0;
     });
   }
 
@@ -228,19 +215,19 @@ export class Nodes implements NodeStore {
   }
 }
 
-const OTHERS = `(SELECT count(*) FROM node o WHERE o.id <> $1 AND o.${RUNS})`;
+const OTHERS = `(SELECT count(*) FROM node o WHERE o.id <> $1 AND o.${NODE_RUNS})`;
 const HAS_LEASES = 'EXISTS (SELECT 1 FROM recipient r WHERE r.state = 1 AND r.node = node.id)';
-const BEAT = `UPDATE node SET seen_ms = ${NOW_MS}, state = $2 WHERE id = $1 AND ${RUNS} RETURNING seen_ms, wanted, ${OTHERS} AS others`;
+const BEAT = `UPDATE node SET seen_ms = ${NOW_MS}, state = $2 WHERE id = $1 AND ${NODE_RUNS} RETURNING seen_ms, wanted, ${OTHERS} AS others`;
 // One seen in the future was last heard of before the database's clock was set back.
-const LOSE = `UPDATE node SET state = 'lost' WHERE ${RUNS} AND abs(${NOW_MS} - seen_ms) > $1::bigint AND id <> $2`;
+const LOSE = `UPDATE node SET state = 'lost' WHERE ${NODE_RUNS} AND abs(${NOW_MS} - seen_ms) > $1::bigint AND id <> $2`;
 const LIST = `SELECT n.*, ${NOW_MS} - n.seen_ms AS silent_ms, (SELECT count(*) FROM recipient r WHERE r.state = 1 AND r.node = n.id) AS leased
-  FROM node n WHERE n.${RUNS} OR n.seen_ms > ${NOW_MS} - ${DAY_MS} ORDER BY n.id DESC`;
+  FROM node n WHERE n.${NODE_RUNS} OR n.seen_ms > ${NOW_MS} - ${NODE_LISTED_MS} ORDER BY n.id DESC`;
 
 /** The id of the new node; undefined while another of its name runs. */
 async function insertNode(db: Database, { name, version, services, sources }: NodeFacts): Promise<number | undefined> {
   const row = await db.get(
     `INSERT INTO node (name, version, services, sources, state, started_ms, seen_ms) VALUES ($1, $2, $3, $4, 'running', ${NOW_MS}, ${NOW_MS})
-     ON CONFLICT (name) WHERE ${RUNS} DO NOTHING RETURNING id`,
+     ON CONFLICT (name) WHERE ${NODE_RUNS} DO NOTHING RETURNING id`,
     name,
     version,
     JSON.stringify(services),

@@ -2,18 +2,14 @@
  * Nodes on the embedded store: one process at a time is the server of a file, so that any other row is of one that has ended. What that one had leased was put
  * back when this one started; there is never anything left to take over.
  */
-import type { Beat, NodeFacts, NodeRow, NodeService, NodeState, NodeStore } from '#store/store.ts';
+import { NODE_KEPT_MS, NODE_LISTED_MS, NODE_RUNS, nodeOf } from '#store/node-rows.ts';
+import type { Beat, NodeFacts, NodeStore } from '#store/store.ts';
 import type { Synchronous } from './accounts.ts';
-import type { Database, Row } from './database.ts';
-
-const DAY_MS = 86_400_000;
-/** Rows of nodes that ended are kept so long. */
-const KEPT_MS = 30 * DAY_MS;
-const RUNS = "state IN ('running', 'draining', 'drained')";
+import type { Database } from './database.ts';
 
 /** The id of the new node. */
 export function registerNode(db: Database, { name, version, services, sources }: NodeFacts, nowMs: number): number {
-  db.run(`DELETE FROM node WHERE NOT ${RUNS} AND ended_ms < ?`, nowMs - KEPT_MS);
+  db.run(`DELETE FROM node WHERE NOT ${NODE_RUNS} AND ended_ms < ?`, nowMs - NODE_KEPT_MS);
   return db.insert(
     "INSERT INTO node (name, version, services, sources, state, started_ms, seen_ms) VALUES (?1,?2,?3,?4,'running',?5,?5)",
     name,
@@ -26,7 +22,7 @@ export function registerNode(db: Database, { name, version, services, sources }:
 
 /** Those that did not end in good order. */
 export function endFormerNodes(db: Database, own: number, nowMs: number): number {
-  return db.run(`UPDATE node SET state = 'lost', ended_ms = ? WHERE id <> ? AND ${RUNS}`, nowMs, own);
+  return db.run(`UPDATE node SET state = 'lost', ended_ms = ? WHERE id <> ? AND ${NODE_RUNS}`, nowMs, own);
 }
 
 /** The node ends in good order. */
@@ -50,25 +46,10 @@ export function nodeTable(db: Database, own: number): Synchronous<Omit<NodeStore
           .map((row) => [Number(row['node']), Number(row['n'])]),
       );
       return db
-        .all(`SELECT * FROM node WHERE ${RUNS} OR ended_ms > ? ORDER BY id DESC`, nowMs - DAY_MS)
-        .map((row) => nodeOf(row, leased.get(Number(row['id'])) ?? 0, nowMs));
+        .all(`SELECT * FROM node WHERE ${NODE_RUNS} OR ended_ms > ? ORDER BY id DESC`, nowMs - NODE_LISTED_MS)
+        .map((row) => nodeOf(row, leased.get(Number(row['id'])) ?? 0, nowMs - Number(row['seen_ms'])));
     },
-    want: (id, wanted) => db.run(`UPDATE node SET wanted = ? WHERE id = ? AND ${RUNS}`, wanted, id) > 0,
+    want: (id, wanted) => db.run(`UPDATE node SET wanted = ? WHERE id = ? AND ${NODE_RUNS}`, wanted, id) > 0,
     takeOver: () => 0,
-  };
-}
-
-function nodeOf(row: Row, leased: number, nowMs: number): NodeRow {
-  return {
-    id: Number(row['id']),
-    name: String(row['name']),
-    version: String(row['version']),
-    services: JSON.parse(String(row['services'])) as NodeService[],
-    sources: JSON.parse(String(row['sources'])) as string[],
-    state: row['state'] as NodeState,
-    startedMs: Number(row['started_ms']),
-    seenMs: Number(row['seen_ms']),
-    silentMs: Math.max(0, nowMs - Number(row['seen_ms'])),
-    leased,
   };
 }
