@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
-import { basic, type ApiRig, startRig } from './api-kit.ts';
+import { type ApiRig, basic, bodyOf, startRig } from './api-kit.ts';
 
 const SUBACCOUNTS = '/v5/accounts/subaccounts';
 
@@ -11,12 +11,6 @@ interface Subaccount {
   readonly name: string;
   readonly status: string;
   readonly features: Readonly<Record<string, { readonly enabled: boolean }>>;
-}
-
-async function bodyOf<T>(response: Response, status = 200): Promise<T> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  return JSON.parse(text) as T;
 }
 
 const form = (method: string, fields: Readonly<Record<string, string>> = {}): RequestInit => ({

@@ -7,15 +7,7 @@ import { systemClock } from '#base/clock.ts';
 import { createDomainCheck } from '#app/domain-check.ts';
 import type { Config } from '#app/config.ts';
 import { startDnsZone } from '../kit/dns-zone.ts';
-import { startRig } from './api-kit.ts';
-import type { ApiRig } from './api-kit.ts';
-
-type Json = Record<string, unknown>;
-
-async function ask(rig: ApiRig, method: string, path: string, fields?: Record<string, string>, key?: string): Promise<[number, Json]> {
-  const response = await rig.fetch(path, { method, ...(fields !== undefined && { body: new URLSearchParams(fields) }), key });
-  return [response.status, (await response.json()) as Json];
-}
+import { type ApiRig, ask, type Json, startRig } from './api-kit.ts';
 
 async function sendAs(rig: ApiRig, fields: Record<string, string> = {}): Promise<number> {
   const [status] = await ask(rig, 'POST', '/v3/example.org/messages', { from: 'a@example.org', to: 'b@example.net', text: 'x', ...fields });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
 import type { Interfaces } from 'mailgun.js/definitions';
-import { type ApiRig, startRig } from './api-kit.ts';
+import { type ApiRig, bodyOf, startRig } from './api-kit.ts';
 
 const form = (fields: Readonly<Record<string, string>>): RequestInit => ({ method: 'POST', body: new URLSearchParams(fields) });
 
@@ -25,12 +25,6 @@ interface SigningKey {
 interface Made {
   readonly message: string;
   readonly credentials: Readonly<Record<string, string>>;
-}
-
-async function bodyOf<T>(response: Response, status = 200): Promise<T> {
-  const text = await response.text();
-  assert.equal(response.status, status, text);
-  return JSON.parse(text) as T;
 }
 
 async function makeKey(rig: ApiRig, fields: Readonly<Record<string, string>>): Promise<Key> {

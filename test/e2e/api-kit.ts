@@ -148,3 +148,44 @@ function submitInto(store: OpenedStore, accounts: Accounts): Submit {
     maySandboxSendTo: accounts.maySandboxSendTo,
   });
 }
+
+export type Json = Record<string, unknown>;
+
+/** Asks with a form, by the tenant's key unless another is given; the status, and the JSON that was answered. */
+export async function ask(
+  rig: ApiRig,
+  method: string,
+  path: string,
+  fields?: Readonly<Record<string, string | readonly string[]>>,
+  key?: string,
+): Promise<[status: number, body: Json]> {
+  if (fields === undefined) return askWith(rig, method, path, undefined, key);
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) for (const each of [value].flat()) form.append(name, each);
+  return askWith(rig, method, path, form, key);
+}
+
+/** The same with any body: what is no form goes as JSON. `path`: also a whole URL of the rig. */
+export async function askWith(
+  rig: ApiRig,
+  method: string,
+  path: string,
+  body?: unknown,
+  key?: string,
+): Promise<[status: number, body: Json]> {
+  const isForm = body instanceof FormData || body instanceof URLSearchParams;
+  const response = await rig.fetch(path.replace(rig.url, ''), {
+    method,
+    headers: body === undefined || isForm ? {} : { 'content-type': 'application/json' },
+    ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
+    ...(key !== undefined && { key }),
+  });
+  return [response.status, (await response.json()) as Json];
+}
+
+/** Of an answer with this status. */
+export async function bodyOf<T>(response: Response, status = 200): Promise<T> {
+  const text = await response.text();
+  assert.equal(response.status, status, text);
+  return JSON.parse(text) as T;
+}

@@ -2,24 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
-import { type ApiRig, startRig } from './api-kit.ts';
+import { type ApiRig, askWith as ask, type Json, startRig } from './api-kit.ts';
 
-type Json = Record<string, unknown>;
 const LIST = 'news@example.org';
 const AT = `/v3/lists/${LIST}`;
-
-async function ask(rig: ApiRig, method: string, path: string, body?: unknown, key?: string): Promise<[number, Json]> {
-  const isForm = body instanceof FormData;
-  const headers = body === undefined || isForm ? {} : { 'content-type': 'application/json' };
-  const options = {
-    method,
-    headers,
-    ...(key !== undefined && { key }),
-    ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
-  };
-  const response = await rig.fetch(path.replace(rig.url, ''), options);
-  return [response.status, (await response.json()) as Json];
-}
 
 function form(fields: Record<string, string | Blob>): FormData {
   const data = new FormData();

@@ -2,23 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
-import type { ApiRig } from './api-kit.ts';
-import { startRig } from './api-kit.ts';
-
-type Body = Record<string, unknown>;
-
-async function ask(
-  rig: ApiRig,
-  method: string,
-  path: string,
-  fields?: Record<string, string | string[]>,
-  key?: string,
-): Promise<[number, Body]> {
-  const body = new URLSearchParams();
-  for (const [name, value] of Object.entries(fields ?? {})) for (const each of [value].flat()) body.append(name, each);
-  const response = await rig.fetch(path, { method, ...(fields !== undefined && { body }), ...(key !== undefined && { key }) });
-  return [response.status, (await response.json()) as Body];
-}
+import { ask, type Json, startRig } from './api-kit.ts';
 
 test('mailgun.js manages routes', async () => {
   await using rig = await startRig();
@@ -49,7 +33,7 @@ test('mailgun.js manages routes', async () => {
 test('a change leaves alone what it does not name, and shows the route in both places', async () => {
   await using rig = await startRig();
   const [, made] = await ask(rig, 'POST', '/v3/routes', { expression: 'catch_all()', action: 'stop()', description: 'd', priority: '7' });
-  const route = made['route'] as Body;
+  const route = made['route'] as Json;
   const [status, changed] = await ask(rig, 'PUT', `/v3/routes/${route['id']}`, { id: String(route['id']), priority: '3' });
   assert.deepEqual(
     [status, changed],
@@ -63,7 +47,7 @@ test('routes are listed by priority, with their number', async () => {
   const [, page] = await ask(rig, 'GET', '/v3/routes?skip=1&limit=1');
   assert.equal(page['total_count'], 3);
   assert.deepEqual(
-    (page['items'] as Body[]).map((item) => item['priority']),
+    (page['items'] as Json[]).map((item) => item['priority']),
     [3],
   );
   assert.deepEqual(await ask(rig, 'GET', '/v3/routes?limit=1001'), [400, { message: "The 'limit' parameter can't be larger than 1000" }]);
@@ -73,10 +57,10 @@ test('routes are listed by priority, with their number', async () => {
 test('an address meets the first route by priority that matches it', async () => {
   await using rig = await startRig();
   const add = async (expression: string, priority: string): Promise<unknown> =>
-    ((await ask(rig, 'POST', '/v3/routes', { expression, action: 'store()', priority }))[1]['route'] as Body)['id'];
+    ((await ask(rig, 'POST', '/v3/routes', { expression, action: 'store()', priority }))[1]['route'] as Json)['id'];
   const meets = async (address: string): Promise<unknown> => {
     const [status, body] = await ask(rig, 'GET', `/v3/routes/match?address=${encodeURIComponent(address)}`);
-    return status === 200 ? (body['route'] as Body)['id'] : [status, body['message']];
+    return status === 200 ? (body['route'] as Json)['id'] : [status, body['message']];
   };
   assert.deepEqual(await meets('bob@example.org'), [404, 'Route not found']);
   const bob = await add('match_recipient("^bob.*@example\\.org$")', '5');
@@ -118,7 +102,7 @@ test('a route of another account is not there', async () => {
   await using rig = await startRig();
   const other = await rig.addTenant('other', 'example.com');
   const [, made] = await ask(rig, 'POST', '/v3/routes', { expression: 'catch_all()', action: 'stop()' });
-  const path = `/v3/routes/${(made['route'] as Body)['id']}`;
+  const path = `/v3/routes/${(made['route'] as Json)['id']}`;
   for (const [method, fields] of [
     ['GET', undefined],
     ['PUT', { priority: '1' }],

@@ -2,18 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { storageKey } from '#events/storage-key.ts';
-import type { ApiRig } from './api-kit.ts';
-import { startRig } from './api-kit.ts';
-
-type Body = Record<string, unknown>;
-
-async function post(rig: ApiRig, path: string, fields: Record<string, string>): Promise<[number, Body]> {
-  const response = await rig.fetch(path, { method: 'POST', body: new URLSearchParams(fields) });
-  return [response.status, (await response.json()) as Body];
-}
+import { type ApiRig, ask, type Json, startRig } from './api-kit.ts';
 
 async function send(rig: ApiRig, fields: Record<string, string>): Promise<string> {
-  const [status] = await post(rig, '/v3/example.org/messages', { from: 'ann@example.org', subject: 'S', ...fields });
+  const [status] = await ask(rig, 'POST', '/v3/example.org/messages', { from: 'ann@example.org', subject: 'S', ...fields });
   assert.equal(status, 200);
   const [view] = await rig.store.events.latestMessages(rig.tenant.accountId, 1);
   return `/v3/domains/example.org/messages/${storageKey(view?.message.id ?? 0)}`;
@@ -29,9 +21,9 @@ const BATCH = JSON.stringify({ 'bob@example.net': { n: 'Bob' }, 'eve@example.net
 
 test('a stored message tells its tag and template beside its headers', async () => {
   await using rig = await startRig();
-  await post(rig, '/v3/example.org/templates', { name: 'hello', template: 'Hi' });
+  await ask(rig, 'POST', '/v3/example.org/templates', { name: 'hello', template: 'Hi' });
   const path = await send(rig, { to: 'bob@example.net', template: 'hello', 'o:tag': 'news' });
-  const stored = (await (await rig.fetch(path)).json()) as Body;
+  const stored = (await (await rig.fetch(path)).json()) as Json;
   assert.partialDeepStrictEqual(stored, {
     sender: 'ann@example.org',
     recipients: 'bob@example.net',
@@ -50,7 +42,7 @@ test('a message that is sent again keeps its content, tags and variables, and go
     'v:order': '7',
     'o:deliverytime': String(Math.floor(Date.now() / 1000) + 3600),
   });
-  const [status, body] = await post(rig, path, { to: 'Carol <carol@example.net>, dan@example.net' });
+  const [status, body] = await ask(rig, 'POST', path, { to: 'Carol <carol@example.net>, dan@example.net' });
   assert.equal(status, 200);
   assert.deepEqual(Object.keys(body), ['id', 'message']);
   assert.equal(body['message'], 'Queued. Thank you.');
@@ -66,27 +58,30 @@ test('a message that is sent again keeps its content, tags and variables, and go
 test('a recipient of a batch is sent its own copy again, others the first one’s', async () => {
   await using rig = await startRig();
   const path = await send(rig, { to: 'bob@example.net, eve@example.net', text: 'Hi %recipient.n%', 'recipient-variables': BATCH });
-  assert.equal((await post(rig, path, { to: 'eve@example.net' }))[0], 200);
+  assert.equal((await ask(rig, 'POST', path, { to: 'eve@example.net' }))[0], 200);
   assert.match(lastMime(rig), /Hi Eve/);
   assert.match(lastMime(rig), /^To: eve@example\.net/m);
   assert.equal(rig.submissions.at(-1)?.batch, false);
-  assert.equal((await post(rig, path, { to: 'carol@example.net' }))[0], 200);
+  assert.equal((await ask(rig, 'POST', path, { to: 'carol@example.net' }))[0], 200);
   assert.match(lastMime(rig), /Hi Bob/);
   const before = rig.submissions.length;
-  const [status, body] = await post(rig, path, { to: 'bob@example.net, eve@example.net' });
+  const [status, body] = await ask(rig, 'POST', path, { to: 'bob@example.net, eve@example.net' });
   assert.deepEqual([status, /one at a time/.test(String(body['message']))], [400, true]);
   assert.equal(rig.submissions.length, before);
 });
 
 test('a copy whose template is rendered late is rendered for its recipient, with nested values', async () => {
   await using rig = await startRig();
-  await post(rig, '/v3/example.org/templates', { name: 't', template: '{{#each recipient.items}}<b>{{this.n}}</b>{{/each}}{{who}}' });
+  await ask(rig, 'POST', '/v3/example.org/templates', {
+    name: 't',
+    template: '{{#each recipient.items}}<b>{{this.n}}</b>{{/each}}{{who}}',
+  });
   const path = await send(rig, {
     to: 'bob@example.net, eve@example.net',
     template: 't',
     't:variables': '{"who":"%recipient.n%"}',
     'recipient-variables': '{"bob@example.net":{"n":"Bob","items":[{"n":1},{"n":2}]},"eve@example.net":{"n":"Eve","items":[{"n":3}]}}',
   });
-  assert.equal((await post(rig, path, { to: 'eve@example.net' }))[0], 200);
+  assert.equal((await ask(rig, 'POST', path, { to: 'eve@example.net' }))[0], 200);
   assert.match(lastMime(rig), /<b>3<\/b>Eve/);
 });

@@ -7,17 +7,9 @@ import { parseEventTime } from '#events/event-time.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import Mailgun from 'mailgun.js';
 import { until } from '../kit/until.ts';
-import { type ApiRig, startRig } from './api-kit.ts';
+import { type ApiRig, askWith as ask, type Json, startRig } from './api-kit.ts';
 
-type Json = Record<string, unknown>;
 const AT = '/v3/example.org';
-
-async function ask(rig: ApiRig, method: string, path: string, body?: unknown): Promise<[number, Json]> {
-  const isForm = body instanceof FormData || body instanceof URLSearchParams;
-  const headers = body === undefined || isForm ? {} : { 'content-type': 'application/json' };
-  const response = await rig.fetch(path, { method, headers, ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }) });
-  return [response.status, (await response.json()) as Json];
-}
 
 const form = (fields: Record<string, string>): URLSearchParams => new URLSearchParams(fields);
 

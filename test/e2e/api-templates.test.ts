@@ -3,21 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
 import { Enums } from 'mailgun.js/definitions';
-import type { ApiRig } from './api-kit.ts';
-import { startRig } from './api-kit.ts';
+import { ask, type Json, startRig } from './api-kit.ts';
 
-type Body = Record<string, unknown>;
-
-async function ask(rig: ApiRig, method: string, path: string, fields?: Record<string, string>, key?: string): Promise<[number, Body]> {
-  const response = await rig.fetch(path, {
-    method,
-    ...(fields !== undefined && { body: new URLSearchParams(fields) }),
-    ...(key !== undefined && { key }),
-  });
-  return [response.status, (await response.json()) as Body];
-}
-
-const names = (body: Body): unknown[] => (body['items'] as Body[]).map((item) => item['name']);
+const names = (body: Json): unknown[] => (body['items'] as Json[]).map((item) => item['name']);
 
 test('mailgun.js manages templates by its own methods', async (t) => {
   await using rig = await startRig();
@@ -91,9 +79,9 @@ test('pages of templates go forward, back and to the end', async () => {
   await using rig = await startRig();
   const path = '/v3/example.org/templates';
   for (const name of ['a', 'b b', 'c', 'd', 'e']) await ask(rig, 'POST', path, { name, template: 'x' });
-  const at = async (url: string): Promise<Body> => (await ask(rig, 'GET', url.replace(rig.url, '')))[1];
+  const at = async (url: string): Promise<Json> => (await ask(rig, 'GET', url.replace(rig.url, '')))[1];
   const first = await at(`${path}?limit=2`);
-  const paging = (page: Body): Record<string, string> => page['paging'] as Record<string, string>;
+  const paging = (page: Json): Record<string, string> => page['paging'] as Record<string, string>;
   assert.deepEqual(names(first), ['a', 'b b']);
   assert.equal(paging(first)['first'], `${rig.url}${path}?limit=2`);
   assert.equal(paging(first)['next'], `${rig.url}${path}?page=next&p=b%20b&limit=2`);
@@ -132,7 +120,7 @@ test('a template without a body is stored without a version', async () => {
   const [status, made] = await ask(rig, 'POST', '/v3/example.org/templates', { name: 'empty', createdBy: 'ann' });
   assert.equal(status, 200);
   assert.partialDeepStrictEqual(made['template'], { name: 'empty', createdBy: 'ann' });
-  assert.equal(Object.hasOwn(made['template'] as Body, 'version'), false);
+  assert.equal(Object.hasOwn(made['template'] as Json, 'version'), false);
 });
 
 test('what cannot be stored is refused with a sentence, and nothing is stored', async () => {
@@ -184,7 +172,7 @@ test('templates of the account serve all of its domains, after their own, and no
     headers: '{"Subject":"S","From":"ann@example.org"}',
   });
   assert.equal((await ask(rig, 'GET', '/v4/templates'))[1]['items'] !== undefined, true);
-  const send = async (domain: string, key?: string): Promise<[number, Body]> =>
+  const send = async (domain: string, key?: string): Promise<[number, Json]> =>
     ask(rig, 'POST', `/v3/${domain}/messages`, { to: 'bob@example.net', template: 'shared', 't:variables': '{"name":"Bob"}' }, key);
   assert.equal((await send('example.org'))[0], 200);
   const latest = async (): Promise<string> => {

@@ -5,17 +5,7 @@ import { measureBy } from '#app/thresholds.ts';
 import { silentLog } from '#base/log.ts';
 import { LimitGate } from '#thresholds/gate.ts';
 import { lookAtThresholds } from '#thresholds/watch.ts';
-import type { ApiRig } from './api-kit.ts';
-import { startRig } from './api-kit.ts';
-
-type Body = Record<string, unknown>;
-
-async function ask(rig: ApiRig, method: string, path: string, json?: object, key?: string): Promise<[number, Body]> {
-  const headers = { 'content-type': 'application/json' };
-  const body = json === undefined ? {} : { headers, body: JSON.stringify(json) };
-  const response = await rig.fetch(path, { method, ...body, ...(key !== undefined && { key }) });
-  return [response.status, (await response.json()) as Body];
-}
+import { askWith as ask, type Json, startRig } from './api-kit.ts';
 
 const LIMITS = '/v1/thresholds/limits';
 const ALERTS = '/v1/thresholds/alerts/send';
@@ -106,7 +96,7 @@ test('a domain that was accepted from too often is a hit, and its limit stops it
   }
   assert.equal(await look(), 2);
   const [, hits] = await ask(rig, 'GET', '/v1/thresholds/hits');
-  const items = (hits['items'] as Body[]).toSorted((a, b) => String(a['name']).localeCompare(String(b['name'])));
+  const items = (hits['items'] as Json[]).toSorted((a, b) => String(a['name']).localeCompare(String(b['name'])));
   assert.partialDeepStrictEqual(items, [
     { name: 'many', triggered: true, latest_value: '2', dimension: 'domain', dimension_value: 'example.org', limit: '2' },
     { name: 'told', triggered: true, dimension: 'account', dimension_value: String(tenant.accountId) },
