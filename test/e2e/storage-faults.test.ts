@@ -11,6 +11,7 @@ import { type TestContext, test } from 'node:test';
 import { StoreError } from '#store/store.ts';
 import { checkStore } from '../conformance/check-sqlite.ts';
 import { accept, type Accepted, mail, settlement, type Tenant, T0, tenant, until } from '../conformance/tenant.ts';
+import { isSynced } from '../kit/traced-sync.ts';
 import { directoryFor, processFor, type StoreProcess, works } from './storage-process.ts';
 
 const MIB = 1024 * 1024;
@@ -281,15 +282,3 @@ test('by the order of system calls, a reply follows the sync of the log that hol
     );
   }
 });
-
-/** A sync of the log begins and ends with success in these lines. */
-function isSynced(lines: readonly string[]): boolean {
-  for (const [position, line] of lines.entries()) {
-    const [, thread, rest] = /^(\d+)\s+f(?:data)?sync\(\d+<[^>]*-wal>(.*)$/.exec(line) ?? [];
-    if (thread === undefined) continue;
-    if (/\)\s*= 0/.test(rest ?? '')) return true;
-    if (lines.slice(position + 1).some((later) => new RegExp(`^${thread}\\s+<\\.\\.\\. f(data)?sync resumed>.*= 0`).test(later)))
-      return true;
-  }
-  return false;
-}

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Installation, submit } from '../kit/installation.ts';
+import { isSynced } from '../kit/traced-sync.ts';
 import { until } from '../kit/until.ts';
 
 test('P1: by the order of system calls, the reply of either door follows the sync of the log that holds its mail', async (t) => {
@@ -38,13 +39,3 @@ test('P1: by the order of system calls, the reply of either door follows the syn
     return spawnSync('sh', ['-c', script], { encoding: 'utf8' }).stdout.trim() === '0';
   }
 });
-
-/** A sync of the write-ahead log ends with success in these lines. */
-function isSynced(lines: readonly string[]): boolean {
-  return lines.some((line, at) => {
-    const [, thread, rest = ''] = /^(\d+)\s+f(?:data)?sync\(\d+<[^>]*-wal>(.*)$/.exec(line) ?? [];
-    if (thread === undefined) return false;
-    const resumed = new RegExp(`^${thread}\\s+<\\.\\.\\. f(data)?sync resumed>.*= 0`);
-    return /\)\s*= 0/.test(rest) || lines.slice(at + 1).some((later) => resumed.test(later));
-  });
-}
