@@ -5,7 +5,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type Server, freePort } from './server.ts';
+import { freePort } from '../test/kit/free-port.ts';
+import type { Server } from './server.ts';
 
 const STARTED_WITHIN_MS = 20_000;
 

@@ -5,7 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Server, freePort } from './server.ts';
+import { freePort } from '../test/kit/free-port.ts';
+import type { Server } from './server.ts';
 
 const STARTED_WITHIN_MS = 20_000;
 

@@ -1,6 +1,4 @@
 /** Mail servers under test, whoever wrote them: where to hand mail in, and the processes whose trees are measured. */
-import { createServer } from 'node:net';
-
 export interface Server {
   /** Roots of its process trees: one for each node. */
   readonly pids: readonly number[];
@@ -20,16 +18,4 @@ export interface MeasuredDatabase {
   readonly url: string;
   /** Puts a statement to the nodes' database, as the superuser. */
   sql(text: string): Promise<Record<string, unknown>[]>;
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

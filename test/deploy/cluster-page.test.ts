@@ -10,7 +10,7 @@ import { type IncomingMessage, createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../kit/free-port.ts';
 import { type TestPostgres, startPostgres } from '../kit/postgres.ts';
 
 const root = join(import.meta.dirname, '../..');
