@@ -3,13 +3,12 @@
  * not need it: they touch only their holder's own row, and the constraint `granted_suffices` refuses what it does not hold.
  */
 import type { Row } from '#store/rows-json.ts';
-import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
+import { KEPT_LONGER_MS, LIMIT_COLUMNS, limitsOf, limitValues } from '#store/grant-rows.ts';
+import type { GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
 import { int8Array, textArray } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import { parameters } from './parameters.ts';
 
-/** Windows are kept so much longer than they count, for holders whose clocks differ. */
-const KEPT_LONGER_MS = 300_000;
 /** Rows of windows long past that one call deletes. */
 const SWEPT_MAX = 500;
 const SWEEP_EVERY_MS = 1000;
@@ -62,13 +61,6 @@ const HOLD = `WITH ask AS (
 const USE = `UPDATE granted AS g SET used = g.used + u.count FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (name, start_ms, holder, count)
   WHERE g.name = u.name AND g.start_ms = u.start_ms AND g.holder = u.holder AND g.used + u.count <= g.held`;
 
-const LIMITS = {
-  recipientsPerHour: 'recipients_per_hour',
-  recipientsPerDay: 'recipients_per_day',
-  recipientsPerMonth: 'recipients_per_month',
-  requestsPerSecond: 'requests_per_second',
-} as const;
-
 export function grantTables(db: Database): GrantStore {
   let sweptMs = Number.NEGATIVE_INFINITY;
   return {
@@ -98,27 +90,16 @@ export function grantTables(db: Database): GrantStore {
       const row = await db.get('SELECT coalesce(sum(used), 0)::bigint AS n FROM granted WHERE name = $1 AND start_ms = $2', name, startMs);
       return Number(row?.['n']);
     },
-    async limitsOf(accountId) {
-      const row = await db.get(`SELECT ${Object.values(LIMITS).join(', ')} FROM account_limit WHERE account_id = $1`, accountId);
-      const limits: Partial<Record<keyof AccountLimits, number>> = {};
-      for (const [name, column] of Object.entries(LIMITS)) {
-        const value = row?.[column];
-        if (typeof value === 'number') limits[name as keyof AccountLimits] = value;
-      }
-      return limits;
-    },
+    limitsOf: async (accountId) => limitsOf(await db.get(`SELECT ${LIMIT_COLUMNS} FROM account_limit WHERE account_id = $1`, accountId)),
     async setLimits(accountId, limits) {
       const set = await db.run(
-        `INSERT INTO account_limit (account_id, recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second)
+        `INSERT INTO account_limit (account_id, ${LIMIT_COLUMNS})
          SELECT id, $2::bigint, $3::bigint, $4::bigint, $5::bigint FROM account WHERE id = $1
          ON CONFLICT (account_id) DO UPDATE SET recipients_per_hour = excluded.recipients_per_hour,
            recipients_per_day = excluded.recipients_per_day,
            recipients_per_month = excluded.recipients_per_month, requests_per_second = excluded.requests_per_second`,
         accountId,
-        limits.recipientsPerHour ?? null,
-        limits.recipientsPerDay ?? null,
-        limits.recipientsPerMonth ?? null,
-        limits.requestsPerSecond ?? null,
+        ...limitValues(limits),
       );
       return set > 0;
     },

@@ -2,12 +2,11 @@
  * Grants on the embedded store, and the limits of accounts. The writer's transactions come one after another, so that a sum that was read holds until what depends on it
  * is written: that is all the exactness there is to it.
  */
-import type { AccountLimits, GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
+import { KEPT_LONGER_MS, LIMIT_COLUMNS, limitsOf, limitValues } from '#store/grant-rows.ts';
+import type { GrantAnswer, GrantAsk, GrantStore, GrantUse } from '#store/grant-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 
-/** Windows are kept so much longer than they count, for holders whose clocks differ. */
-const KEPT_LONGER_MS = 300_000;
 /** Rows of windows long past that one call deletes. */
 const SWEPT_MAX = 200;
 
@@ -30,23 +29,11 @@ export function grantTables(db: Database): Synchronous<GrantStore> {
     usedOf: (name, startMs) =>
       Number(db.get('SELECT coalesce(sum(used), 0) AS n FROM granted WHERE name = ? AND start_ms = ?', name, startMs)?.['n']),
     limitsOf(accountId) {
-      return limitsOf(
-        db.get(
-          'SELECT recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second FROM account_limit WHERE account_id = ?',
-          accountId,
-        ),
-      );
+      return limitsOf(db.get(`SELECT ${LIMIT_COLUMNS} FROM account_limit WHERE account_id = ?`, accountId));
     },
     setLimits(accountId, limits) {
       if (db.get('SELECT 1 FROM account WHERE id = ?', accountId) === undefined) return false;
-      db.run(
-        'INSERT OR REPLACE INTO account_limit (account_id, recipients_per_hour, recipients_per_day, recipients_per_month, requests_per_second) VALUES (?,?,?,?,?)',
-        accountId,
-        limits.recipientsPerHour ?? null,
-        limits.recipientsPerDay ?? null,
-        limits.recipientsPerMonth ?? null,
-        limits.requestsPerSecond ?? null,
-      );
+      db.run(`INSERT OR REPLACE INTO account_limit (account_id, ${LIMIT_COLUMNS}) VALUES (?,?,?,?,?)`, accountId, ...limitValues(limits));
       return true;
     },
   };
@@ -83,18 +70,4 @@ export function useGrants(db: Database, uses: readonly GrantUse[]): boolean {
     return false;
   }
   return true;
-}
-
-function limitsOf(row: Row | undefined): AccountLimits {
-  const limits: Record<string, number> = {};
-  for (const [name, column] of [
-    ['recipientsPerHour', 'recipients_per_hour'],
-    ['recipientsPerDay', 'recipients_per_day'],
-    ['recipientsPerMonth', 'recipients_per_month'],
-    ['requestsPerSecond', 'requests_per_second'],
-  ] as const) {
-    const value = row?.[column];
-    if (typeof value === 'number') limits[name] = value;
-  }
-  return limits;
 }
