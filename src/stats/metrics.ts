@@ -4,7 +4,7 @@
  */
 import { AppError } from '#model/errors.ts';
 import type { CountCondition, CountDimension, CountSum, StatsStore } from '#store/stats-store.ts';
-import { bucketOf, type Range, stepsOf } from './range.ts';
+import { bucketOf, floor, type Range, stepsOf } from './range.ts';
 import { METRICS, Tally } from './tally.ts';
 
 /** Names of the API, and of the counters. undefined: it has the same value wherever it is asked for. */
@@ -102,11 +102,11 @@ export async function sumsOf(
 
 function spanOf(range: Range, isByDay: boolean): ReturnType<typeof stepsOf> {
   return stepsOf(
-    isByDay && range.resolution === 'hour' ? { ...range, resolution: 'day', startMs: day(range.startMs), endMs: day(range.endMs) } : range,
+    isByDay && range.resolution === 'hour'
+      ? { ...range, resolution: 'day', startMs: floor(range.startMs, 'day'), endMs: floor(range.endMs, 'day') }
+      : range,
   );
 }
-
-const day = (ms: number): number => Math.floor(ms / 86_400_000) * 86_400_000;
 
 function dimensionOf(name: string): CountDimension | undefined {
   if (!Object.hasOwn(DIMENSIONS, name)) throw bad(`'${name.slice(0, 60)}' is not a valid dimension`);

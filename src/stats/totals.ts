@@ -44,7 +44,11 @@ export async function totalsBy(
     } = tally.counts();
     return accepted + delivered + opened + clicked;
   };
-  return groups.toSorted((a, b) => size(b) - size(a)).slice(0, max);
+  return groups
+    .map((group) => ({ group, size: size(group) }))
+    .sort((a, b) => b.size - a.size)
+    .slice(0, max)
+    .map(({ group }) => group);
 }
 
 export function eventTotals(tally: Tally, events: readonly StatsEvent[]): Record<string, unknown> {
