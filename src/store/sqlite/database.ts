@@ -113,8 +113,10 @@ export function migrate(db: Database, use: 'store' | 'copy' = 'store'): void {
   }
   for (const file of files) {
     const number = Number(file.slice(0, 4));
+    if (versionOf(db) >= number) continue;
     db.exec('BEGIN IMMEDIATE');
     try {
+      // Another process may have come first.
       if (versionOf(db) < number) {
         db.exec(readFileSync(new URL(file, MIGRATIONS), 'utf8'));
         db.exec(`PRAGMA user_version = ${number}`);
