@@ -182,6 +182,8 @@ export interface ApiDeps {
   readonly deliveryCounts?: () => DeliveryCounts;
   /** Posts to servers outside, likewise. */
   readonly postCounts?: () => { readonly done: number; readonly failed: number; readonly givenUp: number };
+  /** What came in from other servers, likewise; undefined: this node does not listen for them. */
+  readonly inboundCounts?: () => InboundFigures | undefined;
   /** Why no mail is taken now; undefined: it is. Absent: always. */
   readonly refusal?: () => AppError | undefined;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */
@@ -192,4 +194,15 @@ export interface ApiDeps {
   readonly takeRequest?: (accountId: number) => Promise<Allowance | undefined>;
   /** Not ready while starting or draining. */
   readonly isReady: () => boolean;
+}
+
+/** Messages that came in by what became of them, and clients and recipients that were turned away. */
+export interface InboundFigures {
+  readonly received: number;
+  readonly refused: number;
+  readonly deferred: number;
+  readonly unknownRecipients: number;
+  readonly relayAttempts: number;
+  readonly earlyTalkers: number;
+  readonly rateLimited: number;
 }

@@ -4,7 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { StoreError } from '#store/store.ts';
-import type { ApiDeps, DeliveryCounts } from './deps.ts';
+import type { ApiDeps, DeliveryCounts, InboundFigures } from './deps.ts';
 import type { ApiCounters } from './endpoint.ts';
 
 export interface Metrics extends ApiCounters {
@@ -14,7 +14,7 @@ export interface Metrics extends ApiCounters {
 
 const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
 
-export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts'>): Metrics {
+export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts' | 'inboundCounts'>): Metrics {
   const registry = new Registry();
   const answers = new Map<string, Map<number, number>>();
   let accepted = 0;
@@ -44,6 +44,7 @@ export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deli
   );
   deliveryMetrics(registry, deps);
   postMetrics(registry, deps);
+  inboundMetrics(registry, deps);
   storeMetrics(registry, deps);
   processMetrics(registry);
   return {
@@ -100,6 +101,33 @@ function deliveryMetrics(registry: Registry, { laneReport, deliveryCounts }: Pic
       help: 'Open connections to receiving servers',
       collect() {
         this.set(laneReport().reduce((sum, lane) => sum + lane.connections, 0));
+      },
+    }),
+  );
+}
+
+const INBOUND_RESULTS: Readonly<Record<keyof InboundFigures, string>> = {
+  received: 'received',
+  refused: 'refused',
+  deferred: 'deferred',
+  unknownRecipients: 'unknown_recipient',
+  relayAttempts: 'relay_attempt',
+  earlyTalkers: 'early_talker',
+  rateLimited: 'rate_limited',
+};
+
+function inboundMetrics(registry: Registry, { inboundCounts }: Pick<ApiDeps, 'inboundCounts'>): void {
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_inbound_total',
+      help: 'Mail from other servers at this node. received, refused, deferred: messages. unknown_recipient, relay_attempt: recipients. early_talker: connections. rate_limited: messages that were not begun',
+      labelNames: ['result'],
+      collect() {
+        this.reset();
+        const counts = inboundCounts?.();
+        if (counts === undefined) return;
+        for (const [name, result] of Object.entries(INBOUND_RESULTS)) this.inc({ result }, counts[name as keyof InboundFigures]);
       },
     }),
   );

@@ -216,11 +216,6 @@ test('a key that can be guessed is warned about', () => {
   assert.deepEqual(environmentWarnings({ POSTRIDER_API_KEY: 'key-0123456789abcdef' }), []);
 });
 
-test('a setting that does nothing yet is warned about', () => {
-  assert.match(settingWarnings(loadConfig({ env: { POSTRIDER_SMTP_INBOUND: '127.0.0.1:25' } })).join(), /smtp\.inbound has no effect/);
-  assert.deepEqual(settingWarnings(loadConfig({ env: {} })), []);
-});
-
 test('every setting has a sentence and a name of its own in the environment', () => {
   assert.equal(new Set(ALL_SETTINGS.map((s) => s.environment)).size, ALL_SETTINGS.length);
   for (const { key, setting } of ALL_SETTINGS) assert.match(setting.sentence, /^[A-Z].*[.)]$/, key);

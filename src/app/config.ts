@@ -83,7 +83,6 @@ export function environmentWarnings(env: ConfigSources['env']): string[] {
 /** Settings that are right and do nothing yet, or less than one may think. */
 export function settingWarnings(config: Config): string[] {
   const warnings: string[] = [];
-  if (config.smtp.inbound.length > 0) warnings.push('smtp.inbound has no effect: mail from other servers is not received yet');
   const place = storePlace(config.store.url);
   if (place.kind === 'postgres' && !place.tls.isChosen)
     warnings.push(

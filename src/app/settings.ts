@@ -147,7 +147,8 @@ export const SETTINGS = group('', {
       listenAddress(undefined, ''),
       'addresses',
       [],
-      'Addresses that receive mail from other servers, usually port 25. Not there yet: nothing listens on them.',
+      'Addresses that receive mail from other servers, usually port 25, with STARTTLS. Default: none.',
+      { dev: ['127.0.0.1:2526?'] },
     ),
     hostname: optional(
       host(undefined, 'Name of this server in its greeting, in Received fields and in EHLO. Default: the name of the machine.'),
@@ -176,6 +177,55 @@ export const SETTINGS = group('', {
     message_timeout: duration(POSITIVE, '30m', 'Longest time for one whole message, however steadily it trickles in.'),
     login_timeout: duration(POSITIVE, '2m', 'A submission connection that has not authenticated is closed after this time.'),
     handshake_timeout: duration(POSITIVE, '30s', 'Longest time for a TLS handshake or a PROXY protocol header.'),
+  }),
+
+  inbound: group('Mail that other servers bring to `smtp.inbound`.', {
+    greeting_delay: duration(
+      ['0s', '1m'],
+      '1s',
+      'How long a client waits for the greeting. One that does not wait is no mail server, and is sent away. 0s: nobody waits.',
+      { dev: '0s' },
+    ),
+    connections: integer(1, MANY, 1_000, 'Connections open at once.'),
+    connections_per_address: integer(1, MANY, 50, 'Connections open at once from one client address (IPv6: from one /64).'),
+    rate_per_address: rate('1000/m', 'Messages in a time from one client address (IPv6: from one /64), on this node.'),
+    refused_recipients: integer(1, MANY, 20, 'Refused recipients after which a connection is closed.'),
+    unknown_sender: choice(
+      ['refuse', 'accept'],
+      'refuse',
+      "What to do with mail whose sender's domain does not exist or has no mail server.",
+      { dev: 'accept' },
+    ),
+    authentication: flag(true, 'Verify SPF, DKIM, DMARC and ARC, and write the results into the message.', { dev: false }),
+    authentication_timeout: duration(
+      ['100ms', '2m'],
+      '10s',
+      'Longest time for that; what is not known by then counts as a temporary error.',
+    ),
+    dmarc: choice(
+      ['record', 'reject'],
+      'record',
+      "What to do with mail that fails its domain's DMARC policy where that asks for refusal: accept it with the result written into it, or refuse it.",
+    ),
+    spam: group('Spam filters. They are asked about mail of domains whose `spam_action` is tag or block.', {
+      rspamd: optional(
+        text(
+          'a URL such as "http://127.0.0.1:11333"',
+          isPlainHttpUrl,
+          undefined,
+          "Where rspamd's normal worker listens. Default: it is not asked.",
+        ),
+      ),
+      spamassassin: optional(
+        listenAddress(undefined, 'Where spamd of SpamAssassin listens, such as "127.0.0.1:783". Default: it is not asked.'),
+      ),
+      timeout: duration(['100ms', '2m'], '15s', 'Longest wait for one answer.'),
+      on_failure: choice(
+        ['accept', 'defer'],
+        'accept',
+        'What to do with a message when a filter does not answer: accept it, or put it off with 451.',
+      ),
+    }),
   }),
 
   tls: group('Certificates of the SMTP listeners.', {
@@ -315,8 +365,8 @@ export const SETTINGS = group('', {
     retry: list(
       duration(['100ms', '30d'], undefined, ''),
       'durations',
-      ['10s', '1m', '5m', '10m', '15m', '30m', '1h', '2h', '4h'],
-      'Waits after the first, second, … post without success; the last one repeats.',
+      ['5m', '10m', '15m', '1h', '2h', '4h'],
+      'Waits after the first, second, … post without success; the last one repeats until it is given up.',
     ),
     give_up_after: duration(['1s', '30d'], '1d', 'What could not be posted in this time is given up.'),
     concurrency: integer(1, 1_000, 10, 'Posts at once to one server, for one account.'),
@@ -441,5 +491,9 @@ function isResolver(given: string): boolean {
 }
 
 function isHttpUrl(given: string): boolean {
+function isPlainHttpUrl(given: string): boolean {
+  return URL.canParse(given) && new URL(given).protocol === 'http:';
+}
+
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }

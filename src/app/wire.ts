@@ -15,12 +15,16 @@ import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
 import type { Submit } from '#model/submission.ts';
 import { createIntake } from '#queue/intake.ts';
+import type { AppError } from '#model/errors.ts';
+import type { AddresseeHandler } from '#model/inbound.ts';
 import { ListExpander } from '#lists/expander.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { startRetention } from '#queue/retention.ts';
 import { measureBy } from './thresholds.ts';
-import { startSmtpd, type SmtpdListener } from '#smtpd/smtpd.ts';
+import type { InboundCounts } from '#smtpd/inbound-session.ts';
+import type { SmtpdListener } from '#smtpd/open-listeners.ts';
+import { startSmtpd } from '#smtpd/smtpd.ts';
 import type { AcceptResult } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
@@ -38,6 +42,7 @@ import { controlPath } from './control-path.ts';
 import { egressSources, startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
 import { nodeFacts, ThisNode } from './node.ts';
+import { openInbound } from './inbound.ts';
 import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
@@ -226,6 +231,7 @@ async function start(
     log,
     queue: async () => ({ lanes: pipeline.report(), domains: await queueQuestions(store, pipeline, clock).domains(DOMAINS_TOLD_MAX) }),
     waits: queueQuestions(store, pipeline, clock).waits,
+    addressees: [],
   });
   services.add({ name: 'control', stopMs: QUICK_STOP_MS, stop: () => control.close() });
   node.deliverWith(pipeline);
@@ -265,13 +271,37 @@ interface DoorParts {
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
-  const memory = new ByteBudget(parts.config.limits.memoryBytes);
-  const smtp = parts.node.does('accept') ? await openSmtpd(parts, memory) : undefined;
-  await openApi(parts, memory, smtp);
+  const { config, log, clock, services, node, accounts, pipeline, state, addressees } = parts;
+  const memory = new ByteBudget(config.limits.memoryBytes);
+  if (!node.does('accept')) return openApi(parts, memory, undefined, undefined);
+  const secureContext = openTls(tlsFiles(config), clock, log);
+  const smtp = await openSmtpd(parts, memory, secureContext);
+  const { resolver } = pipeline;
+  const refusal = (): AppError | undefined => node.refusal();
+  const inbound = await openInbound({
+    config,
+    log,
+    clock,
+    services,
+    memory,
+    resolver,
+    accounts,
+    handlers: addressees,
+    secureContext,
+    refusal,
+  });
+  for (const { kind, address, port } of inbound?.door.listeners ?? []) state.addresses.push({ service: kind, host: address, port });
+  await openApi(parts, memory, smtp, inbound?.counts);
+  /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
+  readonly addressees: readonly AddresseeHandler[];
 }
 
 /** The first listener for submission with STARTTLS. */
-async function openSmtpd(parts: DoorParts, memory: ByteBudget): Promise<SmtpdListener | undefined> {
+async function openSmtpd(
+  parts: DoorParts,
+  memory: ByteBudget,
+  secureContext: ReturnType<typeof openTls>,
+): Promise<SmtpdListener | undefined> {
   const { config, log, services, accounts, submit, state, node, clock } = parts;
   const smtpd = await startSmtpd({
     memory,
@@ -289,7 +319,7 @@ async function openSmtpd(parts: DoorParts, memory: ByteBudget): Promise<SmtpdLis
       ),
     options: smtpdOptions(config),
     refusal: () => node.refusal(),
-    secureContext: openTls(tlsFiles(config), clock, log),
+    secureContext,
     clock,
     log,
   });
@@ -298,7 +328,12 @@ async function openSmtpd(parts: DoorParts, memory: ByteBudget): Promise<SmtpdLis
   return smtpd.listeners.find(({ kind }) => kind === 'submission');
 }
 
-async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener | undefined): Promise<void> {
+async function openApi(
+  parts: DoorParts,
+  memory: ByteBudget,
+  smtp: SmtpdListener | undefined,
+  inboundCounts: InboundCounts | undefined,
+): Promise<void> {
   const { config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock } = parts;
   const api = await startApi({
     memory,
@@ -320,6 +355,7 @@ async function openApi(parts: DoorParts, memory: ByteBudget, smtp: SmtpdListener
     clock,
     log,
     isReady: () => isReady.value && store.health().isWritable && node.refusal() === undefined,
+    inboundCounts: () => inboundCounts,
     refusal: () => node.refusal(),
     services: config.node.services,
     config: {

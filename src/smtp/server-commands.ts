@@ -133,8 +133,8 @@ function rcpt(session: ServerSession, argument: string): void {
   if (transaction.recipients.length >= session.limits.recipientsPerMessage) {
     return session.refuse({ code: 452, enhanced: '4.5.3', text: 'Too many recipients' }, false);
   }
-  const { extensions } = session.shared;
-  const rules = { extensions, isEsmtp: session.facts.isEsmtp, offersAuth: session.offersAuth };
+  const { extensions, options } = session.shared;
+  const rules = { extensions, isEsmtp: session.facts.isEsmtp, offersAuth: session.offersAuth, postmaster: options.postmaster };
   const parsed = parseRcpt(argument, rules, transaction.envelope.smtputf8);
   if ('code' in parsed) return session.refuse(parsed, parsed.code !== 553);
   session.ask(

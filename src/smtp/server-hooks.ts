@@ -44,6 +44,8 @@ export interface SessionFacts {
   readonly login?: string;
   /** Messages accepted so far. */
   readonly messageCount: number;
+  /** The client has sent something that was not looked at: it did not wait for our last word, or for the first. */
+  readonly isAhead: boolean;
   /** Aborted when the connection is gone. */
   readonly signal: AbortSignal;
 }
@@ -123,6 +125,8 @@ export interface SessionOptions {
   /** True for addresses whose connections start with a PROXY protocol header (v1 or v2), which then must be there. */
   readonly isProxy?: (address: string) => boolean;
   readonly extensions?: Partial<Extensions>;
+  /** Whom RCPT TO:<postmaster> without a domain means (RFC 5321 §4.5.1). Absent: such a recipient is no address. */
+  readonly postmaster?: string;
   /** What is done with a CR or LF that is not part of CRLF (and with NUL) in a message: 'refuse' (default) or make it CRLF (drop the NUL). */
   readonly bareNewlines?: 'refuse' | 'normalise';
   readonly limits?: Partial<ServerLimits>;

@@ -11,6 +11,8 @@ export interface ParameterRules {
   readonly isEsmtp: boolean;
   /** AUTH= may be given. */
   readonly offersAuth: boolean;
+  /** Whom "postmaster" without a domain means. */
+  readonly postmaster?: string | undefined;
 }
 
 /** RFC 3461 §4.4 and §4.2. */
@@ -77,8 +79,10 @@ export function parseRcpt(argument: string, rules: ParameterRules, smtputf8: boo
       orcpt = value;
     } else return notOffered(name);
   }
-  const path = split.path === '' ? undefined : parsePath(split.path, { allowNull: false });
-  const trouble = pathTrouble(split.path, path, smtputf8, '5.1.3');
+  const isPostmaster = rules.postmaster !== undefined && split.path.toLowerCase() === 'postmaster';
+  const named = isPostmaster ? (rules.postmaster as string) : split.path;
+  const path = named === '' ? undefined : parsePath(named, { allowNull: false });
+  const trouble = pathTrouble(named, path, smtputf8, '5.1.3');
   if (trouble !== undefined) return trouble;
   const recipient: EnvelopeRecipient = { address: (path as SmtpPath).address, notify, orcpt };
   return { path: path as SmtpPath, recipient };

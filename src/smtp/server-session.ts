@@ -88,6 +88,7 @@ export class ServerSession {
     this.#lastProgressMs = this.#startedMs;
     this.#socketAddress = plainAddress(socket.remoteAddress ?? '');
     const signal = (): AbortSignal => this.#signal();
+    const isAhead = (): boolean => this.hasMoreInput;
     this.facts = {
       id: randomHex(4),
       address: this.#socketAddress,
@@ -95,6 +96,9 @@ export class ServerSession {
       localPort: socket.localPort ?? 0,
       isEsmtp: false,
       messageCount: 0,
+      get isAhead() {
+        return isAhead();
+      },
       get signal() {
         return signal();
       },

@@ -1,0 +1,105 @@
+/** Builds the door for mail from elsewhere: who answers for a recipient, how a sender is verified, which filters are asked. Nothing is opened when `smtp.inbound` is empty. */
+import type { SecureContext } from 'node:tls';
+import type { Accounts } from '#accounts/accounts.ts';
+import type { ByteBudget } from '#base/byte-budget.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { Resolver } from '#dns/resolver.ts';
+import { createAddressees } from '#inbound/addressees.ts';
+import { createReceive } from '#inbound/receive.ts';
+import { senderDomainTrouble } from '#inbound/sender-domain.ts';
+import { createSpamFilters } from '#inbound/spam.ts';
+import { createVerifier } from '#inbound/verifier.ts';
+import type { AppError } from '#model/errors.ts';
+import type { AddresseeHandler } from '#model/inbound.ts';
+import { startInbound, type InboundOptions } from '#smtpd/inbound.ts';
+import { type InboundCounts, noCounts } from '#smtpd/inbound-session.ts';
+import type { Smtpd } from '#smtpd/open-listeners.ts';
+import type { Config } from './config.ts';
+import type { Services } from './services.ts';
+
+export interface InboundParts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly services: Services;
+  readonly memory: ByteBudget;
+  readonly resolver: Resolver;
+  readonly accounts: Pick<Accounts, 'domainFor'>;
+  /** In the order in which they are asked about a recipient. */
+  readonly handlers: readonly AddresseeHandler[];
+  readonly secureContext: () => SecureContext;
+  refusal(): AppError | undefined;
+}
+
+export interface Inbound {
+  readonly door: Smtpd;
+  readonly counts: InboundCounts;
+}
+
+/** How long connections that are open may finish when the program stops, and a little for the rest. */
+const DRAIN_MS = 12_000;
+const QUICK_STOP_MS = 3000;
+
+export async function openInbound(parts: InboundParts): Promise<Inbound | undefined> {
+  const { config, log, clock, services, accounts, resolver } = parts;
+  if (config.smtp.inbound.length === 0) return undefined;
+  const { hostname } = config.smtp;
+  const { inbound, limits } = config;
+  const verifier = inbound.authentication
+    ? createVerifier({ resolver, hostname, timeoutMs: inbound.authenticationTimeoutMs, log })
+    : undefined;
+  if (verifier !== undefined) services.add({ name: 'verifier', stopMs: QUICK_STOP_MS, stop: () => verifier.close() });
+  const counts = noCounts();
+  const door = await startInbound({
+    findAddressee: createAddressees({ handlers: parts.handlers, domainFor: accounts.domainFor }),
+    receive: createReceive({
+      hostname,
+      receivedMax: limits.receivedHops,
+      headerBytesMax: limits.headerSizeBytes,
+      verifier,
+      dmarc: inbound.dmarc,
+      spam: createSpamFilters(inbound.spam, log),
+      spamActionOf: async (domain) => (await accounts.domainFor(domain))?.settings?.spamAction ?? 'disabled',
+      clock,
+      log,
+    }),
+    ...(inbound.unknownSender === 'refuse' && {
+      senderTrouble: (_sender: string, domain: string) => senderDomainTrouble(resolver, domain),
+    }),
+    refusal: parts.refusal,
+    counts,
+    options: inboundOptions(config),
+    memory: parts.memory,
+    secureContext: parts.secureContext,
+    clock,
+    log,
+  });
+  services.add({ name: 'inbound', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => door.drain(DRAIN_MS) });
+  return { door, counts };
+}
+
+function inboundOptions({ smtp, limits, inbound }: Config): InboundOptions {
+  return {
+    hostname: smtp.hostname,
+    inbound: smtp.inbound,
+    proxyFrom: smtp.proxyFrom,
+    bareNewlines: smtp.bareNewline,
+    greetingDelayMs: inbound.greetingDelayMs,
+    rate: inbound.ratePerAddress,
+    refusedRecipientsMax: inbound.refusedRecipients,
+    limits: {
+      messageBytes: limits.messageSizeBytes,
+      recipientsPerMessage: limits.recipientsPerMessage,
+      messagesPerConnection: limits.messagesPerConnection,
+      errorsHard: limits.errorsPerConnection,
+      errorsSoft: Math.min(10, limits.errorsPerConnection),
+      connections: inbound.connections,
+      connectionsPerAddress: inbound.connectionsPerAddress,
+      idleTimeoutMs: smtp.idleTimeoutMs,
+      dataTimeoutMs: smtp.dataTimeoutMs,
+      messageTimeoutMs: smtp.messageTimeoutMs,
+      handshakeTimeoutMs: smtp.handshakeTimeoutMs,
+    },
+  };
+}
