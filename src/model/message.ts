@@ -11,6 +11,18 @@ export interface AttachmentFact {
   readonly size: number;
 }
 
+/** What is counted of a message when it is read. Decided when it was accepted. */
+export interface MessageTracking {
+  /** What links and pixels begin with, without a slash at the end. */
+  readonly base: string;
+  /** Where the pixel stands. */
+  readonly opens?: 'top' | 'bottom';
+  /** In which texts links lead through us. */
+  readonly clicks?: 'all' | 'html';
+  /** Parameters that counted links get when they do not have them. */
+  readonly utm?: string;
+}
+
 /** What events and timelines show about a message, stored as JSON with it. */
 export interface MessageInfo {
   readonly from: string;
@@ -37,6 +49,8 @@ export interface MessageInfo {
   readonly mailingList?: { readonly address: string; readonly listId: string; readonly sid: string };
   /** o:deliverytime-optimize-period was asked for, and nothing told when the recipients read: it was not made to wait. */
   readonly isUnoptimized?: true;
+  /** Its links and pixel are each recipient's own. Absent: nothing of it is counted. */
+  readonly tracking?: MessageTracking;
   /** The template is rendered for each recipient when it is delivered (its source stands in the content). */
   readonly renderLate?: { readonly name: string; readonly version: string };
 }

@@ -36,14 +36,18 @@ export function workItem(
     suppressed,
     accountId: message.accountId,
     priority: message.priority,
-    // Recipients of one content share a transaction only where nothing differs between them: not in a batch, not when one may be a repeat.
-    groupKey: message.info.batchId === undefined && !recipient.possibleDuplicate ? message.id : 0,
+    groupKey: isShared(message) && !recipient.possibleDuplicate ? message.id : 0,
     tls: options.requireTls === true ? (options.skipVerification === true ? 'require' : 'require-verified') : 'opportunistic',
     sinceMs: nowMs,
     wait: 'due',
     parkedFor,
     tenure,
   };
+}
+
+/** Recipients of one content share a transaction only where nothing differs between them: not in a batch, not with links of their own, not when one may be a repeat. */
+function isShared({ info }: StoredMessage): boolean {
+  return info.batchId === undefined && info.tracking === undefined;
 }
 
 /** What it waited for until now: on disk since it was due (or accepted), then in memory. Stretches under 50 ms are not worth telling. */

@@ -27,6 +27,8 @@ export interface DomainSettings {
   readonly trackOpens?: boolean;
   readonly openAtTop?: boolean;
   readonly trackClicks?: boolean | 'htmlonly';
+  /** Parameters that counted links get when they do not have them: "utm_source=news&utm_medium=email"; '' none. */
+  readonly utm?: string;
   readonly trackUnsubscribes?: boolean;
   readonly unsubscribeHtml?: string;
   readonly unsubscribeText?: string;
