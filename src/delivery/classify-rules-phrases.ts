@@ -93,7 +93,7 @@ export const PHRASE_RULES: readonly Rule[] = [
       mailbox full | mailbox is full | mailbox for user is full | over quota | overquota | over-quota | over the quota |
       quota exceeded | exceeded storage | exceeds the storage | exceeded its quota | exceeded quota | out of storage |
       insufficient disk quota | storage quota | quota is full | disk quota | inbox is full | box full | mailfolder is full |
-      mailbox quota | no space left in mailbox | exceed the quota | maximum allowed quota | exceeded its allowed size |
+      mailbox quota | no space left in mailbox | exceed the quota | maximum allowed quota | exceeded its allowed size | exceeds allowed size |
       boîte pleine`),
     class: 'mailbox-full',
     explanation: 'The mailbox is full.',

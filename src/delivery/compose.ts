@@ -11,6 +11,8 @@ import { compileExpansion, type Expansion, type Render } from '#mail/expand.ts';
 import { splitMessage } from '#mail/header.ts';
 import { MailError } from '#mail/mail-error.ts';
 import { octetFacts, type OctetFacts } from '#mail/octets.ts';
+import { rewriteLeaves } from '#mail/text-leaves.ts';
+import type { BodyPassFor } from '#model/body-pass.ts';
 import type { Composed, DeliveryJob, PeerCapabilities } from '#model/delivery.ts';
 import { AppError } from '#model/errors.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
@@ -18,9 +20,21 @@ import { recipientValues, renderContext } from '#model/recipient-values.ts';
 import { serviceHeaders } from './service-headers.ts';
 import { createSign, type Sign, type SigningDeps } from './sign.ts';
 
+/** What comes back about one transaction is told apart by these. */
+export interface Returning {
+  /** The reverse-path, in place of the sender's own. */
+  readonly mailFrom?: string;
+  /** Complete fields, ASCII, which are signed with the message; '' none. */
+  readonly fields: string;
+}
+
 export interface ComposerDeps extends SigningDeps {
+  /** `mime`: as it is about to be signed. Absent: nothing comes back to us. */
+  returning?(message: StoredMessage, recipients: readonly StoredRecipient[], mime: Buffer): Promise<Returning>;
   /** Late templates. Throws AppError 'template-failed'. */
   render?(source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header'): string;
+  /** What is made anew for each recipient (counted links, addresses to unsubscribe at), in this order. */
+  readonly passes?: readonly BodyPassFor[];
   /** Memory for contents of batches that are cut at their placeholders. */
   readonly expansionBytesMax?: number;
 }
@@ -91,6 +105,21 @@ export function createComposer(deps: ComposerDeps): Composer {
     }
   }
 
+  /** With what is this recipient's own. */
+  function passed(draft: Draft, message: StoredMessage, recipients: readonly StoredRecipient[], sentMs: number): Draft {
+    if (deps.passes === undefined) return draft;
+    const passes = deps.passes.flatMap((pass) => pass(message, recipients[0] as StoredRecipient, sentMs) ?? []);
+    if (passes.length === 0) return draft;
+    if (recipients.length !== 1) throw new Error(`message ${message.id} differs for each recipient: each has a transaction of its own`);
+    const body = rewriteLeaves(
+      draft.mime,
+      passes.flatMap(({ leaf }) => leaf ?? []),
+    );
+    const fields = passes.map((pass) => pass.fields ?? '').join('');
+    const mime = fields === '' ? body : Buffer.concat([Buffer.from(fields, 'latin1'), body]);
+    return mime === draft.mime ? draft : { mime, facts: octetFacts(mime) };
+  }
+
   function renderWith(context: Readonly<Record<string, unknown>>): Render {
     return (source, kind) => {
       if (deps.render === undefined) throw new Error('a late template needs a renderer');
@@ -100,13 +129,16 @@ export function createComposer(deps: ComposerDeps): Composer {
 
   return {
     job: (message, recipients, content) => async (capabilities) => {
-      if (needsUtf8Envelope(message, recipients) && !capabilities.smtputf8) {
-        return { refused: 'An address is beyond ASCII, and the receiving server does not offer SMTPUTF8' };
-      }
       const draft = drafted(message, recipients, await content());
       if ('refused' in draft) return draft;
       const fitted = fit(draft, message, capabilities);
-      return 'refused' in fitted ? fitted : finish(sign, message, recipients, fitted);
+      if ('refused' in fitted) return fitted;
+      const returning = (await deps.returning?.(message, recipients, fitted.mime)) ?? AS_SENT;
+      const needsUtf8 = needsUtf8Envelope(returning.mailFrom ?? message.sender, recipients);
+      if (needsUtf8 && !capabilities.smtputf8) {
+        return { refused: 'An address is beyond ASCII, and the receiving server does not offer SMTPUTF8' };
+      }
+      return finish(sign, message, recipients, fitted, returning, needsUtf8);
     },
     async again(message, recipient, capabilities, content) {
       const draft = drafted(message, [recipient], content);
@@ -125,8 +157,10 @@ interface Draft {
   readonly bodyKey?: string;
 }
 
-function needsUtf8Envelope(message: StoredMessage, recipients: readonly StoredRecipient[]): boolean {
-  return isBeyondAscii(message.sender) || recipients.some((recipient) => isBeyondAscii(recipient.address));
+const AS_SENT: Returning = { fields: '' };
+
+function needsUtf8Envelope(sender: string, recipients: readonly StoredRecipient[]): boolean {
+  return isBeyondAscii(sender) || recipients.some((recipient) => isBeyondAscii(recipient.address));
 }
 
 function isBeyondAscii(text: string): boolean {
@@ -163,17 +197,31 @@ function hasUtf8Header(mime: Buffer): boolean {
   return isUtf8(mime.subarray(0, splitMessage(mime).headerEnd));
 }
 
-async function finish(sign: Sign, message: StoredMessage, recipients: readonly StoredRecipient[], draft: Draft): Promise<Composed> {
+async function finish(
+  sign: Sign,
+  message: StoredMessage,
+  recipients: readonly StoredRecipient[],
+  draft: Draft,
+  returning: Returning,
+  needsUtf8: boolean,
+): Promise<Composed> {
   const { mime, facts, mimeKey, bodyKey } = draft;
   const recipient = recipients[0] as StoredRecipient;
-  const signature = await sign({ message, mime, ...(mimeKey !== undefined && { mimeKey }), ...(bodyKey !== undefined && { bodyKey }) });
+  const signature = await sign({
+    message,
+    mime,
+    fields: returning.fields,
+    ...(mimeKey !== undefined && { mimeKey }),
+    ...(bodyKey !== undefined && { bodyKey }),
+  });
   const values = message.info.batchId === undefined ? undefined : recipientValues(recipient);
-  const fields = Buffer.from(signature + serviceHeaders(message, recipient, values), 'latin1');
+  const fields = Buffer.from(signature + serviceHeaders(message, recipient, values) + returning.fields, 'latin1');
   return {
     chunks: fields.length === 0 ? [mime] : [fields, mime],
     sizeBytes: fields.length + mime.length,
     freshBytes: fields.length,
     body: facts.hasEightBitBody || facts.hasEightBitHeader ? '8BITMIME' : '7BIT',
-    smtputf8: facts.hasEightBitHeader || needsUtf8Envelope(message, recipients),
+    smtputf8: facts.hasEightBitHeader || needsUtf8,
+    ...(returning.mailFrom !== undefined && { mailFrom: returning.mailFrom }),
   };
 }

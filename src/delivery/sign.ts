@@ -22,6 +22,8 @@ export interface SigningDeps {
 export interface SigningInput {
   readonly message: StoredMessage;
   readonly mime: Buffer;
+  /** Complete fields in ASCII that stand above it and are signed with it; '' none. */
+  readonly fields: string;
   /** Names the octets of the body, when they will be seen again. */
   readonly bodyKey?: string;
   /** Names the octets of the whole, likewise. */
@@ -49,7 +51,7 @@ export function createSign(deps: SigningDeps): Sign {
   }
 
   async function fresh(input: SigningInput, signers: readonly DkimSigner[], nowMs: number): Promise<string> {
-    const header = readHeader(input.mime);
+    const header = readHeader(input.fields === '' ? input.mime : withFields(input.fields, input.mime));
     const hash = bodyHash(input.mime, input.bodyKey);
     const [first] = signers;
     if (signers.length === 1) return dkimSignature(header, hash, first as DkimSigner, nowMs);
@@ -62,7 +64,7 @@ export function createSign(deps: SigningDeps): Sign {
     if (signers.length === 0) return '';
     const nowMs = deps.clock.nowMs();
     if (input.mimeKey === undefined) return fresh(input, signers, nowMs);
-    const key = `${input.mimeKey} ${signers.map((signer) => `${signer.selector}.${signer.domain}`).join(' ')}`;
+    const key = `${input.mimeKey} ${input.fields}${signers.map((signer) => `${signer.selector}.${signer.domain}`).join(' ')}`;
     const known = signatures.get(key, nowMs);
     if (known !== undefined) return known;
     const made = fresh(input, signers, nowMs);
@@ -71,6 +73,11 @@ export function createSign(deps: SigningDeps): Sign {
     made.catch(() => signatures.delete(key));
     return made;
   };
+}
+
+/** The header alone: the body is signed by its hash. */
+function withFields(fields: string, mime: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(fields, 'latin1'), mime.subarray(0, splitMessage(mime).bodyStart)]);
 }
 
 async function signersOf(deps: SigningDeps, message: StoredMessage): Promise<readonly DkimSigner[]> {

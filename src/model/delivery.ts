@@ -21,6 +21,8 @@ export interface Composed {
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** The transaction needs the SMTPUTF8 parameter. */
   readonly smtputf8: boolean;
+  /** The reverse-path, where it is not the job's sender: notifications come to us. */
+  readonly mailFrom?: string;
 }
 
 export interface JobRecipient {

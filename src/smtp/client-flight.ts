@@ -32,7 +32,7 @@ function hasBracketOrSpace(address: string): boolean {
 }
 
 export function mailCommand(job: DeliveryJob, composed: Composed, offers: ServerOffers): string {
-  let line = `MAIL FROM:<${job.sender}>`;
+  let line = `MAIL FROM:<${composed.mailFrom ?? job.sender}>`;
   if (offers.sizeMax !== undefined) line += ` SIZE=${composed.sizeBytes}`;
   if (composed.body === 'BINARYMIME' && offers.binaryMime) line += ' BODY=BINARYMIME';
   else if (composed.body !== '7BIT' && offers.eightBitMime) line += ' BODY=8BITMIME';

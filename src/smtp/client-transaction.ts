@@ -94,7 +94,8 @@ function refusalOfAll(peer: Peer, job: DeliveryJob, composed: Composed): Recipie
     const trouble = `the message has ${composed.sizeBytes} octets, and the server takes ${sizeMax} (RFC 1870)`;
     return { kind: 'unsendable', what: 'size', trouble };
   }
-  const trouble = job.sender === '' ? undefined : unsendable(job.sender, canUtf8(peer, composed));
+  const sender = composed.mailFrom ?? job.sender;
+  const trouble = sender === '' ? undefined : unsendable(sender, canUtf8(peer, composed));
   return trouble === undefined ? undefined : { kind: 'unsendable', what: 'sender', trouble };
 }
 
