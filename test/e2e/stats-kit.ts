@@ -72,7 +72,35 @@ export async function filled(t: TestContext): Promise<{ readonly rig: ApiRig; re
   return { rig, beside, stranger };
 }
 
-export type Json = Record<string, any>; // eslint-disable-line
+/** What the tests go down into, of one row or another; they say themselves which fields an answer has. */
+export interface Row {
+  readonly [field: string]: unknown;
+  readonly id: string;
+  readonly tag: string;
+  readonly 'first-seen': string;
+  readonly first_seen: string;
+  readonly explanation: string;
+  readonly dimensions: readonly { readonly value: string }[];
+  readonly metrics: Readonly<Record<string, unknown>>;
+  readonly accepted: { readonly total: number };
+  readonly delivered: { readonly total: number };
+  readonly domain: { readonly name: string };
+  readonly storage: { readonly url: unknown };
+  readonly flags: object;
+}
+
+/** Likewise of a whole answer. */
+export interface Json {
+  readonly [field: string]: unknown;
+  readonly start: string;
+  readonly items: readonly Row[];
+  readonly stats: readonly Row[];
+  readonly aggregates: Pick<Row, 'metrics'>;
+  readonly provider: object;
+  readonly providers: Readonly<Record<string, { readonly delivered: unknown }>>;
+  readonly paging: Readonly<Record<'next' | 'previous' | 'last', string>>;
+  readonly pagination: Readonly<Partial<Record<'next' | 'previous' | 'first' | 'last', string>>> & { readonly total?: number };
+}
 
 export const SPAN = { start: new Date(NOON - 2 * HOUR_MS).toUTCString(), end: new Date(NOON + 2 * HOUR_MS).toUTCString() };
 
