@@ -1,6 +1,6 @@
 /** What stands in a form, a JSON object or a row of a CSV file, as an entry of a suppression list or the allowlist. Throws AppError for what is none. */
 import { normalizeDomain, parsePath } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { Suppression, SuppressionKind } from '#store/store.ts';
 import { type AllowlistEntry, UNSUBSCRIBE_TAGS_MAX } from '#store/suppression-store.ts';
 
@@ -21,7 +21,7 @@ const CODE_DEFAULT = 550;
 
 export function suppressionEntry(kind: SuppressionKind, fields: Fields, context: EntryContext): Suppression {
   const text = fields.one('address');
-  if (text === undefined) throw bad('Missing mandatory parameter: address');
+  if (text === undefined) throw badParameter('Missing mandatory parameter: address');
   const address = plainAddress(text);
   if (address === undefined) throw new AppError('bad-address', { field: 'address' });
   const isBounce = kind === 'bounce';
@@ -43,7 +43,7 @@ export function plainAddress(text: string): string | undefined {
 
 function codeOf(fields: Fields): number {
   const code = Number(fields.one('code') ?? CODE_DEFAULT);
-  if (!Number.isInteger(code) || code < 100 || code > 999) throw bad("'code' parameter is not a reply code");
+  if (!Number.isInteger(code) || code < 100 || code > 999) throw badParameter("'code' parameter is not a reply code");
   return code;
 }
 
@@ -51,7 +51,7 @@ function createdMsOf(fields: Fields, { nowMs, parseTime }: EntryContext): number
   const text = fields.one('created_at') ?? fields.one('createdat');
   if (text === undefined) return nowMs;
   const atUs = parseTime(text);
-  if (atUs === undefined) throw bad("'created_at' parameter is not a valid date");
+  if (atUs === undefined) throw badParameter("'created_at' parameter is not a valid date");
   return Math.floor(atUs / 1000);
 }
 
@@ -59,15 +59,15 @@ function createdMsOf(fields: Fields, { nowMs, parseTime }: EntryContext): number
 function tagsOf(fields: Fields): string[] | undefined {
   const tags = [...fields.all('tag'), ...fields.all('tags')].map((tag) => tag.trim()).filter((tag) => tag !== '');
   if (tags.length === 0 || tags.includes('*')) return undefined;
-  if (tags.length > UNSUBSCRIBE_TAGS_MAX) throw bad(`too many tags, max is ${UNSUBSCRIBE_TAGS_MAX}`);
-  if (tags.some((tag) => tag.length > TAG_MAX)) throw bad(`a tag is longer than ${TAG_MAX} characters`);
+  if (tags.length > UNSUBSCRIBE_TAGS_MAX) throw badParameter(`too many tags, max is ${UNSUBSCRIBE_TAGS_MAX}`);
+  if (tags.some((tag) => tag.length > TAG_MAX)) throw badParameter(`a tag is longer than ${TAG_MAX} characters`);
   return [...new Set(tags)].sort();
 }
 
 export function allowlistEntry(fields: Fields, context: EntryContext): AllowlistEntry {
   const [address, domain] = [fields.one('address'), fields.one('domain')];
   const text = address ?? domain;
-  if (text === undefined) throw bad('Missing mandatory parameter: address/domain');
+  if (text === undefined) throw badParameter('Missing mandatory parameter: address/domain');
   const entry = allowlistValue(text, address === undefined ? 'domain' : 'address');
   if (entry === undefined) throw new AppError('bad-address', { field: address === undefined ? 'domain' : 'address' });
   return { ...entry, reason: (fields.one('reason') ?? '').slice(0, TEXT_MAX), createdMs: createdMsOf(fields, context) };
@@ -76,8 +76,4 @@ export function allowlistEntry(fields: Fields, context: EntryContext): Allowlist
 export function allowlistValue(text: string, type: AllowlistEntry['type']): Pick<AllowlistEntry, 'type' | 'value'> | undefined {
   const value = type === 'address' ? plainAddress(text) : normalizeDomain(text.trim());
   return value === undefined ? undefined : { type, value };
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

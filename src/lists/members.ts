@@ -1,7 +1,7 @@
 /** A member of a mailing list as a form, a JSON value or a row of a CSV file says it. Throws AppError for what is none. */
 import { isWithin, JSON_BOUNDS } from '#base/json-shape.ts';
 import { parseMailbox } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { ListMember } from '#store/list-store.ts';
 
 /** What is given; what is not stays as it was, or is empty. */
@@ -23,7 +23,7 @@ export function memberEntry(given: MemberFields, before?: ListMember): ListMembe
   const mailbox = given.address === undefined ? undefined : parseMailbox(given.address.trim());
   if (given.address !== undefined && mailbox === undefined) throw new AppError('bad-address', { field: 'address' });
   const address = mailbox?.address.toLowerCase() ?? before?.address;
-  if (address === undefined) throw bad('Missing mandatory parameter: address');
+  if (address === undefined) throw badParameter('Missing mandatory parameter: address');
   const { name, vars, isSubscribed } = before ?? NEW_MEMBER;
   const named = given.name ?? (mailbox?.name === '' ? undefined : mailbox?.name);
   return {
@@ -47,9 +47,5 @@ function parseVars(text: string): Readonly<Record<string, unknown>> {
 }
 
 function notVars(): AppError {
-  return bad(`'vars' parameter is not a JSON object of at most ${VARS_MAX} characters`);
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
+  return badParameter(`'vars' parameter is not a JSON object of at most ${VARS_MAX} characters`);
 }

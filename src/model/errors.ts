@@ -110,3 +110,8 @@ export class AppError extends Error {
     this.details = details;
   }
 }
+
+/** Of the caller's own words, which the sentence repeats. */
+export function badParameter(reason: string): AppError {
+  return new AppError('bad-parameter', { reason });
+}

@@ -2,7 +2,7 @@
  * Failures by what they mean: `POST /v2/bounce-classification/metrics`. Each failure was classified when it happened; here classes get their words. An entity is the mailbox
  * provider, or else the receiving domain.
  */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import { readCountReason } from '#model/count-reason.ts';
 import type { CountDimension, StatsStore } from '#store/stats-store.ts';
 import { type Condition, sumsOf, type Whose } from './metrics.ts';
@@ -101,12 +101,12 @@ export interface BounceQuery {
 
 /** Throws AppError 'bad-parameter'. */
 export async function bounceRows(store: StatsStore, whose: Whose, query: BounceQuery): Promise<BounceRow[]> {
-  for (const name of query.dimensions) if (!Object.hasOwn(BY, name)) throw bad(`'${name.slice(0, 60)}' is not a valid dimension`);
-  for (const name of query.metrics) if (!isMetric(name)) throw bad(`'${name.slice(0, 60)}' is not a valid metric`);
+  for (const name of query.dimensions) if (!Object.hasOwn(BY, name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid dimension`);
+  for (const name of query.metrics) if (!isMetric(name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid metric`);
   const by = query.dimensions.map((name) => BY[name]).filter((dimension) => dimension !== undefined);
   const where = query.where.map((condition) => {
     if (!Object.hasOwn(FILTERS, condition.attribute))
-      throw bad(`'${condition.attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
+      throw badParameter(`'${condition.attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
     return { ...condition, attribute: FILTERS[condition.attribute] as string };
   });
   const dimensions = query.dimensions.includes('timestamp') ? ['time'] : [];
@@ -168,8 +168,4 @@ function metricsOf(counts: ReadonlyMap<string, number>, names: readonly BounceMe
       return [name, of(name.slice(0, -'_count'.length))];
     }),
   );
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

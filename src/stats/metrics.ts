@@ -2,7 +2,7 @@
  * A question for metrics: some dimensions, some metrics, some conditions, a range. Answered from counters alone. Groups in which nothing was counted are not there.
  * What has several tags is counted with each when the question is about tags.
  */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { CountCondition, CountDimension, CountSum, StatsStore } from '#store/stats-store.ts';
 import { bucketOf, floor, type Range, stepsOf } from './range.ts';
 import { METRICS, Tally } from './tally.ts';
@@ -87,7 +87,7 @@ export async function sumsOf(
   if (conditions === undefined) return [];
   const isByReceiver = by.has('receiver') || conditions.where.some(({ dimension }) => dimension === 'receiver');
   if (isByReceiver && range.resolution === 'hour' && dimensions.includes('time')) {
-    throw bad('receiving domains are counted by the day; use the resolution day or month');
+    throw badParameter('receiving domains are counted by the day; use the resolution day or month');
   }
   const sums = await store.sums({
     accountId: whose.accountId,
@@ -96,7 +96,7 @@ export async function sumsOf(
     by: [...by],
     rowsMax: ROWS_MAX,
   });
-  if (sums.length > ROWS_MAX) throw bad('the answer would be too long; ask for fewer dimensions or a shorter time');
+  if (sums.length > ROWS_MAX) throw badParameter('the answer would be too long; ask for fewer dimensions or a shorter time');
   return sums;
 }
 
@@ -109,12 +109,12 @@ function spanOf(range: Range, isByDay: boolean): ReturnType<typeof stepsOf> {
 }
 
 function dimensionOf(name: string): CountDimension | undefined {
-  if (!Object.hasOwn(DIMENSIONS, name)) throw bad(`'${name.slice(0, 60)}' is not a valid dimension`);
+  if (!Object.hasOwn(DIMENSIONS, name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid dimension`);
   return DIMENSIONS[name];
 }
 
 export function metricNames(names: readonly string[]): readonly string[] {
-  for (const name of names) if (!METRICS.includes(name)) throw bad(`'${name.slice(0, 60)}' is not a valid metric`);
+  for (const name of names) if (!METRICS.includes(name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid metric`);
   return names.length === 0 ? METRICS : names;
 }
 
@@ -127,7 +127,7 @@ function conditionsOf(
   const others: CountCondition[] = [];
   for (const { attribute, comparator, values } of where) {
     if (attribute === 'time' || !Object.hasOwn(DIMENSIONS, attribute)) {
-      throw bad(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
+      throw badParameter(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
     }
     const dimension = DIMENSIONS[attribute];
     const is = IS[comparator];
@@ -160,8 +160,4 @@ function valueOf(name: string, sum: CountSum, whose: Whose, range: Range): strin
   const value = sum[dimension];
   if (dimension === 'time') return bucketOf(Number(value), range);
   return dimension === 'domain' ? (whose.domains.get(Number(value)) ?? '') : String(value ?? '');
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

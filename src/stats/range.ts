@@ -2,7 +2,7 @@
  * Which time is asked for: `start`, `end`, `duration` and `resolution` as all statistics take them. Both ends fall on whole hours, days or months of UTC, and the time
  * that an end falls into belongs to the range.
  */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 
 export type Resolution = 'hour' | 'day' | 'month';
 
@@ -40,22 +40,22 @@ export function rangeOf(given: RangeGiven, nowMs: number): Range {
       : spanBefore(given.endMs === undefined ? nowMs : endMs, duration),
     resolution,
   );
-  if (startMs > endMs) throw bad("'start' is after 'end'");
+  if (startMs > endMs) throw badParameter("'start' is after 'end'");
   const range = { resolution, startMs, endMs, duration: duration ?? `${Math.round((endMs - startMs) / HOUR_MS)}h` };
-  if (endMs - startMs > DURATION_DAYS_MAX * DAY_MS) throw bad('the time between start and end is longer than statistics are kept');
+  if (endMs - startMs > DURATION_DAYS_MAX * DAY_MS) throw badParameter('the time between start and end is longer than statistics are kept');
   return range;
 }
 
 function resolutionOf(text: string | undefined): Resolution {
   if (text === undefined || text === '') return 'day';
-  if (text !== 'hour' && text !== 'day' && text !== 'month') throw bad("'resolution' attribute is invalid");
+  if (text !== 'hour' && text !== 'day' && text !== 'month') throw badParameter("'resolution' attribute is invalid");
   return text;
 }
 
 /** That long before: "1m" is a month of the calendar. */
 export function spanBefore(ms: number, duration: string): number {
   const [, digits, unit] = /^(\d{1,5})([hdm])$/.exec(duration) ?? [];
-  if (digits === undefined || Number(digits) === 0) throw bad("'duration' attribute is invalid: use a number and h, d or m");
+  if (digits === undefined || Number(digits) === 0) throw badParameter("'duration' attribute is invalid: use a number and h, d or m");
   const count = Number(digits);
   if (unit === 'm') {
     const date = new Date(ms);
@@ -86,7 +86,8 @@ function next(ms: number, resolution: Resolution): number {
 export function bucketsOf({ startMs, endMs, resolution }: Range): number[] {
   const buckets: number[] = [];
   for (let ms = startMs; ms <= endMs; ms = next(ms, resolution)) {
-    if (buckets.length === BUCKETS_MAX) throw bad(`more than ${BUCKETS_MAX} ${resolution}s are asked for; use a longer resolution`);
+    if (buckets.length === BUCKETS_MAX)
+      throw badParameter(`more than ${BUCKETS_MAX} ${resolution}s are asked for; use a longer resolution`);
     buckets.push(ms);
   }
   return buckets;
@@ -102,8 +103,4 @@ export function stepsOf(range: Range): { readonly step: 'hour' | 'day'; readonly
 /** The bucket that a counter's hour or day belongs to. */
 export function bucketOf(time: number, range: Range): number {
   return floor(time * (range.resolution === 'hour' ? HOUR_MS : DAY_MS), range.resolution);
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

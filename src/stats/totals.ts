@@ -1,5 +1,5 @@
 /** The older statistics: totals of some kinds of events in every bucket of a range, also where nothing happened; or by what they are grouped by. */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { StatsStore } from '#store/stats-store.ts';
 import { type Condition, type Group, groupsOf, type MetricsQuery, type Whose } from './metrics.ts';
 import { bucketsOf, type Range } from './range.ts';
@@ -7,9 +7,9 @@ import { STATS_EVENTS, type StatsEvent, Tally } from './tally.ts';
 
 /** Throws AppError 'bad-parameter'. */
 export function statsEvents(names: readonly string[]): readonly StatsEvent[] {
-  if (names.length === 0) throw bad('event is required');
+  if (names.length === 0) throw badParameter('event is required');
   for (const name of names) {
-    if (!(STATS_EVENTS as readonly string[]).includes(name)) throw bad(`'${name.slice(0, 60)}' is not a valid event`);
+    if (!(STATS_EVENTS as readonly string[]).includes(name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid event`);
   }
   return [...new Set(names)] as StatsEvent[];
 }
@@ -72,7 +72,9 @@ export function readTotalsFilter(text: string | undefined): Condition[] {
     const colon = term.indexOf(':');
     const attribute = FILTER_FIELDS[term.slice(0, colon)];
     if (colon <= 0 || attribute === undefined || term.length === colon + 1) {
-      throw bad(`the filter has '${term.slice(0, 60)}'; its terms are domain:, ip:, provider:, tag:, country: or device: with a value`);
+      throw badParameter(
+        `the filter has '${term.slice(0, 60)}'; its terms are domain:, ip:, provider:, tag:, country: or device: with a value`,
+      );
     }
     return { attribute, comparator: '=', values: [term.slice(colon + 1)] };
   });
@@ -83,10 +85,6 @@ export function groupDimension(text: string | undefined): string | undefined {
   if (text === undefined || text === 'total') return undefined;
   if (['time', 'hour', 'day', 'month'].includes(text)) return 'time';
   const dimension = FILTER_FIELDS[text];
-  if (dimension === undefined) throw bad(`'${text.slice(0, 60)}' is not something to group by`);
+  if (dimension === undefined) throw badParameter(`'${text.slice(0, 60)}' is not something to group by`);
   return dimension;
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }
