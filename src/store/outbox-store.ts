@@ -21,6 +21,9 @@ export interface OutboxEntry {
   readonly payload: string;
 }
 
+/** When an entry is due that waits for an earlier one: never, until that is done with. */
+export const BEHIND_MS = Number.MAX_SAFE_INTEGER;
+
 /** Entries that wait together: one account and endpoint. */
 export interface OutboxEndpoint {
   readonly id: number;
@@ -58,6 +61,7 @@ export interface OutboxSettlement {
 }
 
 /**
+ * Of one endpoint, target, message and recipient (where there is a message) an entry is never leased while an earlier one stands: what happened is told in its order.
  * Shared by all nodes. A claim leases an entry for a bounded time, in which an attempt ends: a lease that runs out makes the entry due again, and there is nothing to
  * clean up after a node that is gone. An entry may be posted twice, when a node is lost between the answer and the commit; its id tells receivers.
  */

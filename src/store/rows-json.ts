@@ -109,3 +109,8 @@ export function eventOf(row: Row): EventRow {
 export function tagsOf(info: string): readonly string[] {
   return info.includes('"tags":["') ? (JSON.parse(info) as MessageInfo).options.tags : [];
 }
+
+/** Under which a fact that counts once stands: it may be its message's, where the recipient is not known. */
+export function onceKey(recipient: number, key: string): string {
+  return recipient > 0 ? key : `message ${key}`;
+}

@@ -12,6 +12,7 @@ import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { AccessStore } from './access-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
+import type { FactStore } from './fact-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { RouteStore } from './route-store.ts';
@@ -290,7 +291,7 @@ export interface Release {
   readonly wait: WaitReason;
 }
 
-export interface MailStore {
+export interface MailStore extends FactStore {
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
   /** False: refused, another lease epoch holds it (fencing). */
   settle(settlement: Settlement): Promise<boolean>;
@@ -367,6 +368,8 @@ export interface EventStore {
   /** Newest first. */
   recipientsByAddress(accountId: number | undefined, address: string, limit: number): Promise<EventView[]>;
   /** Newest messages of an account, for pages and tools. */
+  /** Of a token that we signed, which is its own authority: no account is asked for. */
+  recipientById(id: number): Promise<{ readonly message: StoredMessage; readonly recipient: StoredRecipient } | undefined>;
   latestMessages(accountId: number | undefined, limit: number): Promise<MessageView[]>;
   /** Depth by receiving domain, deepest first. */
   queueByDomain(nowMs: number, limit: number): Promise<QueueDepth[]>;

@@ -84,7 +84,8 @@ function entering(store: () => Store): void {
     const from = await tenant(store());
     const [one, other] = [endpointName(), endpointName()];
     const accepted = await accept(store(), mail(from, { isLeased: true }));
-    await store().mail.settle(settlement(from, accepted, { atMs: T0, outbox: [entry(one), entry(other), entry(one, { payload: '2' })] }));
+    const third = entry(one, { target: `${one}/elsewhere`, payload: '2' });
+    await store().mail.settle(settlement(from, accepted, { atMs: T0, outbox: [entry(one), entry(other), third] }));
     assert.deepEqual((await claimEntries(store(), one)).map(({ payload }) => payload).sort(), ['2', '{"n":1}']);
     assert.equal((await claimEntries(store(), other)).length, 1);
   });

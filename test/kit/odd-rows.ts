@@ -229,6 +229,41 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   threshold_hit: [
     { ...ODD_THRESHOLD, threshold_id: 'a1', dimension_value: ODD, latest: '0.25', updated_ms: NOW_MS, expires_ms: NOW_MS + DAY_MS },
   ],
+  warm_up: [
+    { address: '2001:db8::1', plan: '[50,100]', stage: 2, started_ms: NOW_MS, stage_started_ms: NOW_MS, updated_ms: NOW_MS, history: '[]' },
+  ],
+  dynamic_pool: [{ owner_id: 1, pools: '{"good":["192.0.2.1"],"poor":[],"new":[]}' }],
+  dynamic_domain: [
+    {
+      domain_id: 7,
+      account_id: 1,
+      owner_id: 1,
+      enrolled_ms: NOW_MS,
+      band: 'poor',
+      is_overridden: 1,
+      processed: 2000,
+      bounce_rate: '0.0625',
+      complaint_rate: '1e-7',
+      checked_ms: 0,
+    },
+  ],
+  dynamic_move: [
+    {
+      id: 'ab',
+      owner_id: 1,
+      account_id: 1,
+      domain_id: 7,
+      domain_name: 'x.example',
+      from_band: '',
+      to_band: 'new',
+      reason: ODD,
+      initiated_by: ODD,
+      processed: 0,
+      bounce_rate: '0',
+      complaint_rate: '0',
+      at_ms: NOW_MS,
+    },
+  ],
   granted: [
     { name: 'quota 1', start_ms: NOW_MS, holder: 0, held: 70, used: 70, is_counted: 1, until_ms: 0, keep_until_ms: NOW_MS + DAY_MS },
   ],
@@ -248,7 +283,12 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     attempts: 1,
     epoch: 1,
     is_leased: id === 22 ? 1 : 0,
+    event: id === 22 ? 0 : 31,
   })),
+  fact_once: [
+    { recipient: 11, key: 'complained', at_ms: NOW_MS },
+    { recipient: 11, key: `first ${ODD}`, at_ms: NOW_MS },
+  ],
 };
 
 function eventOf(id: number, kind: number, message: number, recipient: number): Values {

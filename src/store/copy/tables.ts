@@ -481,3 +481,9 @@ export const TABLES_LEFT_BEHIND: readonly string[] = ['node'];
 export function columnsOf(table: Table): string[] {
   return Object.keys(table.columns);
 }
+      event: 'integer',
+  {
+    name: 'fact_once',
+    key: ['recipient', 'key'],
+    columns: { recipient: 'integer', key: 'text', at_ms: 'integer' },
+  },

@@ -3,7 +3,8 @@
  * is written, so that the same batch can be sent again when nobody knows what became of it.
  */
 import { EVENT_KINDS } from '#model/event.ts';
-import { extraJson, STATE_LEASED, STATE_QUEUED, type Row, termsOf } from '#store/rows-json.ts';
+import type { Ending } from '#model/message.ts';
+import { extraJson, STATE_DONE, STATE_LEASED, STATE_QUEUED, type Row, termsOf } from '#store/rows-json.ts';
 import type { AcceptMessage, AcceptResult, SuppressionKind } from '#store/store.ts';
 import { stoppedBy } from '#store/suppression-rows.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
@@ -11,6 +12,7 @@ import { type BucketIds, lowering } from './buckets.ts';
 import { COUNTER_TYPES, CounterSums, countersSql } from './counters.ts';
 import type { Queries, Value } from './database.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
+import type { Telling } from './outbox-put.ts';
 import { parameters } from './parameters.ts';
 import { Pieces } from './pieces.ts';
 import type { Partitions } from './partitions.ts';
@@ -61,8 +63,9 @@ const ACCEPT = `WITH messages AS (
     SELECT * FROM unnest(${$.id}, ${$.account}, ${$.domain}, ${$.messageId}, ${$.sender}, ${$.created}, ${$.expires}, ${$.priority}, ${$.first}, ${$.count}, ${$.info})),
   contents AS (INSERT INTO content (id, bytes) SELECT * FROM unnest(${$.id}, ${$.bytes})),
   recipients AS (
-    INSERT INTO recipient (id, message, bucket, address, state, epoch, node, due_ms, expires_ms, wait, extra)
-    SELECT r.id, r.message, r.bucket, r.address, r.state, r.state, CASE WHEN r.state = ${STATE_LEASED} THEN ${$.countNode} END, r.due_ms, r.expires_ms, r.wait, r.extra
+    INSERT INTO recipient (id, message, bucket, address, state, ending, epoch, node, due_ms, expires_ms, wait, extra)
+    SELECT r.id, r.message, r.bucket, r.address, r.state, CASE WHEN r.state = ${STATE_DONE} THEN '${'received' satisfies Ending}' END,
+      r.state % 2, CASE WHEN r.state = ${STATE_LEASED} THEN ${$.countNode} END, r.due_ms, r.expires_ms, r.wait, r.extra
     FROM unnest(${$.rId}, ${$.rMessage}, ${$.rBucket}, ${$.rAddress}, ${$.rState}, ${$.rDue}, ${$.rExpires}, ${$.rWait}, ${$.rExtra})
       AS r (id, message, bucket, address, state, due_ms, expires_ms, wait, extra)),
   events AS (
@@ -91,21 +94,28 @@ export type Accepted = Extract<AcceptResult, { readonly kind: 'accepted' }>;
 
 export class AcceptBatch {
   readonly #messages: readonly AcceptMessage[];
-  readonly #firsts: readonly { readonly id: number; readonly recipient: number }[];
+  readonly #received: ReadonlySet<AcceptMessage>;
+  readonly #firsts: BatchRows['firsts'];
   readonly #values: Value[];
   readonly #suppressedValues: Value[];
   /** A bucket is to be looked at sooner than it was, which other nodes may want to know. Set by writing. */
   isSooner = false;
 
-  private constructor(messages: readonly AcceptMessage[], firsts: BatchRows['firsts'], values: Value[], suppressedValues: Value[]) {
+  private constructor(messages: readonly AcceptMessage[], received: ReadonlySet<AcceptMessage>, rows: BatchRows) {
     this.#messages = messages;
-    this.#firsts = firsts;
-    this.#values = values;
-    this.#suppressedValues = suppressedValues;
+    this.#received = received;
+    this.#firsts = rows.firsts;
+    this.#values = rows.values;
+    this.#suppressedValues = rows.suppressedValues;
   }
 
-  /** Gives ids, and makes what must be there before: buckets and partitions. */
-  static async prepare(queries: Queries, tools: AcceptTools, messages: readonly AcceptMessage[]): Promise<AcceptBatch> {
+  /** Gives ids, and makes what must be there before: buckets and partitions. `received`: those that came in, and are done with. */
+  static async prepare(
+    queries: Queries,
+    tools: AcceptTools,
+    messages: readonly AcceptMessage[],
+    received: ReadonlySet<AcceptMessage> = NONE,
+  ): Promise<AcceptBatch> {
     const { ids, buckets, partitions } = tools;
     await buckets.learn(queries, bucketsOf(messages));
     await partitions.ensure(messages.map(({ createdMs }) => dayOf(createdMs)));
@@ -115,11 +125,7 @@ export class AcceptBatch {
       recipient: await ids.take('recipient', recipients),
       event: await ids.take('event', recipients),
     };
-    return rowsOf(messages, numbers, buckets, tools.node());
-  }
-
-  static of(messages: readonly AcceptMessage[], rows: BatchRows): AcceptBatch {
-    return new AcceptBatch(messages, rows.firsts, rows.values, rows.suppressedValues);
+    return new AcceptBatch(messages, received, rowsOf({ messages, received, numbers, buckets, node: tools.node() }));
   }
 
   /** Ids of the messages, in their order. */
@@ -129,10 +135,36 @@ export class AcceptBatch {
 
   /** Recipients that are leased to this node with it. */
   *leased(): Generator<number> {
-    for (const [position, { recipients }] of this.#messages.entries()) {
+    for (const [position, message] of this.#messages.entries()) {
+      if (this.#received.has(message)) continue;
       const first = this.#firsts[position]?.recipient as number;
-      for (const [place, { isLeased }] of recipients.entries()) if (isLeased) yield first + place;
+      for (const [place, { isLeased }] of message.recipients.entries()) if (isLeased) yield first + place;
     }
+  }
+
+  /** Ids that a message has got: its own, and of its recipients and their accepted events the first. */
+  firstsOf(message: AcceptMessage): BatchRows['firsts'][number] {
+    return this.#firsts[this.#messages.indexOf(message)] as BatchRows['firsts'][number];
+  }
+
+  /** What others are to be told of the acceptances. */
+  tellings(): Telling[] {
+    return this.#messages.flatMap(({ outbox = [], accountId, domainId, createdMs, recipients }, position) => {
+      if (outbox.length === 0) return [];
+      const { id, recipient, event } = this.#firsts[position] as BatchRows['firsts'][number];
+      return recipients.flatMap((_, place) => {
+        const owner = {
+          accountId,
+          domainId,
+          message: id,
+          recipient: recipient + place,
+          atMs: createdMs,
+          event: event + place,
+          isNew: true,
+        };
+        return outbox.map((entry) => ({ owner, entry }));
+      });
+    });
   }
 
   async write(queries: Queries): Promise<Accepted[]> {
@@ -181,19 +213,23 @@ function* bucketsOf(messages: readonly AcceptMessage[]) {
   for (const { recipients, accountId, priority } of messages) for (const { domain } of recipients) yield { domain, accountId, priority };
 }
 
+const NONE: ReadonlySet<AcceptMessage> = new Set();
+
 interface BatchRows {
-  readonly firsts: readonly { readonly id: number; readonly recipient: number }[];
+  readonly firsts: readonly { readonly id: number; readonly recipient: number; readonly event: number }[];
   readonly values: Value[];
   readonly suppressedValues: Value[];
 }
 
-function rowsOf(
-  messages: readonly AcceptMessage[],
-  numbers: { message: number; recipient: number; event: number },
-  buckets: BucketIds,
-  node: number,
-): AcceptBatch {
-  const firsts: { id: number; recipient: number }[] = [];
+function rowsOf(given: {
+  readonly messages: readonly AcceptMessage[];
+  readonly received: ReadonlySet<AcceptMessage>;
+  readonly numbers: { message: number; recipient: number; event: number };
+  readonly buckets: BucketIds;
+  readonly node: number;
+}): BatchRows {
+  const { messages, received, numbers, buckets, node } = given;
+  const firsts: { id: number; recipient: number; event: number }[] = [];
   const r: Record<'id' | 'message' | 'bucket' | 'state' | 'due' | 'expires', number[]> = {
     id: [],
     message: [],
@@ -215,15 +251,16 @@ function rowsOf(
     const dayStart = firstIdOfDay(dayOf(createdMs));
     const tags = new Set(message.info.options.tags.map((tag) => tag.toLowerCase()));
     const id = dayStart + numbers.message++;
-    firsts.push({ id, recipient: dayStart + numbers.recipient });
+    firsts.push({ id, recipient: dayStart + numbers.recipient, event: dayStart + numbers.event });
+    const isReceived = received.has(message);
     for (const recipient of message.recipients) {
       const bucket = buckets.idOf({ domain: recipient.domain, accountId, priority }) as number;
       const { dueAtMs, expiresAtMs, wait } = termsOf(message, recipient);
       r.id.push(dayStart + numbers.recipient++);
       r.message.push(id);
       r.bucket.push(bucket);
-      r.state.push(recipient.isLeased ? STATE_LEASED : STATE_QUEUED);
-      r.due.push(dueAtMs);
+      r.state.push(isReceived ? STATE_DONE : recipient.isLeased ? STATE_LEASED : STATE_QUEUED);
+      r.due.push(isReceived ? createdMs : dueAtMs);
       r.expires.push(expiresAtMs);
       addresses.push(recipient.address);
       waits.push(wait);
@@ -239,7 +276,7 @@ function rowsOf(
       e.at.push(Math.round(createdMs * 1000));
       e.account.push(accountId);
       e.domain.push(domainId);
-      if (!recipient.isLeased) queued.set(bucket, Math.min(dueAtMs, queued.get(bucket) ?? dueAtMs));
+      if (!recipient.isLeased && !isReceived) queued.set(bucket, Math.min(dueAtMs, queued.get(bucket) ?? dueAtMs));
     }
     for (const counter of message.counters ?? []) counters.add(counter, createdMs, counter.count);
   }
@@ -279,5 +316,5 @@ function rowsOf(
     queuedDue: int8Array([...queued.values()]),
     ...counters.values(node),
   });
-  return AcceptBatch.of(messages, { firsts, values, suppressedValues: [eDomain, rAddress] });
+  return { firsts, values, suppressedValues: [eDomain, rAddress] };
 }

@@ -10,8 +10,9 @@ import { retryingClashes } from './database.ts';
 import { Gather, type Outcome } from './gather.ts';
 import { dayOf } from './ids.ts';
 import type { Leases } from './leases.ts';
+import { putOutbox } from './outbox-put.ts';
 import type { Partitions } from './partitions.ts';
-import { isPartitionMissing, isUniqueViolation } from './trouble.ts';
+import { isUniqueViolation } from './trouble.ts';
 import { untilSure } from './unsure.ts';
 
 export interface AcceptorOptions extends AcceptTools {
@@ -77,17 +78,21 @@ export class Acceptor {
     const { link } = this.#options;
     const batch = await AcceptBatch.prepare(link, this.#options, messages);
     const uses = summed(messages);
+    const told = batch.tellings();
+    const isOne = uses.length === 0 && told.length === 0;
     const send = (): Promise<Accepted[]> =>
-      uses.length === 0
+      isOne
         ? retryingClashes(() => batch.write(link))
         : link.transaction(async (queries) => {
             await this.#use(queries, uses);
-            return batch.write(queries);
+            const accepted = await batch.write(queries);
+            await putOutbox(queries, told);
+            return accepted;
           });
-    const answers = await this.#holding(batch, async (mayStand) => {
+    const answers = await holding(this.#options.leases, batch, async (mayStand) => {
       try {
-        if (mayStand && uses.length > 0 && (await batch.stands(link))) return await batch.answers(link);
-        return await this.#withPartitions(messages, send);
+        if (mayStand && !isOne && (await batch.stands(link))) return await batch.answers(link);
+        return await this.#options.partitions.having(daysOf(messages), send);
       } catch (error) {
         // Its ids are nobody else's.
         if (mayStand && isUniqueViolation(error)) return batch.answers(link);
@@ -98,18 +103,6 @@ export class Acceptor {
     return answers;
   }
 
-  /** What it leases is ours from before it is sent, so that nobody takes it for lost while its answer is on its way. */
-  async #holding<T>(batch: AcceptBatch, write: (mayStand: boolean) => Promise<T>): Promise<T> {
-    const { leases } = this.#options;
-    for (const recipient of batch.leased()) leases.add(recipient, 1);
-    try {
-      return await untilSure(write);
-    } catch (error) {
-      for (const recipient of batch.leased()) leases.remove(recipient, 1);
-      throw error;
-    }
-  }
-
   async #use(queries: Queries, uses: readonly GrantUse[]): Promise<void> {
     if (uses.length > 0 && !(await this.#options.useGrants(queries, uses))) throw new Refused();
   }
@@ -117,14 +110,16 @@ export class Acceptor {
   async #acceptAlone(message: AcceptMessage): Promise<Answer> {
     const { db } = this.#options;
     const batch = await AcceptBatch.prepare(db, this.#options, [message]);
-    const answer = await this.#holding(batch, () =>
-      this.#withPartitions([message], () =>
+    const answer = await holding(this.#options.leases, batch, () =>
+      this.#options.partitions.having(daysOf([message]), () =>
         db.transaction(async (queries) => {
           const before = await this.#claimKey(queries, message, batch.ids[0] as number);
           if (before === 'ours') return (await batch.answers(queries))[0] as Accepted;
           if (before !== undefined) return before;
           await this.#use(queries, summed([message]));
-          return (await batch.write(queries))[0] as Accepted;
+          const [accepted] = await batch.write(queries);
+          await putOutbox(queries, batch.tellings());
+          return accepted as Accepted;
         }),
       ),
     ).catch((error: unknown): Answer => {
@@ -176,23 +171,25 @@ export class Acceptor {
       recipientCount: Number(row['recipient_count']),
     };
   }
+}
 
-  /** Another node's retention may have dropped a day that this one thinks is there. */
-  async #withPartitions<T>(messages: readonly AcceptMessage[], write: () => Promise<T>): Promise<T> {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isPartitionMissing(error)) throw error;
-      const { partitions } = this.#options;
-      partitions.forget();
-      await partitions.ensure(messages.map(({ createdMs }) => dayOf(createdMs)));
-      return write();
-    }
+/** What it leases is ours from before it is sent, so that nobody takes it for lost while its answer is on its way. */
+export async function holding<T>(leases: Leases, batch: AcceptBatch, write: (mayStand: boolean) => Promise<T>): Promise<T> {
+  for (const recipient of batch.leased()) leases.add(recipient, 1);
+  try {
+    return await untilSure(write);
+  } catch (error) {
+    for (const recipient of batch.leased()) leases.remove(recipient, 1);
+    throw error;
   }
 }
 
+export function daysOf(messages: readonly AcceptMessage[]): number[] {
+  return messages.map(({ createdMs }) => dayOf(createdMs));
+}
+
 /** What messages use of grants, each grant once. */
-function summed(messages: readonly AcceptMessage[]): GrantUse[] {
+export function summed(messages: readonly AcceptMessage[]): GrantUse[] {
   const sums = new Map<string, GrantUse>();
   for (const { uses } of messages) {
     for (const use of uses ?? []) {
@@ -204,8 +201,8 @@ function summed(messages: readonly AcceptMessage[]): GrantUse[] {
 }
 
 /** Ends the transaction, and with it what was written before. */
-class Refused extends Error {}
+export class Refused extends Error {}
 
-function isOfTheEnvironment(error: unknown): boolean {
+export function isOfTheEnvironment(error: unknown): boolean {
   return error instanceof StoreError && error.kind !== 'full';
 }

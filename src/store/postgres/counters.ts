@@ -7,6 +7,7 @@ import { DAYS_KEPT, HOURS_KEPT, TAGS_MAX } from '#store/stats-store.ts';
 import type { CounterKey } from '#store/store.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import type { Queries, Value } from './database.ts';
+import { parameters } from './parameters.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -54,6 +55,10 @@ export function countersSql(sql: Readonly<Record<CounterName, string>>): string 
 export class CounterSums {
   readonly #sums = new Map<string, { readonly key: CounterKey; readonly hour: number; readonly atMs: number; count: number }>();
 
+  get isEmpty(): boolean {
+    return this.#sums.size === 0;
+  }
+
   add(key: CounterKey, atMs: number, count: number): void {
     const hour = Math.floor(atMs / HOUR_MS);
     const { accountId, domainId, kind, provider, tag, receiver, reason, source, country, device } = key;
@@ -85,6 +90,14 @@ export class CounterSums {
       countNode: node,
     };
   }
+}
+
+const ALONE = parameters(COUNTER_TYPES);
+const WRITE = `WITH ${countersSql(ALONE.sql)} SELECT 1`;
+
+/** In a transaction of other writes. */
+export async function writeCounters(queries: Queries, counters: CounterSums, node: number): Promise<void> {
+  if (!counters.isEmpty) await queries.all(WRITE, ...ALONE.values(counters.values(node)));
 }
 
 /** One step of taking away what is too old; how much went. */

@@ -64,6 +64,13 @@ export function eventTables(db: Queries): EventStore {
       const views = await Promise.all(rows.map((row) => messageView(db, row, RECIPIENTS_LISTED_MAX)));
       return views.filter((view) => view !== undefined);
     },
+    async recipientById(id) {
+      const row = await db.get(
+        `SELECT ${MESSAGE_SHOWN}, ${RECIPIENT_COLUMNS} FROM recipient r JOIN message m ON m.id = r.message LEFT JOIN domain d ON d.id = m.domain_id WHERE r.id = $1`,
+        id,
+      );
+      return row === undefined ? undefined : { message: messageOf(row), recipient: recipientOf(row) };
+    },
     queueByDomain: async (_nowMs, limit) => (await db.all(WAITING_BY_DOMAIN, limit)).map(depthOf),
     async queueDepth() {
       const row = await db.get(

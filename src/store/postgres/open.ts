@@ -4,13 +4,10 @@
  */
 import { randomHex } from '#base/random.ts';
 import type { EventRow } from '#model/event.ts';
-import { EVENT_KINDS } from '#model/event.ts';
 import { type MailStore, type NodeFacts, type Store, StoreError } from '#store/store.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
-import { tagsOf } from '#store/rows-json.ts';
 import { Acceptor } from './accept.ts';
 import { accessTables } from './access.ts';
-import { textArray } from './arrays.ts';
 import { accountTables } from './accounts.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
@@ -19,18 +16,22 @@ import { ClaimReader } from './claim.ts';
 import { readContent } from './contents.ts';
 import { Database, Link } from './database.ts';
 import { domainTables } from './domains.ts';
+import { insertEvents } from './event-rows.ts';
 import { eventTables } from './events.ts';
 import { grantTables, useGrants } from './grants.ts';
+import { FactWriter } from './facts.ts';
 import { Health } from './health.ts';
 import { dayOf, firstIdOfDay, Ids } from './ids.ts';
 import { Leases } from './leases.ts';
 import { listTables } from './lists.ts';
 import { migrate } from './migrate.ts';
 import { Nodes } from './nodes.ts';
-import { outboxClockSetBack, outboxTables, putOutbox } from './outbox.ts';
+import { outboxClockSetBack, outboxTables } from './outbox.ts';
+import { OutboxSettler } from './outbox-settle.ts';
 import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
 import { Retention } from './retention.ts';
+import { Receiver } from './receive.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
@@ -114,6 +115,9 @@ class Parts {
   readonly #acceptor: Acceptor;
   readonly #returns: ReturnWriter;
   readonly #claims: ClaimReader;
+  readonly #receiver: Receiver;
+  readonly #facts: FactWriter;
+  readonly #told: OutboxSettler;
   readonly #parking: Parking;
   readonly #retention: Retention;
   #closing: Promise<void> | undefined;
@@ -155,11 +159,14 @@ class Parts {
       ring: () => this.bell.ring(),
     };
     this.#acceptor = new Acceptor({ ...common, link: acceptLink, useGrants });
-    this.#returns = new ReturnWriter({ ...common, link: returnLink, putOutbox });
+    this.#returns = new ReturnWriter({ ...common, link: returnLink });
+    this.#receiver = new Receiver({ ...common, useGrants });
+    this.#facts = new FactWriter(common);
+    this.#told = new OutboxSettler(common);
     this.#claims = new ClaimReader({ ...common, link: claimLink, parking: this.#parking });
     this.health = new Health(db, () => Math.max(this.#acceptor.gather.busyMs, this.#returns.gather.busyMs));
     this.health.onRecovered = () => this.nodes.reconcileSoon();
-    for (const { gather } of [this.#acceptor, this.#returns]) gather.onBatch = (ms) => this.health.committed(ms);
+    for (const { gather } of [this.#acceptor, this.#returns, this.#receiver, this.#facts, this.#told]) gather.onBatch = (ms) => this.health.committed(ms);
   }
 
   families(): Omit<Store, 'onBell' | 'health' | 'close'> {
@@ -171,7 +178,7 @@ class Parts {
       templates: templateTables(db),
       mail: this.#mail(),
       events: eventTables(db),
-      outbox: outboxTables({ db, ids: this.ids, partitions: this.partitions }),
+      outbox: outboxTables(db, this.#told),
       grants: grantTables(db),
       stats: statsTables(db),
       webhooks: webhookTables(db),
@@ -191,7 +198,11 @@ class Parts {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([this.#acceptor.close(), this.#returns.gather.close(), this.#claims.close()]);
+    await Promise.all([
+      this.#acceptor.close(),
+      this.#claims.close(),
+      ...[this.#returns, this.#receiver, this.#facts, this.#told].map(({ gather }) => gather.close()),
+    ]);
     try {
       await this.nodes.leave();
     } catch (error) {
@@ -214,6 +225,11 @@ class Parts {
           : this.#acceptor.accept(message),
       settle: (settlement) => this.#returns.settle(settlement),
       release: (release) => this.#returns.release(release),
+      receive: (reception) =>
+        this.health.isFull
+          ? Promise.reject(new StoreError('full', 'the database has no space left: what is left is for mail that was accepted before'))
+          : this.#receiver.receive(reception),
+      record: (fact) => this.#facts.record(fact),
       dueBuckets: (nowMs, limit) => this.#parking.dueBuckets(nowMs, limit),
       nextDueAtMs: () => this.#parking.nextDueAtMs(),
       claim: (requests, nowMs) => this.#claims.claim(requests, nowMs),
@@ -243,24 +259,10 @@ class Parts {
     this.#parking.clockSetBack(byMs);
   }
 
-  async #appendEvent({ kind, atUs, accountId, domainId, message, recipient, detail }: Omit<EventRow, 'id'>): Promise<void> {
-    const day = dayOf(atUs / 1000);
-    await this.partitions.ensure([day]);
-    const info = (await this.db.get('SELECT info FROM message WHERE id = $1', message))?.['info'];
-    const tags = new Set(tagsOf(String(info)).map((tag) => tag.toLowerCase()));
-    await this.db.run(
-      `WITH told AS (INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *)
-       INSERT INTO event_tag (domain_id, tag, at_us, event, kind) SELECT e.domain_id, t.tag, e.at_us, e.id, e.kind FROM told e CROSS JOIN unnest($9::text[]) AS t (tag)`,
-      firstIdOfDay(day) + (await this.ids.take('event', 1)),
-      EVENT_KINDS[kind],
-      atUs,
-      accountId,
-      domainId,
-      message,
-      recipient,
-      JSON.stringify(detail),
-      textArray([...tags]),
-    );
+  async #appendEvent(event: Omit<EventRow, 'id'>): Promise<void> {
+    const day = dayOf(event.atUs / 1000);
+    const id = firstIdOfDay(day) + (await this.ids.take('event', 1));
+    await this.partitions.having([day], () => insertEvents(this.db, [{ ...event, id }]));
   }
 }
 

@@ -5,6 +5,7 @@
 import { FLOOR } from './contents.ts';
 import type { Database, Queries } from './database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from './ids.ts';
+import { isPartitionMissing } from './trouble.ts';
 
 const PARTITIONED = ['content', 'event'] as const;
 export type Partitioned = (typeof PARTITIONED)[number];
@@ -62,6 +63,19 @@ export class Partitions {
     const days = new Set<number>();
     for (const id of ids) days.add(dayOfId(id));
     return this.ensure(days);
+  }
+
+  /** Writes rows of those days. Another node's retention may have dropped one that this node thinks is there. */
+  async having<T>(days: readonly number[], write: () => Promise<T>): Promise<T> {
+    await this.ensure(days);
+    try {
+      return await write();
+    } catch (error) {
+      if (!isPartitionMissing(error)) throw error;
+      this.forget();
+      await this.ensure(days);
+      return write();
+    }
   }
 
   /** Today's, and those of the next days. */

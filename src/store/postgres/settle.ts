@@ -10,6 +10,7 @@ import { type Database, type Link, type Queries, retryingClashes } from './datab
 import { Gather, type Outcome } from './gather.ts';
 import { dayOf, firstIdOfDay } from './ids.ts';
 import type { Leases } from './leases.ts';
+import { putOutbox, type Telling } from './outbox-put.ts';
 import { leaseOf, type Return, writeReturns } from './settle-batch.ts';
 import { isPartitionMissing, isSelfEnded } from './trouble.ts';
 import { untilSure } from './unsure.ts';
@@ -24,8 +25,6 @@ export interface SettlerOptions extends AcceptTools {
   readonly lingerMs: number;
   /** Something waits that other nodes may take. */
   ring(): void;
-  /** What others are to be told, in the transaction of the fact. */
-  putOutbox(queries: Queries, settlements: readonly Settlement[]): Promise<void>;
 }
 
 const HELD = `SELECT r.id FROM unnest($1::bigint[], $2::integer[]) AS l (id, epoch) JOIN recipient r ON r.id = l.id AND r.epoch = l.epoch WHERE r.state = 1`;
@@ -142,9 +141,7 @@ export class ReturnWriter {
   async #send(returns: readonly Return[], notifications: ReadonlyMap<Return, AcceptBatch>): Promise<void> {
     const { link, node, partitions } = this.#options;
     const accepts = returns.flatMap((given) => notifications.get(given) ?? []);
-    const tellers = returns.flatMap((given) =>
-      'settlement' in given && (given.settlement.outbox?.length ?? 0) > 0 ? [given.settlement] : [],
-    );
+    const told = returns.flatMap(tellings);
     let isSooner = false;
     const write = async (queries: Queries): Promise<void> => {
       isSooner = await writeReturns(queries, returns, node());
@@ -152,9 +149,9 @@ export class ReturnWriter {
         await accept.write(queries);
         isSooner ||= accept.isSooner;
       }
-      if (tellers.length > 0) await this.#options.putOutbox(queries, tellers);
+      await putOutbox(queries, [...told, ...accepts.flatMap((accept) => accept.tellings())]);
     };
-    const isOne = accepts.length === 0 && tellers.length === 0;
+    const isOne = accepts.length === 0 && told.length === 0;
     const send = (): Promise<void> => (isOne ? retryingClashes(() => write(link)) : link.transaction(write));
     try {
       await send();
@@ -199,6 +196,13 @@ export class ReturnWriter {
       ],
     };
   }
+}
+
+/** What others are to be told, in the transaction of the fact. */
+function tellings(given: Return): Telling[] {
+  if (!('settlement' in given)) return [];
+  const { accountId, domainId, message, recipient, atMs, outbox = [] } = given.settlement;
+  return outbox.map((entry) => ({ owner: { accountId, domainId, message, recipient, atMs, event: given.event }, entry }));
 }
 
 function subjectOf(given: Given): Settlement | Release {

@@ -71,6 +71,13 @@ export function eventTables(db: Database): Synchronous<EventStore> {
         ? db.all(`${MESSAGE} ORDER BY m.id DESC LIMIT ?`, limit)
         : db.all(`${MESSAGE} WHERE m.account_id = ? ORDER BY m.id DESC LIMIT ?`, accountId, limit)
       ).map((row) => messageView(row, 20) as MessageView),
+    recipientById(id) {
+      const row = db.get(
+        `SELECT ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM recipient r JOIN message m ON m.id = r.message LEFT JOIN domain d ON d.id = m.domain_id WHERE r.id = ?`,
+        id,
+      );
+      return row === undefined ? undefined : { message: messageOf(row), recipient: recipientOf(row) };
+    },
     queueByDomain: (_nowMs, limit) => queueByDomain(db, limit),
     queueDepth: () => ({
       queued: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 0')?.['n']),

@@ -7,8 +7,9 @@ import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type AcceptMessage, type NodeFacts, type NodeStore, type Settlement, StoreError, type Store } from '#store/store.ts';
+import type { Fact, Reception } from '#store/fact-store.ts';
 import { Channel } from './channel.ts';
-import { packMessage, packSettlement } from './packed.ts';
+import { packFact, packMessage, packReception, packSettlement } from './packed.ts';
 import { lockStore } from './lock.ts';
 import type { ThreadOptions } from './thread.ts';
 
@@ -119,6 +120,7 @@ const READS = {
 const BROWSES = {
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
+  events: ['recipientById'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
   lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
@@ -258,6 +260,12 @@ const CANCEL_STEP = 2000;
 
 /** In steps, so that a million take nobody else's turn: they are found beside the writer, which ends those that still wait when it comes to them. */
 async function cancelDomain(writer: Channel, browser: Channel, tenant: readonly unknown[], nowMs: unknown): Promise<number> {
+  mail['receive'] = async (given: unknown) => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    const reception = given as Reception;
+    return writer.call('receive', [packReception(reception)], reception.message.content);
+  };
+  mail['record'] = async (fact: unknown) => writer.call('record', packFact(fact as Fact));
   let total = 0;
   for (;;) {
     const ids = await browser.call<number[]>('queuedOfDomain', [...tenant, CANCEL_FOUND_MAX]);

@@ -2,13 +2,19 @@
  * The outbox on the embedded store. The process that holds the file is the only one that posts, so its start ends whatever leases the former one left;
  * while it runs, a lease that is over makes its entry due again like any other.
  */
-import { EVENT_KINDS } from '#model/event.ts';
-import type { EventRow } from '#model/event.ts';
-import type { OutboxEndpoint, OutboxItem, OutboxKind, OutboxSettlement, OutboxStore } from '#store/outbox-store.ts';
+import {
+  BEHIND_MS,
+  type OutboxEndpoint,
+  type OutboxItem,
+  type OutboxKind,
+  type OutboxSettlement,
+  type OutboxStore,
+} from '#store/outbox-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
+import { appendEvent } from './event-rows.ts';
 import type { PackedOutbox } from './packed.ts';
-import { MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
+import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
 /** What an entry belongs to. */
 export interface OutboxOwner {
@@ -17,11 +23,15 @@ export interface OutboxOwner {
   readonly message: number;
   readonly recipient: number;
   readonly atMs: number;
+  /** That they tell; 0: none. */
+  readonly event: number;
 }
 
-/** Puts entries in, due at once. For use inside the transaction of the fact that they tell. */
+const EARLIER = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND endpoint = ? AND target = ? LIMIT 1';
+
+/** Puts entries in, due at once or behind an earlier one of theirs. For use inside the transaction of the fact that they tell. */
 export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly PackedOutbox[]): void {
-  const { accountId, domainId, message, recipient, atMs } = owner;
+  const { accountId, domainId, message, recipient, atMs, event } = owner;
   for (const [kind, endpoint, target, payload] of entries) {
     const row = db.get(
       `INSERT INTO outbox_endpoint (account_id, name, look_ms) VALUES (?1,?2,?3)
@@ -30,10 +40,12 @@ export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly Pa
       endpoint,
       atMs,
     );
+    const id = Number(row?.['id']);
+    const isBehind = message > 0 && db.get(EARLIER, message, recipient, id, target) !== undefined;
     db.run(
-      'INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms) VALUES (?,?,?,?,?,?,?,?,?,?)',
+      'INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms, event) VALUES (?,?,?,?,?,?,?,?,?,?,?)',
       kind,
-      Number(row?.['id']),
+      id,
       accountId,
       domainId,
       message,
@@ -41,7 +53,8 @@ export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly Pa
       target,
       payload,
       atMs,
-      atMs,
+      isBehind ? BEHIND_MS : atMs,
+      event,
     );
   }
 }
@@ -74,7 +87,7 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
     claimOld: (createdUntilMs, limit, nowMs, leaseUntilMs) =>
       db
         .all(
-          `${LEASE} WHERE created_ms <= ? AND (is_leased = 0 OR due_ms <= ?) ORDER BY created_ms LIMIT ?) RETURNING *`,
+          `${LEASE} WHERE created_ms <= ? AND due_ms < ${BEHIND_MS} AND (is_leased = 0 OR due_ms <= ?) ORDER BY created_ms LIMIT ?) RETURNING *`,
           leaseUntilMs,
           createdUntilMs,
           nowMs,
@@ -93,24 +106,28 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
   };
 }
 
+const DONE = 'DELETE FROM outbox WHERE id = ? AND epoch = ? AND is_leased = 1 RETURNING message, recipient, endpoint, target';
+const PUT_OFF =
+  'UPDATE outbox SET due_ms = ?, is_leased = 0, attempts = attempts - ? WHERE id = ? AND epoch = ? AND is_leased = 1 RETURNING due_ms';
+/** The next of those that are told one after another. */
+const NEXT = `UPDATE outbox SET due_ms = created_ms WHERE id = (SELECT min(id) FROM outbox WHERE message = ? AND recipient = ? AND endpoint = ? AND target = ?)
+  RETURNING due_ms`;
+
 function settle(db: Database, { item, dueAtMs, isUntried, event }: OutboxSettlement): boolean {
   const { id, epoch, endpointId } = item;
-  const isOurs =
-    dueAtMs === undefined
-      ? db.run('DELETE FROM outbox WHERE id = ? AND epoch = ? AND is_leased = 1', id, epoch) === 1
-      : db.run(
-          'UPDATE outbox SET due_ms = ?, is_leased = 0, attempts = attempts - ? WHERE id = ? AND epoch = ? AND is_leased = 1',
-          dueAtMs,
-          isUntried === true ? 1 : 0,
-          id,
-          epoch,
-        ) === 1;
-  if (!isOurs) return false;
-  if (dueAtMs !== undefined) {
-    db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', dueAtMs, endpointId);
+  const settled = dueAtMs === undefined ? db.get(DONE, id, epoch) : db.get(PUT_OFF, dueAtMs, isUntried === true ? 1 : 0, id, epoch);
+  if (settled === undefined) return false;
+  const due = dueAtMs === undefined ? nextOf(db, settled) : settled;
+  if (due !== undefined) {
+    db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', Number(due['due_ms']), endpointId);
   }
-  if (event !== undefined) insertEvent(db, event);
+  if (event !== undefined) appendEvent(db, event);
   return true;
+}
+
+function nextOf(db: Database, { message, recipient, endpoint, target }: Row): Row | undefined {
+  if (message === 0) return undefined;
+  return db.get(NEXT, Number(message), Number(recipient), Number(endpoint), String(target));
 }
 
 /** For a start: nobody holds a lease of the former process any more. */
@@ -123,7 +140,7 @@ export function endOutboxLeases(db: Database, nowMs: number): void {
 
 /** The wall clock was set back by so much: what waits keeps the length of its wait, and leases theirs. */
 export function outboxClockSetBack(db: Database, byMs: number, nowMs: number): void {
-  db.run('UPDATE outbox SET due_ms = due_ms - ? WHERE due_ms > ?', byMs, nowMs);
+  db.run('UPDATE outbox SET due_ms = due_ms - ? WHERE due_ms > ? AND due_ms < ?', byMs, nowMs, BEHIND_MS);
   db.run(
     `UPDATE outbox_endpoint SET parked_ms = max(0, parked_ms - ?1),
        look_ms = max(coalesce((SELECT min(due_ms) FROM outbox WHERE endpoint = outbox_endpoint.id), look_ms - ?1), parked_ms - ?1)`,
@@ -147,6 +164,8 @@ function itemOf(db: Database, row: Row): OutboxItem {
     Number(row['recipient']),
     Number(row['message']),
   );
+  const event = Number(row['event']);
+  const told = event === 0 ? undefined : db.get(`SELECT ${EVENT_COLUMNS} FROM event e WHERE e.id = ?`, event);
   return {
     id: Number(row['id']),
     kind: row['kind'] as OutboxKind,
@@ -161,18 +180,6 @@ function itemOf(db: Database, row: Row): OutboxItem {
     attempts: Number(row['attempts']) - 1,
     message: about === undefined ? undefined : messageOf(about),
     recipient: about === undefined || about['r_id'] === null ? undefined : recipientOf(about),
+    ...(told !== undefined && { event: eventOf(told) }),
   };
-}
-
-function insertEvent(db: Database, { kind, atUs, accountId, domainId, message, recipient, detail }: Omit<EventRow, 'id'>): void {
-  db.run(
-    'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient, detail) VALUES (?,?,?,?,?,?,?)',
-    EVENT_KINDS[kind],
-    atUs,
-    accountId,
-    domainId,
-    message,
-    recipient,
-    JSON.stringify(detail),
-  );
 }

@@ -3,8 +3,9 @@
  * content as octets apart. Copying an object of forty properties between threads costs more than writing its row.
  */
 import type { EventKind } from '#model/event.ts';
-import type { OutboxKind } from '#store/outbox-store.ts';
-import type { AcceptMessage, AcceptRecipient, CounterKey, Settlement } from '#store/store.ts';
+import type { Fact, Reception } from '#store/fact-store.ts';
+import type { OutboxEntry, OutboxKind } from '#store/outbox-store.ts';
+import type { AcceptMessage, AcceptRecipient, CounterKey, Settlement, Suppression } from '#store/store.ts';
 import { extraJson, termsOf } from '#store/rows-json.ts';
 
 export type PackedRecipient = readonly [
@@ -43,6 +44,7 @@ export type MessageFacts = readonly [
   counters: readonly PackedCounter[],
   idempotency: AcceptMessage['idempotency'] | null,
   uses: AcceptMessage['uses'] | null,
+  outbox?: readonly PackedOutbox[] | null,
 ];
 
 /** JSON of `MessageFacts`, and of the message's info. */
@@ -74,6 +76,29 @@ export interface PackedNotification {
   readonly content: Uint8Array;
 }
 
+export interface PackedFact {
+  readonly event: Omit<Fact['event'], 'detail'>;
+  readonly once?: string;
+  readonly suppression?: Suppression;
+  readonly counters: readonly PackedCounter[];
+  readonly firstCounters?: readonly PackedCounter[];
+  readonly outbox?: readonly PackedOutbox[];
+}
+
+export interface PackedReception {
+  readonly message: PackedMessage;
+  readonly events: readonly (readonly [
+    recipient: number,
+    kind: EventKind,
+    atUs: number,
+    accountId: number,
+    domainId: number,
+    detail: string,
+  ])[];
+  readonly outbox: readonly (readonly [recipient: number, entry: PackedOutbox])[];
+  readonly forwards: readonly { readonly message: PackedMessage; readonly content: Uint8Array }[];
+}
+
 /** JSON of `SettlementFacts`, and of the event's detail. */
 export type PackedSettlement = readonly [facts: string, detail: string, notification: PackedNotification | undefined];
 
@@ -92,6 +117,7 @@ export function packMessage(message: AcceptMessage): PackedMessage {
     (message.counters ?? []).map((counter) => packCounter(counter, counter.count)),
     message.idempotency ?? null,
     message.uses ?? null,
+    packEntries(message.outbox),
   ];
   return [JSON.stringify(facts), JSON.stringify(message.info)];
 }
@@ -120,7 +146,7 @@ export function packSettlement(settlement: Settlement): PackedSettlement {
     settlement.event.kind,
     settlement.counters.map((counter) => packCounter(counter, 1)),
     settlement.suppression ?? null,
-    settlement.outbox?.map(({ kind, endpoint, target, payload }) => [kind, endpoint, target, payload] as const) ?? null,
+    packEntries(settlement.outbox),
   ];
   const { notification } = settlement;
   return [
@@ -133,6 +159,46 @@ export function packSettlement(settlement: Settlement): PackedSettlement {
 function packNotification({ action, message }: NonNullable<Settlement['notification']>): PackedNotification {
   // A view on a larger buffer would be copied with all that surrounds it.
   return { action, message: packMessage(message), content: new Uint8Array(message.content) };
+}
+
+function packEntries(entries: readonly OutboxEntry[] | undefined): readonly PackedOutbox[] | null {
+  return entries === undefined || entries.length === 0 ? null : entries.map(packEntry);
+}
+
+function packEntry({ kind, endpoint, target, payload }: OutboxEntry): PackedOutbox {
+  return [kind, endpoint, target, payload];
+}
+
+/** JSON of `PackedFact`, and of the event's detail. */
+export function packFact({ event, once, suppression, counters, firstCounters, outbox }: Fact): readonly [facts: string, detail: string] {
+  const { detail, ...rest } = event;
+  const one = (counter: CounterKey): PackedCounter => packCounter(counter, 1);
+  const facts: PackedFact = {
+    event: rest,
+    ...(once !== undefined && { once }),
+    ...(suppression !== undefined && { suppression }),
+    counters: counters.map(one),
+    ...(firstCounters !== undefined && { firstCounters: firstCounters.map(one) }),
+    ...(outbox !== undefined && { outbox: outbox.map(packEntry) }),
+  };
+  return [JSON.stringify(facts), JSON.stringify(detail)];
+}
+
+export function packReception({ message, events, outbox, forwards }: Reception): PackedReception {
+  return {
+    message: packMessage(message),
+    events: events.map(({ recipient, event: { kind, atUs, accountId, domainId, detail } }) => [
+      recipient,
+      kind,
+      atUs,
+      accountId,
+      domainId,
+      JSON.stringify(detail),
+    ]),
+    outbox: outbox.map((entry) => [entry.recipient, packEntry(entry)]),
+    // A view on a larger buffer would be copied with all that surrounds it.
+    forwards: forwards.map((forward) => ({ message: packMessage(forward), content: new Uint8Array(forward.content) })),
+  };
 }
 
 function packCounter(key: CounterKey, count: number): PackedCounter {

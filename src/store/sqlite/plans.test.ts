@@ -11,8 +11,9 @@ import type { AcceptMessage, Settlement } from '#store/store.ts';
 import { Database, migrate, type Row, type Value } from './database.ts';
 import { eventTables } from './events.ts';
 import { packMessage, packSettlement } from './packed.ts';
+import { dueBuckets, nextDueAtMs, queuedOfDomain } from './queue-reads.ts';
 import { Retention } from './retention.ts';
-import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
+import { MailWriter } from './write-mail.ts';
 
 /** Writes down every statement and how it is planned. */
 class WatchedDatabase extends Database {

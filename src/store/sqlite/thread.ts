@@ -24,7 +24,8 @@ import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
-import { dueBuckets, MailWriter, nextDueAtMs, queuedOfDomain } from './write-mail.ts';
+import { dueBuckets, nextDueAtMs, queuedOfDomain } from './queue-reads.ts';
+import { MailWriter } from './write-mail.ts';
 
 export interface ThreadOptions {
   readonly path: string;
@@ -91,6 +92,8 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
   for (const name of [
     'accept',
     'settle',
+    'receive',
+    'record',
     'release',
     'claim',
     'claimExpired',

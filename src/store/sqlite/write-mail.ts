@@ -2,20 +2,24 @@
  * The writes of mail: accept, settle, release, claim, cancel. Each runs inside a transaction that the writer opened and that
  * holds many of them (group commit). Costs per message of 10 KB, one recipient, accept and settle together: about 0.05 ms.
  */
-import { EVENT_KINDS, type EventRow } from '#model/event.ts';
-import type { MessageInfo } from '#model/message.ts';
+import { EVENT_KINDS, type EventDetail, type EventRow } from '#model/event.ts';
+import type { Ending, MessageInfo } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
-import type { AcceptMessage, AcceptResult, Bucket, Claimed, Release, SuppressionKind, Ungranted } from '#store/store.ts';
+import type { Received } from '#store/fact-store.ts';
+import type { AcceptMessage, AcceptResult, Claimed, Release, SuppressionKind, Ungranted } from '#store/store.ts';
+import { Buckets } from './buckets.ts';
 import { Counting } from './count.ts';
 import type { Database, Row } from './database.ts';
+import { appendEvent, insertEvent } from './event-rows.ts';
 import { useGrants } from './grants.ts';
 import { endOutboxLeases, outboxClockSetBack, putOutbox } from './outbox.ts';
-import type { MessageFacts, PackedNotification, SettlementFacts } from './packed.ts';
+import type { MessageFacts, PackedFact, PackedNotification, PackedReception, SettlementFacts } from './packed.ts';
 import { putFound } from './suppressions.ts';
 import { stoppedBy } from '#store/suppression-rows.ts';
 import {
   MESSAGE_COLUMNS,
   messageOf,
+  onceKey,
   tagsOf,
   RECIPIENT_COLUMNS,
   recipientOf,
@@ -28,7 +32,8 @@ import {
 const LAST_CHANCE_MS = 60_000;
 /** As the claimer's: less is not worth moving every waiting recipient for. */
 const CLOCK_STEP_MS = 1000;
-const BUCKET_IDS_MAX = 20_000;
+
+type Put = Extract<AcceptResult, { readonly kind: 'accepted' }> & { readonly events: readonly number[] };
 
 const SUPPRESSED = 'SELECT kind, tags FROM suppression WHERE domain_id = ? AND address = ? ORDER BY kind LIMIT 1';
 
@@ -36,36 +41,71 @@ const SUPPRESSED = 'SELECT kind, tags FROM suppression WHERE domain_id = ? AND a
 export class MailWriter {
   readonly #db: Database;
   readonly #node: number;
-  readonly #bucketIds = new Map<string, number>();
+  readonly #buckets: Buckets;
   readonly #counting: Counting;
 
   constructor(db: Database, node: number) {
     this.#db = db;
     this.#node = node;
+    this.#buckets = new Buckets(db);
     this.#counting = new Counting(db);
   }
 
   accept(facts: string, info: string, content: Uint8Array): AcceptResult | Ungranted {
-    const db = this.#db;
     const values = JSON.parse(facts) as MessageFacts;
-    const [
-      accountId,
-      domainId,
-      messageId,
-      sender,
-      createdMs,
-      dueAtMs,
-      wait,
-      expiresAtMs,
-      priority,
-      recipients,
-      counters,
-      idempotency,
-      uses,
-    ] = values;
-    const repeat = idempotency === null || idempotency === undefined ? undefined : this.#repeatOf(accountId, createdMs, idempotency);
+    const [accountId, , , , createdMs] = values;
+    const [idempotency, uses] = [values[11] ?? undefined, values[12] ?? []];
+    const repeat = idempotency === undefined ? undefined : this.#repeatOf(accountId, createdMs, idempotency);
     if (repeat !== undefined) return repeat;
-    if (uses !== null && uses !== undefined && !useGrants(db, uses)) return { kind: 'ungranted' };
+    if (uses.length > 0 && !useGrants(this.#db, uses)) return { kind: 'ungranted' };
+    const { events: _events, ...accepted } = this.#put(values, info, content, 'to deliver');
+    if (idempotency !== undefined) {
+      const { key, fingerprint, untilMs } = idempotency;
+      this.#db.run(
+        'INSERT OR REPLACE INTO idempotency (account_id, key, fingerprint, message, until_ms) VALUES (?,?,?,?,?)',
+        accountId,
+        key,
+        fingerprint,
+        accepted.id,
+        untilMs,
+      );
+    }
+    return accepted;
+  }
+
+  /** Mail that came in, with what tells of it and what is sent on because of it. */
+  receive(given: PackedReception, content: Uint8Array): Received | Ungranted {
+    const { message, events, outbox, forwards } = given;
+    const values = JSON.parse(message[0]) as MessageFacts;
+    const sent = forwards.map((forward) => ({ ...forward, values: JSON.parse(forward.message[0]) as MessageFacts }));
+    const uses = [values, ...sent.map((forward) => forward.values)].flatMap((each) => each[12] ?? []);
+    if (!useGrants(this.#db, uses)) return { kind: 'ungranted' };
+    const received = this.#put(values, message[1], content, 'received');
+    /** By position, what an entry there tells. */
+    const told = new Map(received.events.entries());
+    const recipientAt = (position: number): number => (position < 0 ? 0 : received.firstRecipient + position);
+    for (const [position, kind, atUs, accountId, domainId, detail] of events) {
+      const event = { kind: EVENT_KINDS[kind], atUs, accountId, domainId, message: received.id, recipient: recipientAt(position), detail };
+      told.set(position, insertEvent(this.#db, event, tagsOf(message[1])));
+    }
+    const [accountId, domainId, , , atMs] = values;
+    for (const [position, entry] of outbox) {
+      const owner = { accountId, domainId, message: received.id, recipient: recipientAt(position), atMs, event: told.get(position) ?? 0 };
+      putOutbox(this.#db, owner, [entry]);
+    }
+    const accepted = sent.map((forward) => {
+      const { events: _events, ...rest } = this.#put(forward.values, forward.message[1], forward.content, 'to deliver');
+      return rest;
+    });
+    return { kind: 'received', id: received.id, contentId: received.id, firstRecipient: received.firstRecipient, forwards: accepted };
+  }
+
+  /** The message with its recipients and their accepted events, whose ids are given back in their order. */
+  #put(values: MessageFacts, info: string, content: Uint8Array, purpose: 'to deliver' | 'received'): Put {
+    const db = this.#db;
+    const [accountId, domainId, messageId, sender, createdMs, dueAtMs, wait, expiresAtMs, priority, recipients, counters] = values;
+    const outbox = values[13] ?? undefined;
+    const isReceived = purpose === 'received';
     const id = db.insert(
       'INSERT INTO message (account_id, domain_id, message_id, sender, created_ms, expires_ms, priority, recipient_count, info) VALUES (?,?,?,?,?,?,?,?,?)',
       accountId,
@@ -81,6 +121,7 @@ export class MailWriter {
     // Under the message's id, which is never given again: caches outside are keyed by it.
     db.run('INSERT INTO content (id, bytes) VALUES (?,?)', id, content);
     const suppressed: [number, SuppressionKind][] = [];
+    const events: number[] = [];
     const tags = tagsOf(info);
     let first = 0;
     let previous: string | undefined;
@@ -90,42 +131,52 @@ export class MailWriter {
     for (const [position, [address, domain, isLeased, extra, terms]] of recipients.entries()) {
       const [ownDueMs, ownExpiresMs, ownWait] = terms ?? [dueAtMs, expiresAtMs, wait];
       if (domain !== previous) {
-        bucket = this.#bucketId(domain, accountId, priority);
+        bucket = this.#buckets.idOf(domain, accountId, priority);
         previous = domain;
       }
-      const recipientId = db.insert(
-        'INSERT INTO recipient (message, bucket, address, state, due_ms, expires_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?,?)',
+      const isOurs = isLeased && !isReceived;
+      const recipient = db.insert(
+        'INSERT INTO recipient (message, bucket, address, state, ending, due_ms, expires_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?)',
         id,
         bucket,
         address,
-        isLeased ? STATE_LEASED : STATE_QUEUED,
-        ownDueMs,
+        isReceived ? STATE_DONE : isOurs ? STATE_LEASED : STATE_QUEUED,
+        isReceived ? ('received' satisfies Ending) : null,
+        isReceived ? createdMs : ownDueMs,
         ownExpiresMs,
         ownWait,
-        isLeased ? 1 : 0,
-        isLeased ? this.#node : null,
+        isOurs ? 1 : 0,
+        isOurs ? this.#node : null,
         extra,
       );
-      if (position === 0) first = recipientId;
-      if (!isLeased) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
-      this.#insertEvent(EVENT_KINDS.accepted, createdMs * 1000, accountId, domainId, id, recipientId, null, tags);
+      if (position === 0) first = recipient;
+      if (!isOurs && !isReceived) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
+      const facts = { kind: EVENT_KINDS.accepted, atUs: createdMs * 1000, accountId, domainId, message: id, recipient, detail: null };
+      const event = insertEvent(db, facts, tags);
+      events.push(event);
+      if (outbox !== undefined) putOutbox(db, { accountId, domainId, message: id, recipient, atMs: createdMs, event }, outbox);
+      if (isReceived) continue;
       const kind = this.#suppressed(domainId, address, () => (JSON.parse(info) as MessageInfo).options.tags);
       if (kind !== undefined) suppressed.push([position, kind]);
     }
-    for (const [queued, earliestMs] of queuedBuckets) this.#lookAtBucket(queued, earliestMs);
+    for (const [queued, earliestMs] of queuedBuckets) this.#buckets.lookAt(queued, earliestMs);
     for (const counter of counters) this.#counting.add(counter, createdMs);
-    if (idempotency !== null && idempotency !== undefined) {
-      const { key, fingerprint, untilMs } = idempotency;
-      db.run(
-        'INSERT OR REPLACE INTO idempotency (account_id, key, fingerprint, message, until_ms) VALUES (?,?,?,?,?)',
-        accountId,
-        key,
-        fingerprint,
-        id,
-        untilMs,
-      );
-    }
-    return { kind: 'accepted', id, contentId: id, firstRecipient: first, suppressed };
+    return { kind: 'accepted', id, contentId: id, firstRecipient: first, suppressed, events };
+  }
+
+  /** What came back. The same for one recipient counts once where it says so. */
+  record(facts: string, detail: string): 'recorded' | 'repeated' {
+    const db = this.#db;
+    const { event, once, suppression, counters, firstCounters, outbox } = JSON.parse(facts) as PackedFact;
+    const { kind, atUs, accountId, domainId, message, recipient } = event;
+    const atMs = Math.floor(atUs / 1000);
+    if (once !== undefined && !isFirst(db, event, once)) return 'repeated';
+    const isFirstOfKind = firstCounters !== undefined && isFirst(db, event, `first ${kind}`);
+    const id = appendEvent(db, { ...event, detail: { ...(JSON.parse(detail) as EventDetail), ...(isFirstOfKind && { isFirst: true }) } });
+    if (suppression !== undefined) putFound(db, domainId, suppression);
+    for (const counter of [...counters, ...(isFirstOfKind ? firstCounters : [])]) this.#counting.add(counter, atMs);
+    if (outbox !== undefined) putOutbox(db, { accountId, domainId, message, recipient, atMs, event: id }, outbox);
+    return 'recorded';
   }
 
   settle(facts: string, detail: string, notification?: PackedNotification): boolean {
@@ -162,12 +213,13 @@ export class MailWriter {
       epoch,
     );
     if (changed === 0) return false;
-    if (!isDone) this.#lookAtBucketOf(recipient, dueAtMs ?? atMs);
+    if (!isDone) this.#buckets.lookAtThatOf(recipient, dueAtMs ?? atMs);
     const tags = counters.map(([, , , , tag]) => tag).filter((tag) => tag !== '');
-    this.#insertEvent(EVENT_KINDS[kind], Math.round(atMs * 1000), accountId, domainId, message, recipient, detail, tags);
+    const told = { kind: EVENT_KINDS[kind], atUs: Math.round(atMs * 1000), accountId, domainId, message, recipient, detail };
+    const event = insertEvent(db, told, tags);
     if (suppression !== null && suppression !== undefined) putFound(db, domainId, suppression);
     for (const counter of counters) this.#counting.add(counter, atMs);
-    if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs }, outbox);
+    if (outbox !== null) putOutbox(db, { accountId, domainId, message, recipient, atMs, event }, outbox);
     if (notification !== undefined) this.#notify(values, notification);
     return true;
   }
@@ -175,15 +227,15 @@ export class MailWriter {
   #notify([recipient, , accountId, domainId, original, atMs]: SettlementFacts, { action, message, content }: PackedNotification): void {
     const accepted = this.accept(...message, content);
     if (accepted.kind !== 'accepted') return;
-    this.#insertEvent(
-      EVENT_KINDS.notified,
-      Math.round(atMs * 1000),
+    insertEvent(this.#db, {
+      kind: EVENT_KINDS.notified,
+      atUs: Math.round(atMs * 1000),
       accountId,
       domainId,
-      original,
+      message: original,
       recipient,
-      JSON.stringify({ dsn: { action, message: accepted.id } }),
-    );
+      detail: JSON.stringify({ dsn: { action, message: accepted.id } }),
+    });
   }
 
   release(release: Release): boolean {
@@ -194,7 +246,7 @@ export class MailWriter {
       release.recipient,
       release.epoch,
     );
-    if (changed > 0) this.#lookAtBucketOf(release.recipient, release.dueAtMs);
+    if (changed > 0) this.#buckets.lookAtThatOf(release.recipient, release.dueAtMs);
     return changed > 0;
   }
 
@@ -309,15 +361,14 @@ export class MailWriter {
       );
       if (row === undefined) continue;
       cancelled++;
-      this.#insertEvent(EVENT_KINDS.cancelled, nowMs * 1000, accountId, domainId, Number(row['message']), id, null);
+      const message = Number(row['message']);
+      insertEvent(this.#db, { kind: EVENT_KINDS.cancelled, atUs: nowMs * 1000, accountId, domainId, message, recipient: id, detail: null });
     }
     return cancelled;
   }
 
   appendEvent(event: Omit<EventRow, 'id'>): void {
-    const { kind, atUs, accountId, domainId, message, recipient, detail } = event;
-    const info = this.#db.get('SELECT info FROM message WHERE id = ?', message)?.['info'];
-    this.#insertEvent(EVENT_KINDS[kind], atUs, accountId, domainId, message, recipient, JSON.stringify(detail), tagsOf(String(info)));
+    appendEvent(this.#db, event);
   }
 
   /** A former process's leases end: its recipients are due again, and may be repeated (P4). Called once, before anything is leased. */
@@ -333,18 +384,18 @@ export class MailWriter {
         Number(row['id']),
       );
       buckets.add(Number(row['bucket']));
-      this.#insertEvent(
-        EVENT_KINDS.recovered,
-        nowMs * 1000,
-        Number(row['account_id']),
-        Number(row['domain_id']),
-        Number(row['message']),
-        Number(row['id']),
-        '{"possibleDuplicate":true}',
-      );
+      insertEvent(this.#db, {
+        kind: EVENT_KINDS.recovered,
+        atUs: nowMs * 1000,
+        accountId: Number(row['account_id']),
+        domainId: Number(row['domain_id']),
+        message: Number(row['message']),
+        recipient: Number(row['id']),
+        detail: '{"possibleDuplicate":true}',
+      });
     }
     endOutboxLeases(this.#db, nowMs);
-    for (const bucket of buckets) this.#lookAtBucket(bucket, nowMs);
+    for (const bucket of buckets) this.#buckets.lookAt(bucket, nowMs);
     return rows.length;
   }
 
@@ -356,7 +407,7 @@ export class MailWriter {
   /** What the transaction learnt must not outlive its rollback. */
   forget(): void {
     this.#counting.forget();
-    this.#bucketIds.clear();
+    this.#buckets.forget();
   }
 
   #repeatOf(accountId: number, nowMs: number, idempotency: NonNullable<AcceptMessage['idempotency']>): AcceptResult | undefined {
@@ -375,107 +426,12 @@ export class MailWriter {
       recipientCount: Number(row['recipient_count']),
     };
   }
-
-  #bucketId(domain: string, accountId: number, priority: number): number {
-    const key = `${priority} ${accountId} ${domain}`;
-    const known = this.#bucketIds.get(key);
-    if (known !== undefined) return known;
-    const find = 'SELECT id FROM bucket WHERE domain = ? AND account_id = ? AND priority = ?';
-    const row = this.#db.get(find, domain, accountId, priority);
-    const id =
-      row === undefined
-        ? this.#db.insert('INSERT INTO bucket (domain, account_id, priority) VALUES (?,?,?)', domain, accountId, priority)
-        : Number(row['id']);
-    if (this.#bucketIds.size >= BUCKET_IDS_MAX) this.#bucketIds.clear();
-    this.#bucketIds.set(key, id);
-    return id;
-  }
-
-  #lookAtBucket(bucket: number, dueAtMs: number): void {
-    this.#db.run(
-      'UPDATE bucket SET look_ms = max(?1, parked_ms) WHERE id = ?2 AND (look_ms IS NULL OR look_ms > max(?1, parked_ms))',
-      dueAtMs,
-      bucket,
-    );
-  }
-
-  #lookAtBucketOf(recipient: number, dueAtMs: number): void {
-    this.#lookAtBucket(Number(this.#db.get('SELECT bucket FROM recipient WHERE id = ?', recipient)?.['bucket']), dueAtMs);
-  }
-
-  #insertEvent(
-    kind: number,
-    atUs: number,
-    account: number,
-    domain: number,
-    message: number,
-    recipient: number,
-    detail: string | null,
-    tags: readonly string[] = [],
-  ): void {
-    const event = this.#db.insert(
-      'INSERT INTO event (kind, at_us, account_id, domain_id, message, recipient, detail) VALUES (?,?,?,?,?,?,?)',
-      kind,
-      atUs,
-      account,
-      domain,
-      message,
-      recipient,
-      detail,
-    );
-    for (const tag of tags) {
-      this.#db.run(
-        'INSERT OR IGNORE INTO event_tag (domain_id, tag, at_us, event, kind) VALUES (?,?,?,?,?)',
-        domain,
-        tag.toLowerCase(),
-        atUs,
-        event,
-        kind,
-      );
-    }
-  }
 }
 
-/** Recipients that wait for one domain of one account, at most `limit`. Goes by the account's buckets: a long history costs nothing. */
-export function queuedOfDomain(db: Database, accountId: number, domainId: number, limit: number): number[] {
-  return db
-    .all(
-      `SELECT r.id AS id FROM bucket b CROSS JOIN recipient r ON r.bucket = b.id AND r.state = 0 CROSS JOIN message m ON m.id = r.message
-       WHERE b.account_id = ? AND b.look_ms IS NOT NULL AND m.domain_id = ? LIMIT ?`,
-      accountId,
-      domainId,
-      limit,
-    )
-    .map((row) => Number(row['id']));
-}
-
-/** By priority, then by due time; reads the index of buckets that have something due and nothing else. */
-export function dueBuckets(db: Database, nowMs: number, limit: number): Bucket[] {
-  const buckets: Bucket[] = [];
-  for (const priority of [0, 1, 2] as const) {
-    if (buckets.length >= limit) break;
-    const rows = db.all(
-      'SELECT id, domain, account_id, look_ms FROM bucket WHERE priority = ? AND look_ms <= ? ORDER BY look_ms LIMIT ?',
-      priority,
-      nowMs,
-      limit - buckets.length,
-    );
-    for (const row of rows) {
-      buckets.push({
-        id: Number(row['id']),
-        domain: String(row['domain']),
-        accountId: Number(row['account_id']),
-        priority,
-        dueAtMs: Number(row['look_ms']),
-      });
-    }
-  }
-  return buckets;
-}
-
-export function nextDueAtMs(db: Database): number | undefined {
-  const row = db.get(
-    'SELECT min(v) AS v FROM (SELECT (SELECT min(look_ms) FROM bucket WHERE priority = p.column1 AND look_ms IS NOT NULL) AS v FROM (VALUES (0), (1), (2)) p)',
-  );
-  return row === undefined || row['v'] === null ? undefined : Number(row['v']);
+/** That it is the first of the key, for the recipient or else the message; where neither is known every one is. */
+function isFirst(db: Database, { recipient, message, atUs }: Pick<EventRow, 'recipient' | 'message' | 'atUs'>, key: string): boolean {
+  const subject = recipient > 0 ? recipient : message;
+  if (subject === 0) return true;
+  const own = onceKey(recipient, key);
+  return db.run('INSERT OR IGNORE INTO fact_once (recipient, key, at_ms) VALUES (?,?,?)', subject, own, Math.floor(atUs / 1000)) === 1;
 }

@@ -1,0 +1,180 @@
+/**
+ * What came of entries of the outbox, gathered into batches, each one transaction. An entry that is done with makes the next of its order due. An entry under a lease that is not held
+ * any more is refused and nothing of it is written. Ids of events are given before: when the answer to a batch never came, they tell whether it stands.
+ */
+import { BEHIND_MS, type OutboxSettlement } from '#store/outbox-store.ts';
+import type { Row } from '#store/rows-json.ts';
+import { StoreError } from '#store/store.ts';
+import { int4Array, int8Array, textArray } from './arrays.ts';
+import type { Database, Queries } from './database.ts';
+import { insertEvents, standing } from './event-rows.ts';
+import { Gather, type Outcome } from './gather.ts';
+import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
+import { LOWER_ENDPOINT } from './outbox-put.ts';
+import type { Partitions } from './partitions.ts';
+import { untilSure } from './unsure.ts';
+
+export interface OutboxTools {
+  readonly db: Database;
+  readonly ids: Ids;
+  readonly partitions: Partitions;
+  readonly lingerMs: number;
+}
+
+/** A settlement under the id of its event; 0: it has none. */
+interface Given {
+  readonly settlement: OutboxSettlement;
+  readonly event: number;
+}
+
+/** Locked before an entry is due again, as by those who put one in. */
+const HOLD_ENDPOINTS = 'SELECT id, look_ms, parked_ms FROM outbox_endpoint WHERE id = ANY($1::bigint[]) ORDER BY id FOR KEY SHARE';
+const SETTLE = `WITH given AS (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[]) AS g (id, epoch, due_ms, untried)),
+  done AS (
+    DELETE FROM outbox o USING given g WHERE g.due_ms IS NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased = 1
+    RETURNING o.id, o.endpoint, o.message, o.recipient, o.target),
+  put_off AS (
+    UPDATE outbox o SET due_ms = g.due_ms, is_leased = 0, attempts = o.attempts - g.untried FROM given g
+    WHERE g.due_ms IS NOT NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased = 1 RETURNING o.id, o.endpoint, o.due_ms)
+  SELECT id, endpoint, message, recipient, target, NULL::bigint AS due_ms FROM done
+  UNION ALL SELECT id, endpoint, 0, 0, '', due_ms FROM put_off`;
+/** In a statement of its own: it sees what was put in behind the one that is gone. */
+const NEXT = `WITH next AS (
+    SELECT min(o.id) AS id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS q (message, recipient, endpoint, target)
+    JOIN outbox o ON o.message = q.message AND o.recipient = q.recipient AND o.endpoint = q.endpoint AND o.target = q.target
+    GROUP BY q.message, q.recipient, q.endpoint, q.target)
+  UPDATE outbox o SET due_ms = o.created_ms FROM next n WHERE o.id = n.id AND o.due_ms = ${BEHIND_MS} RETURNING o.endpoint, o.due_ms`;
+const THERE = 'SELECT id, epoch, is_leased, due_ms FROM outbox WHERE id = ANY($1::bigint[])';
+
+export class OutboxSettler {
+  readonly #tools: OutboxTools;
+  readonly gather: Gather<OutboxSettlement, boolean>;
+  /** Of those whose outcome is not known: whoever hands one in again gets the same id. */
+  readonly #unsure = new WeakMap<OutboxSettlement, number>();
+
+  constructor(tools: OutboxTools) {
+    this.#tools = tools;
+    this.gather = new Gather<OutboxSettlement, boolean>({
+      lingerMs: tools.lingerMs,
+      bytesOf: () => 0,
+      keyOf: ({ item }) => item.id,
+      write: (batch) => this.#writeBatch(batch),
+    });
+  }
+
+  settle(settlement: OutboxSettlement): Promise<boolean> {
+    return this.gather.call(settlement);
+  }
+
+  async #writeBatch(batch: readonly OutboxSettlement[]): Promise<Outcome<boolean>[]> {
+    try {
+      return (await this.#write(batch)).map((value) => ({ value }));
+    } catch (error) {
+      if (batch.length === 1 || (error instanceof StoreError && error.kind !== 'full')) return batch.map(() => ({ error }));
+    }
+    // One is at fault: the others are not to suffer for it.
+    const outcomes: Outcome<boolean>[] = [];
+    for (const settlement of batch) outcomes.push(...(await this.#writeBatch([settlement])));
+    return outcomes;
+  }
+
+  async #write(batch: readonly OutboxSettlement[]): Promise<boolean[]> {
+    const given = await this.#prepare(batch);
+    const wasUnsure = batch.some((settlement) => this.#unsure.has(settlement));
+    const days = batch.flatMap(({ event }) => (event === undefined ? [] : [dayOf(event.atUs / 1000)]));
+    const { db, partitions } = this.#tools;
+    try {
+      return await untilSure(async (mayStand) => {
+        const written = mayStand || wasUnsure ? await writtenOf(db, given) : new Set<Given>();
+        const left = given.filter((each) => !written.has(each)).toSorted((a, b) => a.settlement.item.id - b.settlement.item.id);
+        const settled = left.length === 0 ? new Set() : await partitions.having(days, () => this.#send(left));
+        return given.map((each) => written.has(each) || settled.has(each.settlement.item.id));
+      });
+    } catch (error) {
+      for (const { settlement, event } of given) this.#unsure.set(settlement, event);
+      throw error;
+    }
+  }
+
+  async #prepare(batch: readonly OutboxSettlement[]): Promise<Given[]> {
+    const count = batch.filter(({ event }) => event !== undefined).length;
+    let number = count === 0 ? 0 : await this.#tools.ids.take('event', count);
+    return batch.map((settlement) => {
+      const { event } = settlement;
+      if (event === undefined) return { settlement, event: 0 };
+      return { settlement, event: this.#unsure.get(settlement) ?? firstIdOfDay(dayOf(event.atUs / 1000)) + number++ };
+    });
+  }
+
+  /** Ids of the entries that were settled. */
+  #send(given: readonly Given[]): Promise<Set<number>> {
+    return this.#tools.db.transaction(async (queries) => {
+      const endpoints = await queries.all(
+        HOLD_ENDPOINTS,
+        int8Array([...new Set(given.map(({ settlement }) => settlement.item.endpointId))]),
+      );
+      const rows = await queries.all(
+        SETTLE,
+        int8Array(given.map(({ settlement }) => settlement.item.id)),
+        int4Array(given.map(({ settlement }) => settlement.item.epoch)),
+        int8Array(given.map(({ settlement }) => settlement.dueAtMs ?? null)),
+        int4Array(given.map(({ settlement }) => (settlement.isUntried === true ? 1 : 0))),
+      );
+      const settled = new Set(rows.map((row) => Number(row['id'])));
+      await lower(queries, endpoints, [...rows.filter((row) => row['due_ms'] !== null), ...(await makeNextDue(queries, rows))]);
+      await insertEvents(
+        queries,
+        given.flatMap(({ settlement, event }) =>
+          settlement.event !== undefined && settled.has(settlement.item.id) ? [{ ...settlement.event, id: event }] : [],
+        ),
+      );
+      return settled;
+    });
+  }
+}
+
+/** Of those that may have been written before, the ones that were. */
+async function writtenOf(queries: Queries, given: readonly Given[]): Promise<Set<Given>> {
+  const events = await standing(
+    queries,
+    given.flatMap(({ event }) => (event === 0 ? [] : [event])),
+  );
+  const rows = await queries.all(THERE, int8Array(given.map(({ settlement }) => settlement.item.id)));
+  const there = new Map(rows.map((row) => [Number(row['id']), row]));
+  return new Set(
+    given.filter(({ settlement: { item, dueAtMs }, event }) => {
+      if (event !== 0) return events.has(event);
+      const row = there.get(item.id);
+      if (dueAtMs === undefined) return row === undefined;
+      return row?.['epoch'] === item.epoch && row['is_leased'] === 0 && row['due_ms'] === dueAtMs;
+    }),
+  );
+}
+
+/** The next of each order whose first is done with; the rows that are due now. */
+async function makeNextDue(queries: Queries, settled: readonly Row[]): Promise<Row[]> {
+  const done = settled.filter((row) => Number(row['message']) > 0);
+  if (done.length === 0) return [];
+  return queries.all(
+    NEXT,
+    int8Array(done.map((row) => Number(row['message']))),
+    int8Array(done.map((row) => Number(row['recipient']))),
+    int8Array(done.map((row) => Number(row['endpoint']))),
+    textArray(done.map((row) => String(row['target']))),
+  );
+}
+
+/** Endpoints that are to be looked at sooner than they were. */
+async function lower(queries: Queries, endpoints: readonly Row[], due: readonly Row[]): Promise<void> {
+  const earliest = new Map<number, number>();
+  for (const row of due) {
+    const [id, dueMs] = [Number(row['endpoint']), Number(row['due_ms'])];
+    earliest.set(id, Math.min(dueMs, earliest.get(id) ?? dueMs));
+  }
+  for (const row of endpoints) {
+    const dueMs = earliest.get(Number(row['id']));
+    if (dueMs !== undefined && Number(row['look_ms']) > Math.max(dueMs, Number(row['parked_ms']))) {
+      await queries.run(LOWER_ENDPOINT, dueMs, Number(row['id']));
+    }
+  }
+}

@@ -1,0 +1,13 @@
+-- event: what the entry tells; 0: none. Of one account and server, entries with the same target, message and recipient are told one after another: the earliest has a time
+-- when it is due, and the later ones the last time that there is (outbox-store.ts) until it is done with.
+ALTER TABLE outbox ADD COLUMN event INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_by_recipient ON outbox (message, recipient);
+
+-- What counts once for a recipient: keys of facts, and which kinds of events it has had. Of a message, where the key says so, recipient is the message.
+CREATE TABLE fact_once (
+  recipient INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (recipient, key)
+) WITHOUT ROWID;
+CREATE INDEX fact_once_by_age ON fact_once (at_ms);
