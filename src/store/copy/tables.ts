@@ -468,7 +468,13 @@ export const TABLES: readonly Table[] = [
       attempts: 'integer',
       epoch: 'integer',
       is_leased: 'integer',
+      event: 'integer',
     },
+  },
+  {
+    name: 'fact_once',
+    key: ['recipient', 'key'],
+    columns: { recipient: 'integer', key: 'text', at_ms: 'integer' },
   },
 ];
 
@@ -481,9 +487,3 @@ export const TABLES_LEFT_BEHIND: readonly string[] = ['node'];
 export function columnsOf(table: Table): string[] {
   return Object.keys(table.columns);
 }
-      event: 'integer',
-  {
-    name: 'fact_once',
-    key: ['recipient', 'key'],
-    columns: { recipient: 'integer', key: 'text', at_ms: 'integer' },
-  },
