@@ -353,7 +353,7 @@ export const SETTINGS = group('', {
     }),
   }),
 
-  webhooks: group('Posting to other servers over HTTP: copies for `o:archive-to`.', {
+  webhooks: group('Posting to other servers over HTTP: webhooks, and copies for `o:archive-to`.', {
     allow_networks: list(
       cidr(undefined, ''),
       'networks',
@@ -368,7 +368,8 @@ export const SETTINGS = group('', {
       ['5m', '10m', '15m', '1h', '2h', '4h'],
       'Waits after the first, second, … post without success; the last one repeats until it is given up.',
     ),
-    give_up_after: duration(['1s', '30d'], '1d', 'What could not be posted in this time is given up.'),
+    give_up_after: duration(['1s', '30d'], '9h', 'A webhook that could not be told of an event in this time is not told of it any more.'),
+    copies_give_up_after: duration(['1s', '30d'], '1d', 'A copy for `o:archive-to` that could not be posted in this time is given up.'),
     concurrency: integer(1, 1_000, 10, 'Posts at once to one server, for one account.'),
     connections: integer(1, 10_000, 200, 'Posts at once to all servers.'),
   }),
@@ -490,10 +491,10 @@ function isResolver(given: string): boolean {
   return ipaddr.isValid(withPort[1] ?? withPort[2] ?? '') && Number(withPort[3]) <= 65_535;
 }
 
-function isHttpUrl(given: string): boolean {
 function isPlainHttpUrl(given: string): boolean {
   return URL.canParse(given) && new URL(given).protocol === 'http:';
 }
 
+function isHttpUrl(given: string): boolean {
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }

@@ -58,11 +58,16 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     clock: parts.clock,
     log: parts.log,
     poster,
-    makers: { archive: createArchiveMaker({ sizeBytes: (item) => copyOf(item).sizeBytes, remake: (item) => remakeSent(parts, item) }) },
+    makers: {
+      archive: createArchiveMaker({
+        giveUpAfterMs: webhooks.copiesGiveUpAfterMs,
+        sizeBytes: (item) => copyOf(item).sizeBytes,
+        remake: (item) => remakeSent(parts, item),
+      }),
+    },
     limits: { perEndpointMax: webhooks.concurrency, totalMax: webhooks.connections },
     timeoutMs: webhooks.timeoutMs,
     retryMs: webhooks.retry,
-    giveUpAfterMs: webhooks.giveUpAfterMs,
     mayPost: parts.mayPost,
   });
   runner.start();

@@ -304,6 +304,8 @@ function factText({ kind, detail }: EventRow): string {
         : `the sender was notified (${detail.dsn.action}) with message ${detail.dsn.message}`;
     case 'archived':
       return archivedText(detail);
+    case 'untold':
+      return untoldText(detail);
     case 'recovered':
       return 'its lease ended without a result; queued again, so the next delivery may be a duplicate';
     default:
@@ -322,6 +324,12 @@ function archivedText({ archive, text = '' }: EventRow['detail']): string {
     case 'failed':
       return `no copy was posted to ${url}, given up: ${clean(text)}`;
   }
+}
+
+function untoldText({ webhook, text = '' }: EventRow['detail']): string {
+  const of = webhook?.event === undefined ? '' : ` of "${webhook.event}"`;
+  const posts = webhook?.number === 1 ? 'one post' : `${webhook?.number} posts`;
+  return `the webhook ${clean(webhook?.url ?? '')} was not told${of}, given up after ${posts}: ${clean(text)}`;
 }
 
 function stamp(ms: number | undefined): string {

@@ -26,6 +26,8 @@ export const EVENT_KINDS = {
   recovered: 13,
   /** ours: a copy was posted to the URL of o:archive-to, or could not be */
   archived: 14,
+  /** ours: a webhook that was to be told of an event was not, and is not told any more */
+  untold: 15,
 } as const;
 export type EventKind = keyof typeof EVENT_KINDS;
 
@@ -54,6 +56,8 @@ export interface EventDetail {
   readonly possibleDuplicate?: true;
   /** archived: what became of posting the copy. */
   readonly archive?: PostRecord;
+  /** untold: the last attempt to tell the webhook, and of what. */
+  readonly webhook?: PostRecord & { readonly event?: EventKind };
   /** notified: the DSN's kind and its message. */
   readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
   /** opened, clicked: with what it was done, as its user agent says. */

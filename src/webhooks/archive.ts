@@ -4,12 +4,13 @@
  */
 import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
 import { endpointName } from './endpoint-name.ts';
-import type { OutboxMaker } from './outbox-runner.ts';
+import type { OutboxMaker } from './outbox-maker.ts';
 
 export interface ArchiveDeps {
   /** The octets that were sent; or why they cannot be had any more. */
   remake(item: OutboxItem): Promise<readonly Buffer[] | { readonly gone: string }>;
   sizeBytes(item: OutboxItem): number;
+  readonly giveUpAfterMs: number;
 }
 
 /** `copy`: what `remake` needs, as JSON. */
@@ -20,6 +21,7 @@ export function archiveEntry(url: string, copy: string): OutboxEntry {
 export function createArchiveMaker(deps: ArchiveDeps): OutboxMaker {
   return {
     eventKind: 'archived',
+    giveUpAfterMs: deps.giveUpAfterMs,
     sizeBytes: deps.sizeBytes,
     async make(item) {
       const body = await deps.remake(item);

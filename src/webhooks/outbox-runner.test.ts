@@ -11,6 +11,7 @@ import type { OutboxItem, OutboxStore } from '#store/outbox-store.ts';
 import { type Store, StoreError } from '#store/store.ts';
 import { until } from '../../test/kit/until.ts';
 import type { PostRequest, PostResult } from './guarded-post.ts';
+import type { OutboxMaker } from './outbox-maker.ts';
 import { OutboxRunner, type OutboxRunnerOptions } from './outbox-runner.ts';
 
 const MB = 1024 * 1024;
@@ -26,11 +27,12 @@ interface Rig {
 }
 
 type Change = Partial<Omit<OutboxRunnerOptions, 'outbox' | 'poster'>> & {
+  readonly giveUpAfterMs?: number;
   readonly post: (request: PostRequest, signal: AbortSignal) => Promise<PostResult>;
   readonly outbox?: (store: OutboxStore) => OutboxStore;
 };
 
-async function rig(t: TestContext, { post, outbox = (store) => store, ...change }: Change): Promise<Rig> {
+async function rig(t: TestContext, { post, outbox = (store) => store, giveUpAfterMs = 60_000, ...change }: Change): Promise<Rig> {
   const directory = mkdtempSync(join(tmpdir(), 'postrider-outbox-'));
   const store = await openSqliteStore({ path: join(directory, 'postrider.db'), mode: 'server' });
   const { id: accountId } = await store.accounts.createAccount('a', 1);
@@ -53,11 +55,10 @@ async function rig(t: TestContext, { post, outbox = (store) => store, ...change 
     clock: systemClock,
     log: recording,
     poster: { post, close: () => undefined },
-    makers: { archive: maker() },
+    makers: { archive: maker(giveUpAfterMs) },
     limits: { perEndpointMax: 10, totalMax: 50 },
     timeoutMs: 1000,
     retryMs: [50],
-    giveUpAfterMs: 60_000,
     mayPost: () => true,
     ...change,
   });
@@ -97,8 +98,9 @@ async function rig(t: TestContext, { post, outbox = (store) => store, ...change 
 }
 
 /** An entry's payload is the octets that it holds. */
-function maker(): OutboxRunnerOptions['makers']['archive'] {
+function maker(giveUpAfterMs = 60_000): OutboxMaker {
   return {
+    giveUpAfterMs,
     eventKind: 'archived',
     sizeBytes: ({ payload }) => Number(payload),
     make: async (item) => ({ url: item.target, headers: {}, body: [] }),
@@ -136,7 +138,7 @@ function acceptable(accountId: number, domainId: number, nowMs: number): Paramet
 }
 
 /** Makes a lease of what the runner adds to the time-out, less nearly all of it. */
-const LEASE_SHORTER_MS = -9900;
+const LEASE_SHORTER_MS = -14_900;
 
 const hostOf = ({ url }: PostRequest): string => new URL(url).hostname;
 

@@ -159,7 +159,7 @@ test('a slow receiver has its turns and no more, and holds up nobody else', asyn
 test('what could not be posted in time is given up', async () => {
   const gone = await startHttpReceiver();
   await gone.close();
-  server = await restarted({ 'webhooks.give_up_after': '1s' });
+  server = await restarted({ 'webhooks.copies_give_up_after': '1s' });
   const messageId = await server.send('late@x.test', { 'o:archive-to': `http://us:secret@127.0.0.1:${gone.port}/late?key=secret` });
   const facts = await told(messageId, /given up/);
   assert.match(

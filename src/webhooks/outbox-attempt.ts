@@ -1,0 +1,132 @@
+/**
+ * One attempt to post an entry, and what follows from it. An entry ends in one of three ways: the receiver took it (2xx); the receiver wants no more of it (406) or must
+ * not be posted to; or it is given up when it would be older than its kind may get. Everything else is tried again by the schedule.
+ */
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import { jitter } from '#base/random.ts';
+import type { EventRow, PostRecord } from '#model/event.ts';
+import type { OutboxItem, OutboxKind, OutboxSettlement } from '#store/outbox-store.ts';
+import type { Verdict } from './endpoint-health.ts';
+import { type Poster, type PostResult, shownUrl } from './guarded-post.ts';
+import type { OutboxMaker } from './outbox-maker.ts';
+
+export interface AttemptDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly poster: Poster;
+  readonly makers: Readonly<Partial<Record<OutboxKind, OutboxMaker>>>;
+  /** Waits after the first, second, … failure; the last one repeats. */
+  readonly retryMs: readonly number[];
+}
+
+export interface Attempted {
+  readonly settlement: OutboxSettlement;
+  /** What it says of the endpoint. */
+  readonly verdict: Verdict;
+  /** It said how long it wants to be left alone. */
+  readonly askedMs?: number;
+}
+
+/** As Mailgun has it: 406 asks that this is not posted again. */
+const STATUS_NO_MORE = 406;
+const RETRY_SPREAD = 0.1;
+
+export class Attempts {
+  readonly #deps: AttemptDeps;
+  /** Since the start, for /metrics. */
+  readonly counts = { done: 0, failed: 0, givenUp: 0 };
+
+  constructor(deps: AttemptDeps) {
+    this.#deps = deps;
+  }
+
+  makerOf(kind: OutboxKind): OutboxMaker {
+    const maker = this.#deps.makers[kind];
+    if (maker === undefined) throw new Error(`nobody makes entries of the kind ${kind}`);
+    return maker;
+  }
+
+  /** The longest that an entry of any kind may be tried. */
+  get longestMs(): number {
+    return Math.max(...Object.values(this.#deps.makers).map(({ giveUpAfterMs }) => giveUpAfterMs));
+  }
+
+  /** Ends when the poster does. */
+  async attempt(item: OutboxItem, signal: AbortSignal): Promise<Attempted> {
+    const { clock, poster } = this.#deps;
+    const startMs = clock.monotonicMs();
+    const request = await this.makerOf(item.kind).make(item);
+    if ('gone' in request) return { settlement: this.givenUp(item, request.gone, {}), verdict: 'unknown' };
+    const result = await poster.post(request, signal);
+    if (result.kind !== 'answered' && signal.aborted) return { settlement: { item, dueAtMs: clock.nowMs() }, verdict: 'unknown' };
+    return this.#judged(item, result, Math.round(clock.monotonicMs() - startMs));
+  }
+
+  givenUp(item: OutboxItem, text: string, facts: Partial<PostRecord>): OutboxSettlement {
+    this.counts.givenUp++;
+    this.#deps.log.warn(
+      { outbox: item.id, kind: item.kind, message: item.message?.id, url: shown(item.target), trouble: text },
+      'given up: nothing more is posted of it',
+    );
+    return { item, ...this.#told(item, 'failed', text, facts) };
+  }
+
+  #judged(item: OutboxItem, result: PostResult, tookMs: number): Attempted {
+    const facts = {
+      tookMs,
+      ...(result.kind === 'answered' && { status: result.status }),
+      ...('address' in result && result.address !== undefined && { address: result.address }),
+    };
+    if (result.kind === 'answered' && result.status >= 200 && result.status < 300) {
+      this.counts.done++;
+      return { settlement: { item, ...this.#told(item, 'done', result.text, facts) }, verdict: 'well' };
+    }
+    this.counts.failed++;
+    const isFinal = result.kind === 'refused' || (result.kind === 'answered' && result.status === STATUS_NO_MORE);
+    if (isFinal) return { settlement: this.givenUp(item, result.text, facts), verdict: 'unknown' };
+    const askedMs = result.kind === 'answered' ? result.retryAfterMs : undefined;
+    const dueAtMs = this.#nextAtMs(item, askedMs);
+    const settlement =
+      dueAtMs === undefined
+        ? this.givenUp(item, result.text, facts)
+        : { item, dueAtMs, ...this.#told(item, 'deferred', result.text, { ...facts, nextAtMs: dueAtMs }) };
+    return { settlement, verdict: 'failed', ...(askedMs !== undefined && { askedMs }) };
+  }
+
+  /** undefined: it would be too old by then. */
+  #nextAtMs(item: OutboxItem, askedMs: number | undefined): number | undefined {
+    const { retryMs, clock } = this.#deps;
+    const delayMs = retryMs[Math.min(item.attempts, retryMs.length - 1)] ?? 0;
+    const atMs = clock.nowMs() + Math.round(Math.max(delayMs * jitter(RETRY_SPREAD), askedMs ?? 0));
+    return atMs < item.createdMs + this.makerOf(item.kind).giveUpAfterMs ? atMs : undefined;
+  }
+
+  /** What is written with the settlement. Nobody can be told of a message that is gone with all its events. */
+  #told(
+    item: OutboxItem,
+    result: PostRecord['result'],
+    text: string,
+    facts: Partial<PostRecord>,
+  ): { readonly event?: Omit<EventRow, 'id'> } {
+    if (item.message === undefined) return {};
+    const maker = this.makerOf(item.kind);
+    const detail = maker.event(item, { result, url: shown(item.target), number: item.attempts + 1, tookMs: 0, ...facts }, text);
+    if (detail === undefined) return {};
+    return {
+      event: {
+        kind: maker.eventKind,
+        atUs: this.#deps.clock.nowMs() * 1000,
+        accountId: item.accountId,
+        domainId: item.domainId,
+        message: item.message.id,
+        recipient: item.recipient?.id ?? 0,
+        detail,
+      },
+    };
+  }
+}
+
+function shown(target: string): string {
+  return URL.canParse(target) ? shownUrl(new URL(target)) : '';
+}

@@ -1,0 +1,16 @@
+/** What one kind of entry is: how it is made, how long it is tried, and what the timeline is told. */
+import type { EventRow, PostRecord } from '#model/event.ts';
+import type { OutboxItem } from '#store/outbox-store.ts';
+import type { PostRequest } from './guarded-post.ts';
+
+export interface OutboxMaker {
+  /** What could not be posted in this time is given up. */
+  readonly giveUpAfterMs: number;
+  /** Octets that posting it will hold in memory. */
+  sizeBytes(item: OutboxItem): number;
+  /** The request; or why it cannot be made any more. */
+  make(item: OutboxItem): Promise<PostRequest | { readonly gone: string }>;
+  /** What the timeline is told of an attempt; undefined: nothing. */
+  event(item: OutboxItem, record: PostRecord, text: string): EventRow['detail'] | undefined;
+  readonly eventKind: EventRow['kind'];
+}
