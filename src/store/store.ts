@@ -367,9 +367,9 @@ export interface EventStore {
   messageByMessageId(accountId: number | undefined, messageId: string, recipientsMax?: number): Promise<MessageView | undefined>;
   /** Newest first. */
   recipientsByAddress(accountId: number | undefined, address: string, limit: number): Promise<EventView[]>;
-  /** Newest messages of an account, for pages and tools. */
   /** Of a token that we signed, which is its own authority: no account is asked for. */
   recipientById(id: number): Promise<{ readonly message: StoredMessage; readonly recipient: StoredRecipient } | undefined>;
+  /** Newest messages of an account, for pages and tools. */
   latestMessages(accountId: number | undefined, limit: number): Promise<MessageView[]>;
   /** Depth by receiving domain, deepest first. */
   queueByDomain(nowMs: number, limit: number): Promise<QueueDepth[]>;

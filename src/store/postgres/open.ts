@@ -18,8 +18,8 @@ import { Database, Link } from './database.ts';
 import { domainTables } from './domains.ts';
 import { insertEvents } from './event-rows.ts';
 import { eventTables } from './events.ts';
-import { grantTables, useGrants } from './grants.ts';
 import { FactWriter } from './facts.ts';
+import { grantTables, useGrants } from './grants.ts';
 import { Health } from './health.ts';
 import { dayOf, firstIdOfDay, Ids } from './ids.ts';
 import { Leases } from './leases.ts';
@@ -30,8 +30,8 @@ import { outboxClockSetBack, outboxTables } from './outbox.ts';
 import { OutboxSettler } from './outbox-settle.ts';
 import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
-import { Retention } from './retention.ts';
 import { Receiver } from './receive.ts';
+import { Retention } from './retention.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
@@ -114,10 +114,10 @@ class Parts {
   readonly #links: readonly Link[];
   readonly #acceptor: Acceptor;
   readonly #returns: ReturnWriter;
-  readonly #claims: ClaimReader;
   readonly #receiver: Receiver;
   readonly #facts: FactWriter;
   readonly #told: OutboxSettler;
+  readonly #claims: ClaimReader;
   readonly #parking: Parking;
   readonly #retention: Retention;
   #closing: Promise<void> | undefined;
@@ -223,13 +223,13 @@ class Parts {
         this.health.isFull
           ? Promise.reject(new StoreError('full', 'the database has no space left: what is left is for mail that was accepted before'))
           : this.#acceptor.accept(message),
-      settle: (settlement) => this.#returns.settle(settlement),
-      release: (release) => this.#returns.release(release),
       receive: (reception) =>
         this.health.isFull
           ? Promise.reject(new StoreError('full', 'the database has no space left: what is left is for mail that was accepted before'))
           : this.#receiver.receive(reception),
       record: (fact) => this.#facts.record(fact),
+      settle: (settlement) => this.#returns.settle(settlement),
+      release: (release) => this.#returns.release(release),
       dueBuckets: (nowMs, limit) => this.#parking.dueBuckets(nowMs, limit),
       nextDueAtMs: () => this.#parking.nextDueAtMs(),
       claim: (requests, nowMs) => this.#claims.claim(requests, nowMs),

@@ -109,6 +109,7 @@ const READS = {
     'setting',
   ],
   lists: ['listByAddress', 'listDomains'],
+  events: ['recipientById'],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
   templates: ['version', 'listTemplates', 'listVersions'],
@@ -120,7 +121,6 @@ const READS = {
 const BROWSES = {
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
-  events: ['recipientById'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
   lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
@@ -246,6 +246,12 @@ function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commit
     if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
     return writer.call('createImport', [job, openMax, keepFromMs], bytes as Uint8Array);
   };
+  mail['receive'] = async (given: unknown) => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    const reception = given as Reception;
+    return writer.call('receive', [packReception(reception)], reception.message.content);
+  };
+  mail['record'] = async (fact: unknown) => writer.call('record', packFact(fact as Fact));
   mail['settle'] = async (settlement: unknown) => writer.call('settle', packSettlement(settlement as Settlement));
   mail['cancel'] = async (accountId, domainId, message, nowMs) =>
     message === undefined
@@ -260,12 +266,6 @@ const CANCEL_STEP = 2000;
 
 /** In steps, so that a million take nobody else's turn: they are found beside the writer, which ends those that still wait when it comes to them. */
 async function cancelDomain(writer: Channel, browser: Channel, tenant: readonly unknown[], nowMs: unknown): Promise<number> {
-  mail['receive'] = async (given: unknown) => {
-    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
-    const reception = given as Reception;
-    return writer.call('receive', [packReception(reception)], reception.message.content);
-  };
-  mail['record'] = async (fact: unknown) => writer.call('record', packFact(fact as Fact));
   let total = 0;
   for (;;) {
     const ids = await browser.call<number[]>('queuedOfDomain', [...tenant, CANCEL_FOUND_MAX]);

@@ -91,9 +91,9 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
   const bound: Record<string, Method> = {};
   for (const name of [
     'accept',
-    'settle',
     'receive',
     'record',
+    'settle',
     'release',
     'claim',
     'claimExpired',
