@@ -25,6 +25,13 @@ export function tagsJson({ tags }: Pick<Suppression, 'tags'>): string {
   return tags === undefined || tags.includes('*') ? ALL_TAGS : JSON.stringify([...new Set(tags)].sort());
 }
 
+/** What is left of a row's tags without one of them, whatever its case; undefined: that one is not there. */
+export function tagsWithout(row: Row | undefined, tag: string): readonly string[] | undefined {
+  const tags = row === undefined ? [] : (JSON.parse(String(row['tags'])) as string[]);
+  const left = tags.filter((each) => each.toLowerCase() !== tag.toLowerCase());
+  return left.length === tags.length ? undefined : left;
+}
+
 /** Of an address's first suppression in the order of kinds, in which unsubscribes come last: whether it stops a message with these tags. */
 export function stoppedBy(kind: string, tags: string, messageTags: () => readonly string[]): SuppressionKind | undefined {
   if (kind !== 'unsubscribe' || tags === ALL_TAGS) return kind as SuppressionKind;

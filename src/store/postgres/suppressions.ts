@@ -1,7 +1,16 @@
 /** Suppressions as lists, the allowlist, and imports, on PostgreSQL. Many rows go as one statement, in sorted order, so that two that write the same rows wait in turn. */
 import { one, type Row } from '#store/rows-json.ts';
 import type { Suppression } from '#store/store.ts';
-import { ALL_TAGS, allowlistEntryOf, boundsOf, IMPORT_COLUMNS, importOf, suppressionOf, tagsJson } from '#store/suppression-rows.ts';
+import {
+  ALL_TAGS,
+  allowlistEntryOf,
+  boundsOf,
+  IMPORT_COLUMNS,
+  importOf,
+  suppressionOf,
+  tagsJson,
+  tagsWithout,
+} from '#store/suppression-rows.ts';
 import {
   type AllowlistEntry,
   type ImportStep,
@@ -114,9 +123,8 @@ export function suppressionTables(db: Database): SuppressionStore {
 async function removeTag(queries: Queries, domainId: number, address: string, tag: string): Promise<boolean> {
   const its = `domain_id = $1 AND kind = 'unsubscribe' AND lower(address) = ${FOLDED('$2')}`;
   const row = await queries.get(`SELECT tags FROM suppression WHERE ${its} FOR UPDATE`, domainId, address);
-  const tags = row === undefined ? [] : (JSON.parse(String(row['tags'])) as string[]);
-  const left = tags.filter((each) => each.toLowerCase() !== tag.toLowerCase());
-  if (left.length === tags.length) return false;
+  const left = tagsWithout(row, tag);
+  if (left === undefined) return false;
   if (left.length === 0) await queries.run(`DELETE FROM suppression WHERE ${its}`, domainId, address);
   else await queries.run(`UPDATE suppression SET tags = $3 WHERE ${its}`, domainId, address, JSON.stringify(left));
   return true;

@@ -1,7 +1,16 @@
 /** Suppressions as lists, the allowlist, and imports, on the embedded store. */
 import { one } from '#store/rows-json.ts';
 import type { Suppression, SuppressionKind } from '#store/store.ts';
-import { ALL_TAGS, allowlistEntryOf, boundsOf, IMPORT_COLUMNS, importOf, suppressionOf, tagsJson } from '#store/suppression-rows.ts';
+import {
+  ALL_TAGS,
+  allowlistEntryOf,
+  boundsOf,
+  IMPORT_COLUMNS,
+  importOf,
+  suppressionOf,
+  tagsJson,
+  tagsWithout,
+} from '#store/suppression-rows.ts';
 import {
   type AllowlistEntry,
   type ImportJob,
@@ -67,9 +76,8 @@ export function suppressionTables(db: Database): Synchronous<SuppressionStore> {
       ),
     removeUnsubscribeTag(domainId, address, tag) {
       const row = db.get("SELECT * FROM suppression WHERE domain_id = ? AND address = ? AND kind = 'unsubscribe'", domainId, address);
-      const tags = row === undefined ? [] : (JSON.parse(String(row['tags'])) as string[]);
-      const left = tags.filter((each) => each.toLowerCase() !== tag.toLowerCase());
-      if (left.length === tags.length) return false;
+      const left = tagsWithout(row, tag);
+      if (left === undefined) return false;
       if (left.length === 0)
         db.run("DELETE FROM suppression WHERE domain_id = ? AND address = ? AND kind = 'unsubscribe'", domainId, address);
       else
