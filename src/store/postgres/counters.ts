@@ -3,13 +3,12 @@
  * nodes share, are written once an hour.
  */
 import { EVENT_KINDS } from '#model/event.ts';
-import { DAYS_KEPT, HOURS_KEPT, TAGS_MAX } from '#store/stats-store.ts';
+import { COUNTER_COLUMNS, countsTooOld, HOUR_MS } from '#store/count-tables.ts';
+import { TAGS_MAX } from '#store/stats-store.ts';
 import type { CounterKey } from '#store/store.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import type { Queries, Value } from './database.ts';
 import { parameters } from './parameters.ts';
-
-const HOUR_MS = 3_600_000;
 
 export const COUNTER_TYPES = {
   countAccount: 'bigint[]',
@@ -32,16 +31,18 @@ type CounterName = keyof typeof COUNTER_TYPES;
 
 /** Rows are touched in the order of their keys, so that two who touch the same wait for each other, but not for ever. */
 export function countersSql(sql: Readonly<Record<CounterName, string>>): string {
-  const into = (table: string, columns: string, where = ''): string =>
-    `INSERT INTO ${table} AS t (${columns}, node, n) SELECT ${columns}, ${sql.countNode}, sum(n)::bigint FROM counted${where} GROUP BY ${columns} ORDER BY ${columns}
+  const into = (table: keyof typeof COUNTER_COLUMNS, where = ''): string => {
+    const columns = COUNTER_COLUMNS[table];
+    return `INSERT INTO ${table} AS t (${columns}, node, n) SELECT ${columns}, ${sql.countNode}, sum(n)::bigint FROM counted${where} GROUP BY ${columns} ORDER BY ${columns}
     ON CONFLICT (${columns}, node) DO UPDATE SET n = t.n + excluded.n`;
+  };
   return `counted AS (
     SELECT c.*, floor(c.hour / 24.0)::integer AS day FROM unnest(${sql.countAccount}, ${sql.countDomain}, ${sql.countTag}, ${sql.countHour}, ${sql.countKind}, ${sql.countReason},
       ${sql.countReceiver}, ${sql.countProvider}, ${sql.countSource}, ${sql.countCountry}, ${sql.countDevice}, ${sql.countName}, ${sql.countAt}, ${sql.countN})
       AS c (account_id, domain_id, tag, hour, kind, reason, receiver, provider, source, country, device, name, at_ms, n)),
-  counted_hours AS (${into('counter', 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device')}),
-  counted_days AS (${into('counter_day', 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device')}),
-  counted_receivers AS (${into('counter_receiver', 'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device', " WHERE receiver <> ''")}),
+  counted_hours AS (${into('counter')}),
+  counted_days AS (${into('counter_day')}),
+  counted_receivers AS (${into('counter_receiver', " WHERE receiver <> ''")}),
   counted_tags AS (
     INSERT INTO tag AS t (account_id, domain_id, key, name, first_ms, last_ms)
     SELECT c.account_id, c.domain_id, c.tag, min(c.name), min(c.at_ms), max(c.hour) * ${HOUR_MS}::bigint FROM counted c
@@ -102,15 +103,8 @@ export async function writeCounters(queries: Queries, counters: CounterSums, nod
 
 /** One step of taking away what is too old; how much went. */
 export async function expireCounters(queries: Queries, nowMs: number, limit: number): Promise<number> {
-  const hour = Math.floor(nowMs / HOUR_MS);
-  const day = Math.floor(hour / 24) - DAYS_KEPT;
   let gone = 0;
-  for (const [table, age, before] of [
-    ['counter', 'hour', hour - HOURS_KEPT],
-    ['counter_day', 'day', day],
-    ['counter_receiver', 'day', day],
-    ['tag', 'last_ms', day * 24 * HOUR_MS],
-  ] as const) {
+  for (const { table, age, before } of countsTooOld(nowMs)) {
     gone += await queries.run(
       `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${table} WHERE ${age} < $1::bigint LIMIT $2))`,
       before,

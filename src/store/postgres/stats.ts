@@ -1,21 +1,9 @@
 /** Sums of counters, and tags. */
 import { countSql, countSumOf } from '#store/count-sql.ts';
-import type { Row } from '#store/rows-json.ts';
-import type { StatsStore, Tag } from '#store/stats-store.ts';
+import { COUNTER_TABLES } from '#store/count-tables.ts';
+import type { StatsStore } from '#store/stats-store.ts';
+import { TAG_COLUMNS, tagOf } from '#store/tag-rows.ts';
 import type { Queries, Value } from './database.ts';
-
-const TAG = 'SELECT domain_id, name, description, first_ms, last_ms FROM tag';
-const COUNTED = ['counter', 'counter_day', 'counter_receiver'];
-
-function tagOf(row: Row): Tag {
-  return {
-    domainId: Number(row['domain_id']),
-    name: String(row['name']),
-    description: String(row['description']),
-    firstMs: Number(row['first_ms']),
-    lastMs: Number(row['last_ms']),
-  };
-}
 
 export function statsTables(db: Queries): StatsStore {
   return {
@@ -26,7 +14,7 @@ export function statsTables(db: Queries): StatsStore {
     },
     async tags(accountId, domainId, { after, before, prefix = '', limit }) {
       const rows = await db.all(
-        `${TAG} WHERE account_id = $1 AND domain_id = $2 AND key >= $3::text AND starts_with(key, $3::text)
+        `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = $1 AND domain_id = $2 AND key >= $3::text AND starts_with(key, $3::text)
          AND ($4::text IS NULL OR key > $4::text) AND ($5::text IS NULL OR key < $5::text) ORDER BY key ${before === undefined ? 'ASC' : 'DESC'} LIMIT $6`,
         accountId,
         domainId,
@@ -39,7 +27,7 @@ export function statsTables(db: Queries): StatsStore {
     },
     async accountTags(accountId, name, limit) {
       const rows = await db.all(
-        `${TAG} WHERE account_id = $1 AND ($2::text IS NULL OR key = $2::text) ORDER BY key, domain_id LIMIT $3`,
+        `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = $1 AND ($2::text IS NULL OR key = $2::text) ORDER BY key, domain_id LIMIT $3`,
         accountId,
         name?.toLowerCase() ?? null,
         limit,
@@ -67,7 +55,8 @@ export function statsTables(db: Queries): StatsStore {
       const whose = 'account_id = $1 AND ($2::bigint IS NULL OR domain_id = $2)';
       const gone = await db.run(`DELETE FROM tag WHERE ${whose} AND key = $3`, accountId, domainId ?? null, key);
       if (gone === 0) return false;
-      for (const table of COUNTED) await db.run(`DELETE FROM ${table} WHERE ${whose} AND tag = $3`, accountId, domainId ?? null, key);
+      for (const table of COUNTER_TABLES)
+        await db.run(`DELETE FROM ${table} WHERE ${whose} AND tag = $3`, accountId, domainId ?? null, key);
       return true;
     },
   };

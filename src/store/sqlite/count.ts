@@ -1,10 +1,10 @@
 /** Counters and tags of the transaction that is open: summed up in memory, and written before it ends. Many facts of one commit share a few rows. */
 import { EVENT_KINDS } from '#model/event.ts';
-import { DAYS_KEPT, HOURS_KEPT, TAGS_MAX } from '#store/stats-store.ts';
+import { COUNTER_COLUMNS, countsTooOld, HOUR_MS } from '#store/count-tables.ts';
+import { TAGS_MAX } from '#store/stats-store.ts';
 import type { Database } from './database.ts';
 import type { PackedCounter } from './packed.ts';
 
-const HOUR_MS = 3_600_000;
 /** Tags that are known to stand in their table, with this hour. */
 const SEEN_MAX = 10_000;
 
@@ -13,15 +13,12 @@ const values = (columns: string): string =>
     .split(', ')
     .map(() => '?')
     .join(', ');
-const insert = (table: string, columns: string): string =>
-  `INSERT INTO ${table} (${columns}, n) VALUES (${values(columns)}, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`;
+const insert = (table: keyof typeof COUNTER_COLUMNS): string =>
+  `INSERT INTO ${table} (${COUNTER_COLUMNS[table]}, n) VALUES (${values(COUNTER_COLUMNS[table])}, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`;
 
-const HOURLY = insert('counter', 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device');
-const DAILY = insert('counter_day', 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device');
-const BY_RECEIVER = insert(
-  'counter_receiver',
-  'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device',
-);
+const HOURLY = insert('counter');
+const DAILY = insert('counter_day');
+const BY_RECEIVER = insert('counter_receiver');
 
 const SEE_TAG = `INSERT INTO tag (account_id, domain_id, key, name, first_ms, last_ms)
   SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM tag WHERE account_id = ?1 AND domain_id = ?2 AND key = ?3)
@@ -107,23 +104,14 @@ function add(sums: Map<string, Sum>, key: Sum, count: number): void {
   else sum[sum.length - 1] = Number(sum.at(-1)) + count;
 }
 
-const KEYS = {
-  counter: 'account_id, domain_id, tag, hour, kind, reason, provider, source, country, device',
-  counter_day: 'account_id, domain_id, tag, day, kind, reason, provider, source, country, device',
-  counter_receiver: 'account_id, domain_id, tag, day, kind, reason, receiver, provider, source, country, device',
-  tag: 'account_id, domain_id, key',
-} as const;
+const KEYS = { ...COUNTER_COLUMNS, tag: 'account_id, domain_id, key' } as const;
 
 /** One step of taking away what is too old; how much went. */
 export function expireCounters(db: Database, nowMs: number, limit: number): number {
-  const hour = Math.floor(nowMs / HOUR_MS);
-  const day = Math.floor(hour / 24) - DAYS_KEPT;
-  const expire = (table: keyof typeof KEYS, age: string, before: number): number =>
-    db.run(`DELETE FROM ${table} WHERE (${KEYS[table]}) IN (SELECT ${KEYS[table]} FROM ${table} WHERE ${age} < ? LIMIT ?)`, before, limit);
-  return (
-    expire('counter', 'hour', hour - HOURS_KEPT) +
-    expire('counter_day', 'day', day) +
-    expire('counter_receiver', 'day', day) +
-    expire('tag', 'last_ms', day * 24 * HOUR_MS)
-  );
+  let gone = 0;
+  for (const { table, age, before } of countsTooOld(nowMs)) {
+    const key = KEYS[table];
+    gone += db.run(`DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE ${age} < ? LIMIT ?)`, before, limit);
+  }
+  return gone;
 }

@@ -1,21 +1,10 @@
 /** Sums of counters, and tags. */
 import { countSql, countSumOf } from '#store/count-sql.ts';
-import type { StatsStore, Tag } from '#store/stats-store.ts';
+import { COUNTER_TABLES } from '#store/count-tables.ts';
+import type { StatsStore } from '#store/stats-store.ts';
+import { TAG_COLUMNS, tagOf } from '#store/tag-rows.ts';
 import type { Synchronous } from './accounts.ts';
-import type { Database, Row, Value } from './database.ts';
-
-const TAG = 'SELECT domain_id, name, description, first_ms, last_ms FROM tag';
-const COUNTED = ['counter', 'counter_day', 'counter_receiver'];
-
-function tagOf(row: Row): Tag {
-  return {
-    domainId: Number(row['domain_id']),
-    name: String(row['name']),
-    description: String(row['description']),
-    firstMs: Number(row['first_ms']),
-    lastMs: Number(row['last_ms']),
-  };
-}
+import type { Database, Value } from './database.ts';
 
 export function statsTables(db: Database): Synchronous<StatsStore> {
   return {
@@ -27,7 +16,7 @@ export function statsTables(db: Database): Synchronous<StatsStore> {
     tags: (accountId, domainId, { after, before, prefix = '', limit }) =>
       db
         .all(
-          `${TAG} WHERE account_id = ?1 AND domain_id = ?2 AND key >= ?3 AND substr(key, 1, length(?3)) = ?3
+          `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = ?1 AND domain_id = ?2 AND key >= ?3 AND substr(key, 1, length(?3)) = ?3
            AND (?4 IS NULL OR key > ?4) AND (?5 IS NULL OR key < ?5) ORDER BY key ${before === undefined ? 'ASC' : 'DESC'} LIMIT ?6`,
           accountId,
           domainId,
@@ -40,7 +29,7 @@ export function statsTables(db: Database): Synchronous<StatsStore> {
     accountTags: (accountId, name, limit) =>
       db
         .all(
-          `${TAG} WHERE account_id = ?1 AND (?2 IS NULL OR key = ?2) ORDER BY key, domain_id LIMIT ?3`,
+          `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = ?1 AND (?2 IS NULL OR key = ?2) ORDER BY key, domain_id LIMIT ?3`,
           accountId,
           name?.toLowerCase() ?? null,
           limit,
@@ -71,7 +60,7 @@ export function statsTables(db: Database): Synchronous<StatsStore> {
         key,
       );
       for (const { domain_id } of rows) {
-        for (const table of ['tag', ...COUNTED]) {
+        for (const table of ['tag', ...COUNTER_TABLES]) {
           db.run(
             `DELETE FROM ${table} WHERE account_id = ? AND domain_id = ? AND ${table === 'tag' ? 'key' : 'tag'} = ?`,
             accountId,
