@@ -335,3 +335,50 @@ test('variables that grow without end are left out of the header', async () => {
   });
   assert.ok(mime.length < 100_000);
 });
+
+const HTML = 'From: shop@example.org\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>%x%</p>\r\n';
+
+/** Puts the recipient's id and the time into the text, and a field above the message. */
+const marking: NonNullable<ComposerDeps['passes']>[number] = (_message, { id }, sentMs) => ({
+  leaf: (octets) => octets.replace('%x%', `${id} ${sentMs}`),
+  fields: `List-Unsubscribe: <https://links.example/u/${id}>\r\n`,
+});
+
+test("what a pass makes is the recipient's own, and the signatures cover it", async () => {
+  const signing = composer({ isEnabled: true, passes: [marking, () => undefined] });
+  for (const id of [9, 10]) {
+    const result = await sent({ mime: HTML, recipient: { id } }, signing);
+    assert.match(result.mime.toString(), new RegExp(`List-Unsubscribe: <https://links\\.example/u/${id}>\r\n[^]*<p>${id} ${NOW}</p>`));
+    assert.deepEqual(await verdicts(result.mime), ['r example.org pass', 'e example.org pass']);
+    assert.equal(result.sentMs, NOW);
+  }
+  const tampered = (await sent({ mime: HTML }, signing)).mime.toString().replace('links.example/u/9', 'links.example/u/8');
+  assert.deepEqual(await verdicts(Buffer.from(tampered)), ['r example.org fail', 'e example.org fail']);
+});
+
+test('passes see what was filled in, one after the other', async () => {
+  const passes = ['a', 'b'].map((mark): typeof marking => () => ({ leaf: (octets) => octets.replace('name', `name ${mark}`) }));
+  const mime = HTML.replace('%x%', '%recipient.who%');
+  const result = await sent({ mime, info: { batchId: 'b' }, recipient: { variables: { who: 'my name' } } }, composer({ passes }));
+  assert.match(result.mime.toString(), /<p>my name b a<\/p>/);
+});
+
+test('a message that no pass is for is sent as it is kept', async () => {
+  const content = Buffer.from(PLAIN);
+  for (const passes of [[], [() => undefined], [() => ({ leaf: (octets: string) => octets })]]) {
+    const result = await composer({ passes }).job(message({}), [recipient()], async () => content)(FULL);
+    assert.ok('chunks' in result);
+    assert.deepEqual([result.chunks[0] === content, result.sentMs], [true, undefined]);
+  }
+});
+
+test('what a pass makes beyond ASCII is converted for a lesser server', async () => {
+  const passes: ComposerDeps['passes'] = [() => ({ leaf: (octets) => octets.replace('%x%', Buffer.from('Grüße').toString('latin1')) })];
+  const result = await sent({ mime: HTML.replace('html', 'html; charset=utf-8'), capabilities: BARE }, composer({ passes }));
+  assert.equal(result.body, '7BIT');
+});
+
+test('recipients with content of their own never share a transaction', async () => {
+  const job = composer({ passes: [marking] }).job(message({}), [recipient(), recipient({ id: 10 })], async () => Buffer.from(HTML));
+  await assert.rejects(job(FULL), /each has a transaction of its own/);
+});

@@ -118,3 +118,19 @@ test('nothing is made up when the content is gone or has become another', async 
   const other = await remade(composer(), copy, message(), recipient('eve'), Buffer.from(`${HEADER}\r\nThat.\r\n`));
   assert.ok('gone' in other && /cannot be made again octet by octet/.test(other.gone));
 });
+
+test('what was made for the recipient at that time comes back as it was made', async () => {
+  const clock = new HeldClock(T0);
+  const passes = [
+    (_: StoredMessage, { id }: StoredRecipient, sentMs: number) => ({ leaf: (octets: string) => `${octets}${id} ${sentMs}\r\n` }),
+  ];
+  const made = createComposer({ clock, isEnabled: false, signingKeys: async () => [], passes });
+  const content = Buffer.from(`${HEADER}\r\nText.\r\n`);
+  const composed = await made.job(message(), [recipient('fay')], async () => content)(MODERN);
+  assert.ok(!('refused' in composed));
+  const copy = JSON.parse(JSON.stringify(sentCopy(composed, MODERN))) as ReturnType<typeof sentCopy>;
+  clock.advance(3 * 86_400_000);
+  const chunks = await remade(made, copy, message(), recipient('fay'), content);
+  assert.ok(!('gone' in chunks));
+  assert.match(Buffer.concat(chunks).toString(), new RegExp(`Text\\.\r\n9 ${T0}\r\n$`));
+});

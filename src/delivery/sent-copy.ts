@@ -19,12 +19,15 @@ export interface SentCopy {
   /** What the receiving server took, as far as it changes the octets. */
   readonly eightBitMime: boolean;
   readonly smtputf8: boolean;
+  /** See `Composed.sentMs`. */
+  readonly sentMs?: number;
 }
 
 export function sentCopy(composed: Composed, { eightBitMime, smtputf8 }: PeerCapabilities): SentCopy {
   const { chunks, sizeBytes } = whole(composed.chunks, composed.sizeBytes);
   const head = (chunks[0] as Buffer).toString('latin1', 0, composed.freshBytes ?? 0);
-  return { head, digest: digestOf(chunks), sizeBytes, eightBitMime, smtputf8 };
+  const { sentMs } = composed;
+  return { head, digest: digestOf(chunks), sizeBytes, eightBitMime, smtputf8, ...(sentMs !== undefined && { sentMs }) };
 }
 
 /** The octets that the copy tells of, as the server got them after unstuffing dots; or why they cannot be had. */
@@ -36,8 +39,8 @@ export async function remade(
   content: Buffer | undefined,
 ): Promise<readonly Buffer[] | { readonly gone: string }> {
   if (content === undefined) return { gone: 'the content of the message was deleted meanwhile' };
-  const { head, eightBitMime, smtputf8 } = copy;
-  const mime = await composer.again(message, recipient, { eightBitMime, smtputf8, binaryMime: false }, content);
+  const { head, eightBitMime, smtputf8, sentMs = 0 } = copy;
+  const mime = await composer.again(message, recipient, { eightBitMime, smtputf8, binaryMime: false }, content, sentMs);
   if ('refused' in mime) return { gone: `what was sent cannot be made again: ${mime.refused}` };
   const { chunks } = whole([Buffer.from(head, 'latin1'), mime], head.length + mime.length);
   if (digestOf(chunks) !== copy.digest) return { gone: 'what was sent cannot be made again octet by octet by this version of the program' };

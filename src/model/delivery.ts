@@ -17,6 +17,8 @@ export interface Composed {
   readonly sizeBytes: number;
   /** So many octets at the beginning of the first chunk are of this transaction alone: signatures and our own fields. */
   readonly freshBytes?: number;
+  /** When the parts of it that are the recipient's own were made, as they say themselves; absent: there are none. */
+  readonly sentMs?: number;
   /** BODY= to announce when the peer offers 8BITMIME. */
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** The transaction needs the SMTPUTF8 parameter. */

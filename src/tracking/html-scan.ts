@@ -6,7 +6,7 @@
  * titles or text areas is one.
  *
  * Linear: what is searched for and not found ends the scan, as it ends the document for a browser (an attribute or comment that is never closed has swallowed the rest).
- * 10 KB with 30 links cost about 40 µs.
+ * 10 KB with 30 links cost 20 µs.
  */
 
 export interface HtmlLink {

@@ -1,6 +1,9 @@
 /**
  * The pass over a message's texts that makes its links and its pixel: for each recipient anew, with tokens of their own. A link that stands there several times (picture, button,
- * text, plain text) is signed once. Costs for 10 KB of HTML with 30 links: see below.
+ * text, plain text) is signed once.
+ *
+ * Costs for 10 KB of HTML with 32 links 0.2 to 0.3 ms, of which the signatures take two thirds (6 µs for each link) and finding the links 20 µs; quoted-printable adds 0.1 ms. Mail
+ * of which nothing is counted pays nothing.
  */
 import type { LeafPass, TextLeaf } from '#mail/text-leaves.ts';
 import type { BodyPass } from '#model/body-pass.ts';
