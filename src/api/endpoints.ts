@@ -36,6 +36,7 @@ import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
 import { domainIps } from './mailgun/v3/domains/_domain/ips.ts';
 import { ipPoolDelegation } from './mailgun/v3/ip-pool-delegation.ts';
 import { ipPools } from './mailgun/v3/ip-pools.ts';
+import { ipWarmups } from './mailgun/v3/ip-warmups.ts';
 import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
@@ -107,6 +108,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...dkimManagement(door),
     ...domainIps(door),
     ...ips(door),
+    ...ipWarmups(door),
     ...ipPools(door),
     ...ipPoolDelegation(door),
     ...addressValidation(door),

@@ -6,6 +6,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Ceiling } from '#grants/ceiling.ts';
 import { Gate, type GateLimit } from '#grants/gate.ts';
 import type { Purse } from '#grants/purse.ts';
+import type { WarmUps } from '#grants/warm-ups.ts';
 import type { FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { Config } from './config.ts';
@@ -14,14 +15,27 @@ type Rule = Config['delivery']['ceilings'][number];
 
 const DAY_MS = 86_400_000;
 
-/** The ceilings that a lane's mail counts against; undefined: none. Each lane has a gate of its own. */
-export function gateFor({ delivery }: Config, purse: Purse, clock: Clock, route: Route, source: EgressSource): Gate | undefined {
+export interface GateParts {
+  readonly config: Config;
+  readonly purse: Purse;
+  readonly warmUps: Pick<WarmUps, 'limitOf'>;
+  readonly clock: Clock;
+}
+
+/** The ceilings that a lane's mail counts against; undefined: there can be none. Each lane has a gate of its own. */
+export function gateFor({ config: { delivery }, purse, warmUps, clock }: GateParts, route: Route, source: EgressSource): Gate | undefined {
   const names = [route.site, ...route.hosts.map(({ host }) => host)];
   const limits: GateLimit[] = delivery.ceilings
     .filter((rule) => matches(rule.match, names) && leavesFrom(rule, source))
     .map((rule) => ({ reason: 'ceiling', ceiling: ceilingOf(rule) }));
   if (source.capPerDay !== undefined) limits.push({ reason: 'warm-up', ceiling: warmUp(source.name, source.capPerDay) });
-  return limits.length === 0 ? undefined : new Gate(purse, clock, limits);
+  const { address } = source;
+  // An address may be warmed up from any time on.
+  if (address === undefined) return limits.length === 0 ? undefined : new Gate(purse, clock, () => limits);
+  return new Gate(purse, clock, () => {
+    const warming = warmUps.limitOf(address);
+    return warming === undefined ? limits : [...limits, warming];
+  });
 }
 
 /** A receiving domain that has a ceiling as itself has a site, and so a lane, of its own: what others send to the same hosts does not count. */

@@ -12,6 +12,7 @@ import { createFindRoute } from '#delivery/route.ts';
 import { createResolver, type Resolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
 import type { Purse } from '#grants/purse.ts';
+import type { WarmUps } from '#grants/warm-ups.ts';
 import type { ListExpander } from '#lists/expander.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
@@ -54,6 +55,7 @@ export interface DeliveryParts {
   readonly sourceChoice: SourceChoice;
   readonly services: Services;
   readonly purse: Purse;
+  readonly warmUps: WarmUps;
   readonly leases: Leases;
   readonly expandList: ListExpander['expand'];
   /** See `WebhookParts`. */
@@ -112,7 +114,7 @@ export async function startDelivery(
     readyBytes: config.delivery.readyMemoryBytes,
     leases: parts.leases,
     laneLimits: (route, domain) => laneLimits(config, route, domain),
-    ceilings: (route, source) => gateFor(config, parts.purse, clock, route, source),
+    ceilings: (route, source) => gateFor(parts, route, source),
     sourceFor: parts.sourceChoice.sourceFor,
     settled: (settlement) => zeroContent.settled(settlement),
     expandList: parts.expandList,

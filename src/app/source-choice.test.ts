@@ -20,13 +20,15 @@ interface Given {
   readonly own?: readonly IpPool[];
   readonly lent?: IpPool;
   readonly sources?: readonly EgressSource[];
+  readonly isUsedUp?: (source: EgressSource) => boolean;
 }
 
-function choiceOf({ settings = {}, own = [], lent, sources = SOURCES }: Given) {
+function choiceOf({ settings = {}, own = [], lent, sources = SOURCES, isUsedUp }: Given) {
   return createSourceChoice({
     sources,
     domains: { listPools: async () => [...own], poolLentTo: async () => lent },
     domainById: async () => ({ id: 1, settings }) as unknown as Domain,
+    ...(isUsedUp !== undefined && { isUsedUp }),
     clock: systemClock,
   });
 }
@@ -65,6 +67,12 @@ test('what the message names goes before all: an address, a pool of the configur
 test('a pool that is gone, or has nothing of this node, does not keep mail waiting', async () => {
   assert.equal(await taken({ settings: { poolId: 'gone' } }), 'abab');
   assert.equal(await taken({ settings: { ips: ['198.51.100.1'] } }), 'abca');
+});
+
+test('what an address may not send any more today leaves from the others, and waits for it where there are none', async () => {
+  const isUsedUp = ({ name }: EgressSource): boolean => name === 'a';
+  assert.equal(await taken({ isUsedUp }), 'bbbb');
+  assert.equal(await taken({ isUsedUp }, { sendingIp: '192.0.2.1' }), 'aaaa');
 });
 
 test('a pool may be named that is of the configuration, of the account, or lent to it', async () => {

@@ -23,6 +23,8 @@ export interface SourceChoiceParts {
   readonly sources: readonly EgressSource[];
   readonly domains: Pick<DomainStore, 'listPools' | 'poolLentTo'>;
   readonly domainById: (id: number) => Promise<Domain | undefined>;
+  /** Nothing more may leave from it today. */
+  readonly isUsedUp?: (source: EgressSource) => boolean;
   readonly clock: Clock;
 }
 
@@ -32,7 +34,7 @@ export interface SourceChoice {
   mayUsePool(accountId: number, pool: string): Promise<boolean>;
 }
 
-export function createSourceChoice({ sources, domains, domainById, clock }: SourceChoiceParts): SourceChoice {
+export function createSourceChoice({ sources, domains, domainById, isUsedUp = () => false, clock }: SourceChoiceParts): SourceChoice {
   const known = new BoundedCache<number, Pools>({ max: ACCOUNTS_MAX, ttlMs: CACHE_MS });
   const [only] = sources;
 
@@ -72,7 +74,10 @@ export function createSourceChoice({ sources, domains, domainById, clock }: Sour
     sourceFor(item) {
       if (sources.length < 2) return only;
       return wanted(item).then((found) => {
-        const choice = found.length > 0 ? found : sources;
+        const named = found.length > 0 ? found : sources;
+        // What an address that is being warmed up may not send today leaves from the others, where there are any.
+        const free = named.filter((source) => !isUsedUp(source));
+        const choice = free.length > 0 ? free : named;
         return choice[item.recipient.id % choice.length];
       });
     },

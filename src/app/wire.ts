@@ -13,10 +13,11 @@ import { LimitBook } from '#grants/account-limits.ts';
 import { Purse } from '#grants/purse.ts';
 import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
+import { WarmUps } from '#grants/warm-ups.ts';
 import type { Submit } from '#model/submission.ts';
-import { createIntake } from '#queue/intake.ts';
 import type { AppError } from '#model/errors.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
+import { createIntake } from '#queue/intake.ts';
 import { ListExpander } from '#lists/expander.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import { parseEventTime } from '#events/event-time.ts';
@@ -41,8 +42,8 @@ import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
 import { egressSources, startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
-import { nodeFacts, ThisNode } from './node.ts';
 import { openInbound } from './inbound.ts';
+import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
@@ -109,11 +110,15 @@ async function start(
   });
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
+  const warmUps = new WarmUps({ store: store.egress, purse, clock, log });
+  await warmUps.start();
+  services.add({ name: 'warm-ups', stopMs: QUICK_STOP_MS, stop: () => warmUps.stop() });
   const render = createRenderer();
   const sourceChoice = createSourceChoice({
     sources: egressSources(config),
     domains: store.domains,
     domainById: accounts.domainById,
+    isUsedUp: ({ address }) => warmUps.isUsedUp(address),
     clock,
   });
   const pipeline = await startDelivery({
@@ -126,6 +131,7 @@ async function start(
     sourceChoice,
     services,
     purse,
+    warmUps,
     leases: node.leases,
     expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
@@ -225,13 +231,13 @@ async function start(
     requestRates,
     imports,
     domainCheck,
+    addressees: [],
   });
   const control = await startControl({
     path: controlPath(config.data),
     log,
     queue: async () => ({ lanes: pipeline.report(), domains: await queueQuestions(store, pipeline, clock).domains(DOMAINS_TOLD_MAX) }),
     waits: queueQuestions(store, pipeline, clock).waits,
-    addressees: [],
   });
   services.add({ name: 'control', stopMs: QUICK_STOP_MS, stop: () => control.close() });
   node.deliverWith(pipeline);
@@ -268,6 +274,8 @@ interface DoorParts {
   readonly imports: ImportRunner;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
+  /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
+  readonly addressees: readonly AddresseeHandler[];
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
@@ -292,8 +300,6 @@ async function openDoors(parts: DoorParts): Promise<void> {
   });
   for (const { kind, address, port } of inbound?.door.listeners ?? []) state.addresses.push({ service: kind, host: address, port });
   await openApi(parts, memory, smtp, inbound?.counts);
-  /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
-  readonly addressees: readonly AddresseeHandler[];
 }
 
 /** The first listener for submission with STARTTLS. */
@@ -349,13 +355,13 @@ async function openApi(
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
+    inboundCounts: () => inboundCounts,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     ringImports: () => parts.imports.ring(),
     takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,
     log,
     isReady: () => isReady.value && store.health().isWritable && node.refusal() === undefined,
-    inboundCounts: () => inboundCounts,
     refusal: () => node.refusal(),
     services: config.node.services,
     config: {

@@ -38,7 +38,7 @@ const ceiling = (count: number, change: Partial<Ceiling> = {}): Ceiling => ({
 /** A gate that lets a queue of `waiting` pass, as its lane does. */
 function gateFor(t: TestContext, waiting: number, ...limits: GateLimit[]) {
   const clock = new HeldClock(T0);
-  const gate = new Gate(new Purse({ store: store.grants, clock, log: silentLog }), clock, limits);
+  const gate = new Gate(new Purse({ store: store.grants, clock, log: silentLog }), clock, () => limits);
   const state = { waiting, passed: 0, changes: 0, groups: [] as number[][] };
   const pump = (max = 5): void => {
     for (;;) {

@@ -13,6 +13,8 @@ export interface GateLimit {
   readonly ceiling: Ceiling;
   /** Of what waits for it. */
   readonly reason: WaitReason;
+  /** It may be lifted at any time: what waits is looked at again no later than so long after. */
+  readonly lookAgainMs?: number;
 }
 
 /** A wait that is worth keeping mail in memory for. */
@@ -25,16 +27,17 @@ const LOOK_MS = 1000;
 export class Gate {
   readonly #purse: Purse;
   readonly #clock: Clock;
-  readonly #limits: readonly GateLimit[];
+  readonly #limits: () => readonly GateLimit[];
   readonly #parts = new WeakMap<object, readonly Part[]>();
-  #shut: { readonly reason: WaitReason; readonly untilMs: number; readonly isLong: boolean } | undefined;
+  #shut: { readonly reason: WaitReason; readonly untilMs: number; readonly isLong: boolean; readonly by: Ceiling } | undefined;
   #isAsking = false;
   #room = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   /** It is open again, or shut for long. */
   changed: () => void = () => undefined;
 
-  constructor(purse: Purse, clock: Clock, limits: readonly GateLimit[]) {
+  /** `limits`: as they are at the moment; the same objects as long as they do not change. */
+  constructor(purse: Purse, clock: Clock, limits: () => readonly GateLimit[]) {
     this.#purse = purse;
     this.#clock = clock;
     this.#limits = limits;
@@ -47,7 +50,7 @@ export class Gate {
 
   /** Why nothing passes, and until when (epoch ms). */
   get shut(): { readonly reason: WaitReason; readonly untilMs: number; readonly isLong: boolean } | undefined {
-    if (this.#shut !== undefined && this.#shut.untilMs <= this.#clock.nowMs()) this.#shut = undefined;
+    if (this.#shut !== undefined && (this.#shut.untilMs <= this.#clock.nowMs() || !this.#stands(this.#shut.by))) this.#shut = undefined;
     return this.#shut;
   }
 
@@ -56,7 +59,7 @@ export class Gate {
     if (this.#isAsking || this.shut !== undefined) return undefined;
     const parts = this.#take(max);
     if (parts === undefined) return undefined;
-    const allowed = Math.min(...parts.map(({ count }) => count));
+    const allowed = Math.min(max, ...parts.map(({ count }) => count));
     const items = take(allowed);
     for (const part of parts) if (part.count > items.length) this.#purse.putBack(part, part.count - items.length);
     if (items.length === 0) return undefined;
@@ -75,10 +78,14 @@ export class Gate {
     clearTimeout(this.#timer);
   }
 
+  #stands(by: Ceiling): boolean {
+    return this.#limits().some(({ ceiling }) => ceiling === by);
+  }
+
   #take(max: number): Part[] | undefined {
     const parts: Part[] = [];
     let count = max;
-    for (const limit of this.#limits) {
+    for (const limit of this.#limits()) {
       const part = this.#purse.takeUpTo(limit.ceiling, count, () => this.#answered(limit));
       if (part === undefined) {
         for (const taken of parts) this.#purse.putBack(taken, taken.count);
@@ -93,14 +100,16 @@ export class Gate {
 
   /** Nothing is to be had of it: until then, or until the store has answered. */
   #wait(limit: GateLimit): void {
-    const untilMs = this.#purse.deniedUntilMs(limit.ceiling);
-    if (untilMs === undefined) {
+    const deniedMs = this.#purse.deniedUntilMs(limit.ceiling);
+    if (deniedMs === undefined) {
       this.#isAsking = true;
       return;
     }
-    const forMs = untilMs - this.#clock.nowMs();
+    const nowMs = this.#clock.nowMs();
+    const untilMs = Math.min(deniedMs, nowMs + (limit.lookAgainMs ?? Number.POSITIVE_INFINITY));
+    const forMs = untilMs - nowMs;
     const isLong = forMs > SHORT_MS;
-    this.#shut = { reason: limit.reason, untilMs, isLong };
+    this.#shut = { reason: limit.reason, untilMs, isLong, by: limit.ceiling };
     if (isLong) this.#room = ROOM_FIRST;
     this.#later(forMs);
     if (isLong) setImmediate(() => this.changed());
@@ -109,7 +118,7 @@ export class Gate {
   #answered(limit: GateLimit): void {
     this.#isAsking = false;
     if (this.#purse.deniedUntilMs(limit.ceiling) === undefined && this.#purse.isTroubled) {
-      this.#shut = { reason: limit.reason, untilMs: this.#clock.nowMs() + LOOK_MS, isLong: false };
+      this.#shut = { reason: limit.reason, untilMs: this.#clock.nowMs() + LOOK_MS, isLong: false, by: limit.ceiling };
       this.#later(LOOK_MS);
       return;
     }

@@ -12,6 +12,7 @@ import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { AccessStore } from './access-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
+import type { EgressStore } from './egress-store.ts';
 import type { FactStore } from './fact-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
@@ -465,6 +466,7 @@ export interface Store {
   readonly accounts: AccountStore;
   readonly access: AccessStore;
   readonly domains: DomainStore;
+  readonly egress: EgressStore;
   readonly templates: TemplateStore;
   readonly mail: MailStore;
   readonly events: EventStore;

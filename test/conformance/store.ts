@@ -8,6 +8,7 @@ import { accessConformance } from './store-access.ts';
 import { acceptConformance } from './store-accept.ts';
 import { domainsConformance } from './store-domains.ts';
 import { contentionConformance } from './store-contention.ts';
+import { egressConformance } from './store-egress.ts';
 import { eventsConformance } from './store-events.ts';
 import { grantsConformance } from './store-grants.ts';
 import { lifeConformance } from './store-life.ts';
@@ -28,6 +29,7 @@ export function storeConformance(name: string, open: Open): void {
     accountsConformance(open);
     accessConformance(open);
     domainsConformance(open);
+    egressConformance(open);
     acceptConformance(open);
     lifeConformance(open);
     queueConformance(open);

@@ -170,3 +170,48 @@ test('mailgun.js manages addresses and pools', async () => {
   assert.deepEqual((await client.ip_pools.get(id)).ips, ['192.0.2.2']);
   assert.equal((await client.ip_pools.destroy(id, { ip: '192.0.2.2' })).message, 'started');
 });
+
+test('an address is warmed up by a plan until it is given up, at the wish of who operates the installation', async () => {
+  await using rig = await startWithAddresses();
+  const { key } = await rig.addTenant('other', 'other.example');
+  const path = '/v3/ip_warmups/192.0.2.1';
+  assert.equal((await ask(rig, 'GET', path))[0], 404);
+  assert.deepEqual(await ask(rig, 'POST', path), [200, { message: 'IP warmup plan created' }]);
+  assert.equal((await ask(rig, 'POST', path))[0], 400);
+  assert.equal((await ask(rig, 'POST', '/v3/ip_warmups/192.0.2.9'))[0], 404);
+  const [status, shown] = await ask(rig, 'GET', path);
+  const details = shown['details'] as Json;
+  assert.equal(status, 200);
+  assert.deepEqual(
+    [details['ip'], details['stage_number'], details['stage_volume_limit'], details['total_stages'], details['sent_within_stage']],
+    ['192.0.2.1', 1, 50, 16, '0%'],
+  );
+  for (const name of ['stage_start_time', 'stage_started_at', 'hour_started_at', 'plan_started_at', 'plan_last_updated_at'])
+    assert.match(String(details[name]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, name);
+  assert.deepEqual(details['stage_history'], []);
+  const [, all] = await ask(rig, 'GET', '/v3/ips');
+  assert.deepEqual((all['details'] as Json[])[0], { ip: '192.0.2.1', is_on_warmup: true });
+
+  // Whoever may look at addresses sees it; what all accounts share is not theirs to change.
+  assert.equal((await ask(rig, 'GET', path, undefined, key))[0], 200);
+  for (const method of ['POST', 'DELETE']) assert.equal((await ask(rig, method, path, undefined, key))[0], 403);
+
+  await ask(rig, 'POST', '/v3/ip_warmups/192.0.2.2');
+  await ask(rig, 'POST', '/v3/ip_warmups/2001:db8::3');
+  const listed: string[] = [];
+  let next = '/v3/ip_warmups?limit=2';
+  for (let page = 0; page < 3; page++) {
+    const [, answer] = await ask(rig, 'GET', next);
+    listed.push(...(answer['items'] as Json[]).map(({ ip }) => String(ip)));
+    next = String((answer['paging'] as Json)['next']).slice(rig.url.length);
+  }
+  assert.deepEqual(listed, ['192.0.2.1', '192.0.2.2', '2001:db8::3']);
+  const [, last] = await ask(rig, 'GET', '/v3/ip_warmups?limit=1&page=last');
+  assert.deepEqual((last['items'] as Json[])[0]?.['ip'], '2001:db8::3');
+  const [, before] = await ask(rig, 'GET', String((last['paging'] as Json)['previous']).slice(rig.url.length));
+  assert.deepEqual((before['items'] as Json[])[0]?.['ip'], '192.0.2.2');
+
+  assert.deepEqual(await ask(rig, 'DELETE', path), [200, { message: 'IP warmup plan cancelled' }]);
+  assert.equal((await ask(rig, 'DELETE', path))[0], 404);
+  assert.equal((await ask(rig, 'GET', path))[0], 404);
+});

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { WARM_UP_PLAN } from '#grants/warm-up.ts';
 import { WAIT_REASONS, type WaitReason } from '#model/wait-reason.ts';
 import { Installation, type RecipientStory } from '../kit/installation.ts';
 import { startSink } from '../kit/sink.ts';
@@ -21,6 +22,7 @@ const home = await Installation.make(
     'delivery.sources': JSON.stringify([
       { name: 'old', address: '127.0.0.1' },
       { name: 'young', address: '127.0.0.1', pool: 'new', cap_per_day: CAP },
+      { name: 'warmed', address: '127.0.0.3', pool: 'warmed' },
     ]),
     'delivery.ceilings': JSON.stringify([
       { match: 'mx.capped.test', rate: '5/h' },
@@ -97,6 +99,27 @@ test('recipients of one message in one transaction count each', async () => {
 test('a source that is warmed up sends so many in a day, and what waits says so', async () => {
   const messageId = await server.sendBatch(many(7, 'free.test'), { 'o:sending-ip-pool': 'new' });
   looksAgain(await settled([messageId], CAP, 'warm-up'), DAY_MS, 'warm-up');
+});
+
+test('an address that is warmed up by its plan holds what is too much until the plan is given up', async () => {
+  const path = '/v3/ip_warmups/127.0.0.3';
+  const details = async (): Promise<Record<string, unknown>> =>
+    (await server.mustCall('GET', path)).body['details'] as Record<string, unknown>;
+  const [first] = WARM_UP_PLAN;
+  await server.mustCall('POST', path);
+  assert.equal((await details())['stage_volume_limit'], first);
+  // A process that starts knows the plans before it sends.
+  await server.stop();
+  server = await home.start();
+  const messageId = await server.sendBatch(many((first as number) + 3, 'free.test'), { 'o:sending-ip': '127.0.0.3' });
+  await settled([messageId], first as number, 'warm-up');
+  await until(async () => (await details())['sent_within_stage'] === '100%', 'what was sent is told');
+  await server.mustCall('DELETE', path);
+  await until(
+    async () => (await server.recipients(messageId)).every(({ status }) => status === 'delivered'),
+    'the rest is delivered',
+    30_000,
+  );
 });
 
 test('what was used stays used when the program is killed and started again', async () => {

@@ -2,7 +2,12 @@
 import { z } from 'zod';
 
 export const ipListQuery = z.object({ dedicated: z.string().optional(), enabled: z.string().optional() });
-export const ipList = z.object({ items: z.array(z.string()), total_count: z.number(), assignable_to_pools: z.array(z.string()) });
+export const ipList = z.object({
+  items: z.array(z.string()),
+  total_count: z.number(),
+  assignable_to_pools: z.array(z.string()),
+  details: z.array(z.object({ ip: z.string(), is_on_warmup: z.boolean() })),
+});
 export const ipDetails = z.object({ ip: z.string(), dedicated: z.boolean(), rdns: z.string() });
 export const ipDetailsList = z.object({ items: z.array(ipDetails), total_count: z.number() });
 export const ipDomainsQuery = z.object({ limit: z.string().optional(), skip: z.string().optional(), search: z.string().optional() });
@@ -64,4 +69,30 @@ export const subaccountPoolList = z.object({
     z.object({ pool_id: z.string(), name: z.string(), description: z.string(), ips: z.array(z.string()), is_inherited: z.boolean() }),
   ),
   total_count: z.number(),
+});
+
+const stageFacts = {
+  ip: z.string(),
+  sent_within_stage: z.string().describe('Of the volume of the stage, in the last 24 hours'),
+  throttle: z.number().describe('100: nothing more may leave today'),
+  stage_number: z.number(),
+  stage_start_volume: z.number(),
+  stage_start_time: z.string(),
+  stage_volume_limit: z.number().describe('Recipients in any 24 hours'),
+};
+export const warmUpListQuery = z.object({ page: z.string().optional(), limit: z.string().optional() });
+export const warmUpList = z.object({
+  items: z.array(z.object(stageFacts)),
+  paging: z.object({ first: z.string(), last: z.string(), next: z.string(), previous: z.string() }),
+});
+export const warmUpDetails = z.object({
+  details: z.object({
+    ...stageFacts,
+    stage_started_at: z.string(),
+    hour_started_at: z.string(),
+    plan_started_at: z.string(),
+    plan_last_updated_at: z.string(),
+    total_stages: z.number(),
+    stage_history: z.array(z.object({ first_updated_at: z.string(), completed_at: z.string(), limit: z.number() })),
+  }),
 });

@@ -16,6 +16,7 @@ import { ClaimReader } from './claim.ts';
 import { readContent } from './contents.ts';
 import { Database, Link } from './database.ts';
 import { domainTables } from './domains.ts';
+import { egressTables } from './egress.ts';
 import { insertEvents } from './event-rows.ts';
 import { eventTables } from './events.ts';
 import { FactWriter } from './facts.ts';
@@ -175,6 +176,7 @@ class Parts {
       accounts: accountTables(db),
       access: accessTables(db),
       domains: domainTables(db),
+      egress: egressTables(db),
       templates: templateTables(db),
       mail: this.#mail(),
       events: eventTables(db),

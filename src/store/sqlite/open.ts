@@ -60,6 +60,17 @@ const WRITES = {
     'deletePool',
     'lendPool',
   ],
+  egress: [
+    'startWarmUp',
+    'putWarmUp',
+    'endWarmUp',
+    'putDynamicPools',
+    'deleteDynamicPools',
+    'enrolDomain',
+    'moveDomain',
+    'leaveDynamic',
+    'claimEnrolled',
+  ],
   access: [
     'createSubaccount',
     'changeAccount',
@@ -112,6 +123,7 @@ const READS = {
   events: ['recipientById'],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
+  egress: ['listWarmUps', 'dynamicPoolsOf', 'enrolledDomain'],
   templates: ['version', 'listTemplates', 'listVersions'],
   outbox: ['dueEndpoints', 'nextDueAtMs'],
   grants: ['limitsOf', 'usedOf'],
@@ -120,6 +132,7 @@ const READS = {
 /** What people and their programs look at. */
 const BROWSES = {
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
+  egress: ['givenSince', 'enrolledDomains', 'bandMoves', 'countBandMoves'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
@@ -203,6 +216,7 @@ type Families = Pick<
   | 'accounts'
   | 'access'
   | 'domains'
+  | 'egress'
   | 'templates'
   | 'mail'
   | 'events'

@@ -13,6 +13,7 @@ import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
 import { domainTables } from './domains.ts';
+import { egressTables } from './egress.ts';
 import { eventTables } from './events.ts';
 import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
@@ -115,6 +116,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...accountTables(opened),
     ...accessTables(opened),
     ...domainTables(opened),
+    ...egressTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
     ...statsTables(opened),
@@ -142,6 +144,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...accountTables(opened),
     ...accessTables(opened),
     ...domainTables(opened),
+    ...egressTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
     ...statsTables(opened),

@@ -66,12 +66,14 @@ function known(door: Door, call: Call): Address {
   return address;
 }
 
-function list(door: Door, call: Call): Answer {
+async function list(door: Door, call: Call): Promise<Answer> {
   // All are dedicated, and all are in use.
   const fields = fieldsOf(call);
   const isNone = flagOf(fields, 'dedicated') === false || flagOf(fields, 'enabled') === false;
   const items = isNone ? [] : addressesOf(door).map(({ address }) => address);
-  return json({ items, total_count: items.length, assignable_to_pools: items });
+  const warming = new Set((await door.deps.store.egress.listWarmUps()).map(({ address }) => address));
+  const each = items.map((ip) => ({ ip, is_on_warmup: warming.has(ip) }));
+  return json({ items, total_count: items.length, assignable_to_pools: items, details: each });
 }
 
 function details(door: Door): Answer {
