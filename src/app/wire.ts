@@ -13,7 +13,6 @@ import { LimitBook } from '#grants/account-limits.ts';
 import { Purse } from '#grants/purse.ts';
 import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
-import { WarmUps } from '#grants/warm-ups.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
@@ -110,15 +109,11 @@ async function start(
   });
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
-  const warmUps = new WarmUps({ store: store.egress, purse, clock, log });
-  await warmUps.start();
-  services.add({ name: 'warm-ups', stopMs: QUICK_STOP_MS, stop: () => warmUps.stop() });
   const render = createRenderer();
   const sourceChoice = createSourceChoice({
     sources: egressSources(config),
     domains: store.domains,
     domainById: accounts.domainById,
-    isUsedUp: ({ address }) => warmUps.isUsedUp(address),
     clock,
   });
   const pipeline = await startDelivery({
@@ -131,7 +126,6 @@ async function start(
     sourceChoice,
     services,
     purse,
-    warmUps,
     leases: node.leases,
     expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
