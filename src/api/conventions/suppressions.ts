@@ -10,7 +10,7 @@ import { entryContext, entryFields } from './entry-fields.ts';
 import { badParameter, NotFound } from './errors.ts';
 import { importFile } from './imports.ts';
 import { pageAsk, pagingOf } from './pivot-pages.ts';
-import { requiredDomain } from './tenant.ts';
+import { domainOf } from './tenant.ts';
 
 interface List {
   readonly kind: SuppressionKind;
@@ -102,10 +102,6 @@ export function suppressionEndpoints(door: Door, list: List): Endpoint[] {
       handle: (call) => remove(door, list, call),
     },
   ];
-}
-
-async function domainOf(door: Door, call: Call): Promise<{ readonly id: number; readonly name: string }> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 async function listed(door: Door, list: List, call: Call): Promise<Answer> {

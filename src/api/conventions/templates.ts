@@ -9,7 +9,7 @@ import type { Call, Door } from '#api/endpoint.ts';
 import { badParameter, NotFound } from './errors.ts';
 import { utcDate } from './dates.ts';
 import { nullPrototype, parseJson } from './json.ts';
-import { requiredDomain } from './tenant.ts';
+import { domainOf } from './tenant.ts';
 
 export const TEMPLATES_MAX = 100;
 export const VERSIONS_MAX = 40;
@@ -30,7 +30,7 @@ export type ShelfOf = (call: Call) => Promise<Shelf> | Shelf;
 
 export function domainShelf(door: Door): ShelfOf {
   return async (call) => {
-    const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'domain not found');
+    const domain = await domainOf(door, call, 'domain not found');
     return { id: domain.id, path: `/v3/${domain.name}/templates` };
   };
 }

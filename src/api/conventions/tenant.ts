@@ -7,6 +7,7 @@ import { AppError } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
 import type { Domain } from '#store/store.ts';
 import type { ApiAccounts } from '#api/deps.ts';
+import type { Call, Door } from '#api/endpoint.ts';
 import { NotFound } from './errors.ts';
 
 /** Longest name that DNS allows in text. */
@@ -32,4 +33,9 @@ export async function requiredDomain(accounts: ApiAccounts, principal: Principal
   const domain = await ownedDomain(accounts, principal, text);
   if (domain === undefined) throw new NotFound(sentence);
   return domain;
+}
+
+/** The domain that the path names. */
+export function domainOf(door: Door, { principal, param }: Call, sentence = 'Domain not found'): Promise<Domain> {
+  return requiredDomain(door.deps.accounts, principal, param('domain'), sentence);
 }

@@ -8,7 +8,7 @@ import { WEBHOOK_EVENTS } from '#store/webhook-store.ts';
 import type { Webhook, WebhookEvent } from '#store/webhook-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
 import { badParameter, Refusal } from './errors.ts';
-import { requiredDomain } from './tenant.ts';
+import { domainOf } from './tenant.ts';
 
 /** URLs of one owner for one event type. */
 export const URLS_PER_EVENT_MAX = 3;
@@ -33,7 +33,7 @@ export interface Owner {
 }
 
 export async function domainOwner(door: Door, call: Call): Promise<Owner> {
-  const { id, accountId } = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+  const { id, accountId } = await domainOf(door, call);
   return { accountId, domainId: id };
 }
 

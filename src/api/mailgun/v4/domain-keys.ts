@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { keyJson } from '#api/conventions/domain-json.ts';
 import { NotFound } from '#api/conventions/errors.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { domainKeyState, domainKeyList } from '#api/shapes/domain-keys.ts';
 
@@ -31,14 +31,14 @@ export function domainKeys(door: Door): Endpoint[] {
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
-  const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+  const domain = await domainOf(door, call);
   const keys = await door.deps.accounts.domainKeys(domain);
   return json({ items: keys.map((key) => keyJson(domain, key)) });
 }
 
 async function set(door: Door, call: Call, active: boolean): Promise<Answer> {
   const { accounts } = door.deps;
-  const domain = await requiredDomain(accounts, call.principal, call.param('domain'), 'Domain not found');
+  const domain = await domainOf(door, call);
   const selector = call.param('selector');
   const key = active ? await accounts.activateKey(domain, selector) : await accounts.deactivateKey(domain, selector);
   if (key === undefined) throw new NotFound('domain key not found');

@@ -11,7 +11,7 @@ import { readWishes } from '#api/conventions/domain-settings.ts';
 import { assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { domainAnswer, domainChange, domainForm, domainList, domainQuery } from '#api/shapes/domains.ts';
@@ -81,12 +81,6 @@ export function domains(door: Door): Endpoint[] {
       },
     ];
   });
-}
-
-const NOT_FOUND = 'Domain not found';
-
-function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), NOT_FOUND);
 }
 
 // ---- list ------------------------------------------------------------------------------------------------------------

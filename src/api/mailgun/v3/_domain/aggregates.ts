@@ -1,7 +1,7 @@
 /** GET /v3/{domain}/aggregates/…: what happened by mailbox provider, device and country, over the last 30 days. */
 import { json } from '#api/conventions/answer.ts';
 import { whoseOf } from '#api/conventions/statistics.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { AGGREGATES, type AggregateKind, aggregatesOf } from '#stats/aggregates.ts';
 
@@ -12,7 +12,7 @@ export function domainAggregates(door: Door): Endpoint[] {
     summary: `Totals by ${kind} (deprecated)`,
     right: 'read',
     async handle(call: Call) {
-      const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+      const domain = await domainOf(door, call);
       const whose = await whoseOf(door, call, domain);
       return json({ [kind]: await aggregatesOf(door.deps.store.stats, whose, kind, [], door.deps.clock.nowMs()) });
     },

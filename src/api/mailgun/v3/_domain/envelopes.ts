@@ -1,6 +1,6 @@
 /** DELETE /v3/{domain}/envelopes: takes back scheduled mail and what is not being delivered this moment. */
 import { json } from '#api/conventions/answer.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 
@@ -12,7 +12,7 @@ export function deleteEnvelopes(door: Door): Endpoint {
     right: 'write',
     answer: messageAnswer,
     async handle(call) {
-      const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'domain not found');
+      const domain = await domainOf(door, call, 'domain not found');
       await door.deps.store.mail.cancel(domain.accountId, domain.id, undefined, door.deps.clock.nowMs());
       return json({ message: 'done' });
     },

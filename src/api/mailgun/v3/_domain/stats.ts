@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { queryRange, whoseOf } from '#api/conventions/statistics.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { statsOver } from '#api/mailgun/v3/stats.ts';
 import { statsAnswer, statsQuery } from '#api/shapes/statistics.ts';
@@ -28,7 +28,7 @@ export function domainStats(door: Door): Endpoint[] {
       query: statsQuery,
       answer: statsAnswer,
       async handle(call) {
-        const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+        const domain = await domainOf(door, call);
         const events = statsEvents(call.query.all('event'));
         const range = queryRange(door, call);
         return statsOver(range, await totalsByTime(door.deps.store.stats, await whoseOf(door, call, domain), range), events);
@@ -47,7 +47,7 @@ export function domainStats(door: Door): Endpoint[] {
 
 /** A row for each day and kind of event, of those on which something happened, the newest first. */
 async function perDay(door: Door, call: Call) {
-  const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+  const domain = await domainOf(door, call);
   const names = call.query.all('event');
   const asked = names.length === 0 ? ['sent', 'delivered', 'opened', 'clicked', 'bounced', 'unsubscribed', 'complained'] : names;
   const events = asked.map((name) => [name, statsEvents([OLD_NAMES.get(name) ?? name])[0] as string] as const);

@@ -3,13 +3,14 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { queryRange, whoseOf } from '#api/conventions/statistics.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { statsOver } from '#api/mailgun/v3/stats.ts';
 import { statsAnswer, statsQuery } from '#api/shapes/statistics.ts';
 import { type AggregateKind, aggregatesOf } from '#stats/aggregates.ts';
 import type { Condition } from '#stats/metrics.ts';
 import { statsEvents, totalsByTime } from '#stats/totals.ts';
-import { domainOf, requiredTag, tagName } from './tags.ts';
+import { requiredTag, tagName } from './tags.ts';
 
 /** `type` of /tag/stats/aggregates, or the end of the path; and the name of the answer's member. */
 const KINDS: Readonly<Record<string, readonly [kind: AggregateKind, member: string]>> = {

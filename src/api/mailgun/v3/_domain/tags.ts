@@ -6,7 +6,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { isoDate } from '#api/conventions/dates.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { tagAnswer, tagForm, tagQuery, tagsAnswer, tagsQuery } from '#api/shapes/statistics.ts';
@@ -44,10 +44,6 @@ export function tags(door: Door): Endpoint[] {
     ]),
     ...tagStats(door),
   ];
-}
-
-export function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 /** Of the path, the query or the body. */

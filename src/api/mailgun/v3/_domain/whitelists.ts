@@ -8,7 +8,7 @@ import { entryContext, entryFields } from '#api/conventions/entry-fields.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { importFile } from '#api/conventions/imports.ts';
 import { pageAsk, pagingOf } from '#api/conventions/pivot-pages.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { allowlistAdded, allowlistForm, allowlistList, suppressionImported, suppressionQuery } from '#api/shapes/suppressions.ts';
 
@@ -50,10 +50,6 @@ export function whitelists(door: Door): Endpoint[] {
     { method: 'GET', url: `${URL}/:value`, summary: 'One entry of the allowlist', right: 'read', handle: handle(one) },
     { method: 'DELETE', url: `${URL}/:value`, summary: 'Remove an entry of the allowlist', right: 'write', handle: handle(remove) },
   ];
-}
-
-async function domainOf(door: Door, call: Call): Promise<{ readonly id: number; readonly name: string }> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 function shown({ type, value, reason, createdMs }: AllowlistEntry): Record<string, unknown> {

@@ -3,15 +3,13 @@ import { json } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { badParameter } from '#api/conventions/errors.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
-import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
+import type { Door, Endpoint } from '#api/endpoint.ts';
 import { connectionAnswer, connectionForm } from '#api/shapes/domains.ts';
 import type { Domain } from '#store/store.ts';
 
 export function connection(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain/connection';
-  const domainOf = (call: Call): Promise<Domain> =>
-    requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
   return [
     {
       method: 'GET',
@@ -19,7 +17,7 @@ export function connection(door: Door): Endpoint[] {
       summary: 'What TLS the mail of a domain demands',
       right: 'read',
       answer: connectionAnswer,
-      handle: async (call) => json(shown(await domainOf(call))),
+      handle: async (call) => json(shown(await domainOf(door, call))),
     },
     {
       method: 'PUT',
@@ -29,7 +27,7 @@ export function connection(door: Door): Endpoint[] {
       form: connectionForm,
       answer: connectionAnswer,
       async handle(call) {
-        const domain = await domainOf(call);
+        const domain = await domainOf(door, call);
         const fields = fieldsOf(call);
         const requireTls = flagOf(fields, 'require_tls', 'require-tls');
         const skipVerification = flagOf(fields, 'skip_verification', 'skip-verification');

@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import type { Domain } from '#store/store.ts';
 import { credentialsGone } from '#api/shapes/access.ts';
@@ -46,10 +46,6 @@ export function credentials(door: Door): Endpoint[] {
     },
     { method: 'DELETE', url: `${url}/:login`, summary: 'Delete an SMTP login', right: 'write', handle: (call) => remove(door, call) },
   ];
-}
-
-async function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {

@@ -4,11 +4,10 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { sendingRecords } from '#api/conventions/domain-json.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf, flagOf, requiredField } from '#api/conventions/fields.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { dkimAuthorityAnswer, dkimAuthorityForm, dkimSelectorForm } from '#api/shapes/domains.ts';
-import type { Domain } from '#store/store.ts';
 
 export function domainDkim(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain';
@@ -32,10 +31,6 @@ export function domainDkim(door: Door): Endpoint[] {
       handle: (call) => selector(door, call),
     },
   ];
-}
-
-function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 async function authority(door: Door, call: Call): Promise<Answer> {

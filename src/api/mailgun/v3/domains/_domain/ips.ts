@@ -4,7 +4,7 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { addressesOf, addressOf, assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf } from '#api/conventions/fields.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { domainIpForm, domainIps as domainIpsShape, domainPoolQuery, ipDetails } from '#api/shapes/ips.ts';
@@ -48,10 +48,6 @@ export function domainIps(door: Door): Endpoint[] {
       handle: (call) => remove(door, call),
     })),
   ];
-}
-
-function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 /** What its mail leaves from at the moment. */

@@ -1,6 +1,6 @@
 /** GET /v3/domains/{domain}/sending_queues: whether mail of the domain flows. */
 import { json } from '#api/conventions/answer.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Door, Endpoint } from '#api/endpoint.ts';
 import { sendingQueues } from '#api/shapes/domains.ts';
 
@@ -12,7 +12,7 @@ export function sendingQueueStatus(door: Door): Endpoint {
     right: 'read',
     answer: sendingQueues,
     async handle(call) {
-      const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+      const domain = await domainOf(door, call);
       const isDisabled = domain.state === 'disabled';
       // `until` is left out: SDKs parse it as a date, and there is no such time.
       const queue = { is_disabled: isDisabled, disabled: { reason: isDisabled ? 'The domain is disabled' : '' } };

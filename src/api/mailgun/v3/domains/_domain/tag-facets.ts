@@ -1,7 +1,7 @@
 /** GET /v3/domains/{domain}/tag/…: the names that statistics of tags may be narrowed by; and the limit on tags. */
 import { json } from '#api/conventions/answer.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
-import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
+import type { Door, Endpoint } from '#api/endpoint.ts';
 import { itemsAnswer, tagLimit } from '#api/shapes/statistics.ts';
 import { PROVIDER_DOMAINS } from '#model/mailbox-provider.ts';
 import { TAGS_MAX } from '#store/stats-store.ts';
@@ -13,7 +13,6 @@ const FACETS: Readonly<Record<string, readonly string[]>> = {
 };
 
 export function tagFacets(door: Door): Endpoint[] {
-  const domainOf = (call: Call) => requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
   const facets = Object.entries(FACETS).map(([name, items]): Endpoint => ({
     method: 'GET',
     url: `/v3/domains/:domain/tag/${name}`,
@@ -21,7 +20,7 @@ export function tagFacets(door: Door): Endpoint[] {
     right: 'read',
     answer: itemsAnswer,
     async handle(call) {
-      await domainOf(call);
+      await domainOf(door, call);
       return json({ items });
     },
   }));
@@ -34,7 +33,7 @@ export function tagFacets(door: Door): Endpoint[] {
       right: 'read',
       answer: tagLimit,
       async handle(call) {
-        const domain = await domainOf(call);
+        const domain = await domainOf(door, call);
         return json({ id: domain.name, limit: TAGS_MAX, count: await door.deps.store.stats.countTags(domain.accountId, domain.id) });
       },
     },

@@ -5,11 +5,10 @@ import type { Json } from '#api/conventions/domain-json.ts';
 import { given } from '#api/conventions/domain-settings.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf, flagOf } from '#api/conventions/fields.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { trackingAnswer, trackingForm } from '#api/shapes/domains.ts';
 import type { DomainSettings } from '#store/domain-store.ts';
-import type { Domain } from '#store/store.ts';
 
 const HTML_FOOTER = '\n<br>\n<p><a href="%unsubscribe_url%">unsubscribe</a></p>\n';
 const TEXT_FOOTER = '\n\nTo unsubscribe click: <%unsubscribe_url%>\n\n';
@@ -41,10 +40,6 @@ export function tracking(door: Door): Endpoint[] {
       handle: (call) => change(door, call, kind),
     })),
   ];
-}
-
-function domainOf(door: Door, call: Call): Promise<Domain> {
-  return requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
 }
 
 async function showAll(door: Door, call: Call): Promise<Answer> {

@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import { labelsOf } from '#api/conventions/domain-settings.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf } from '#api/conventions/fields.ts';
-import { requiredDomain } from '#api/conventions/tenant.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { webPrefixForm } from '#api/shapes/domains.ts';
@@ -17,7 +17,7 @@ export function webPrefix(door: Door): Endpoint {
     form: webPrefixForm,
     answer: messageAnswer,
     async handle(call) {
-      const domain = await requiredDomain(door.deps.accounts, call.principal, call.param('domain'), 'Domain not found');
+      const domain = await domainOf(door, call);
       const prefix = labelsOf(fieldsOf(call), 'web_prefix');
       if (prefix === undefined) throw badParameter('web_prefix parameter is missing');
       await door.deps.accounts.changeDomain(domain, { settings: { webPrefix: prefix } });
