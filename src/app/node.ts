@@ -4,7 +4,6 @@
  * States: running → draining (an operator asked for it: no mail is taken, what waits is given back, what is being sent is finished) → drained (nothing is left) → running
  * (asked for again). Stopping is draining too, and ends with the store, which then counts the node as stopped.
  */
-import { readFileSync } from 'node:fs';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { FollowedClock } from '#base/followed-clock.ts';
 import type { Log } from '#base/log.ts';
@@ -14,6 +13,7 @@ import type { Leases } from '#queue/leases.ts';
 import type { NodeFacts, NodeService, NodeState, Store } from '#store/store.ts';
 import type { Config } from './config.ts';
 import type { Pipeline } from './pipeline.ts';
+import { programVersion } from './program-version.ts';
 
 export interface NodeParts {
   readonly config: Config;
@@ -146,9 +146,4 @@ export class ThisNode {
 /** What this process tells the others of itself. */
 export function nodeFacts(config: Config, sources: readonly string[]): NodeFacts {
   return { name: config.node.name, version: programVersion(), services: config.node.services, sources };
-}
-
-function programVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }

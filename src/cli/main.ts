@@ -2,10 +2,10 @@
  * The command line: finds the command, reads its arguments, runs it, and turns every failure into one sentence and an exit status
  * (0 done, 1 it could not be done, 2 it was asked wrongly). bin/postrider starts this file.
  */
-import { readFileSync } from 'node:fs';
 import { closest, distance } from 'fastest-levenshtein';
 import { ConfigError, loadConfig } from '#app/config.ts';
 import type { Config } from '#app/config.ts';
+import { programVersion } from '#app/program-version.ts';
 import { accountAdd, accountList } from './account.ts';
 import { accountLimit } from './account-limit.ts';
 import { accountNetworks } from './account-networks.ts';
@@ -33,7 +33,7 @@ const version: Command = {
   takes: [0, 0],
   printsData: true,
   run({ json: asJson, terminal }) {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+    const version = programVersion();
     terminal.out(asJson ? `${JSON.stringify({ version, node: process.version })}\n` : `postrider ${version} (Node ${process.version})\n`);
     return Promise.resolve(0);
   },
