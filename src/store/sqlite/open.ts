@@ -249,19 +249,22 @@ function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commit
       }
     }
   }
+  const needSpace = (): void => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+  };
   const mail = families['mail'] as Record<string, (...args: unknown[]) => Promise<unknown>>;
   mail['accept'] = async (given: unknown) => {
-    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    needSpace();
     const message = given as AcceptMessage;
     return writer.call('accept', packMessage(message), message.content);
   };
   const imports = families['imports'] as typeof mail;
   imports['createImport'] = async (job, openMax, keepFromMs, bytes) => {
-    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    needSpace();
     return writer.call('createImport', [job, openMax, keepFromMs], bytes as Uint8Array);
   };
   mail['receive'] = async (given: unknown) => {
-    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    needSpace();
     const reception = given as Reception;
     return writer.call('receive', [packReception(reception)], reception.message.content);
   };
@@ -381,5 +384,3 @@ function watchCommits(writer: Channel, checkpointer: Channel | undefined, path: 
     },
   };
 }
-
-export { StoreError };
