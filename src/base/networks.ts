@@ -15,6 +15,11 @@ function hostRange(address: string): ReturnType<typeof ipaddr.parseCIDR> {
   return [parsed, parsed.kind() === 'ipv4' ? 32 : 128];
 }
 
+/** IPv4 as itself even on a socket that listens on both families, which tells it as "::ffff:192.0.2.1". */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
+}
+
 const LOOPBACK = createNetworkTest(['127.0.0.0/8', '::1/128']);
 
 export function isLoopback(address: string): boolean {

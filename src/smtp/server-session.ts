@@ -14,6 +14,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { plainAddress } from '#base/networks.ts';
 import { randomHex } from '#base/random.ts';
 import type { Admission } from './server-admission.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
@@ -448,8 +449,3 @@ export class ServerSession {
 const DRAINING: ServerReply = { code: 421, enhanced: '4.3.2', text: 'The service is shutting down; try again later' };
 const LONG_LINE: ServerReply = { code: 500, enhanced: '5.5.6', text: 'The line is too long' };
 const BARE_NEWLINE: ServerReply = { code: 500, enhanced: '5.5.2', text: 'A line ends with CRLF (RFC 5321 section 2.3.8)' };
-
-/** IPv4-mapped IPv6 addresses as IPv4. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}

@@ -3,7 +3,7 @@
  * its last address that is no such balancer, since a client may write what it likes before what the balancers add. From anybody else the header says nothing.
  */
 import type { IncomingMessage } from 'node:http';
-import { createNetworkTest } from '#base/networks.ts';
+import { createNetworkTest, plainAddress } from '#base/networks.ts';
 
 export type ClientAddress = (request: IncomingMessage) => string;
 
@@ -13,7 +13,7 @@ const HOPS_MAX = 20;
 export function clientAddresses(proxyFrom: readonly string[]): ClientAddress {
   const isProxy = createNetworkTest(proxyFrom);
   return ({ socket, headers }) => {
-    const peer = plainAddress(socket.remoteAddress);
+    const peer = plainAddress(socket.remoteAddress ?? '');
     const forwarded = headers['x-forwarded-for'];
     if (proxyFrom.length === 0 || forwarded === undefined || !isProxy(peer)) return peer;
     const hops = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded).split(',').slice(-HOPS_MAX);
@@ -33,9 +33,4 @@ const ANY = createNetworkTest(['0.0.0.0/0', '::/0']);
 /** Some balancers add the port: "192.0.2.1:4711", "[2001:db8::1]:4711". */
 function withoutPort(text: string): string {
   return /^\[([0-9a-f:.]+)\](?::\d{1,5})?$/i.exec(text)?.[1] ?? /^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$/.exec(text)?.[1] ?? text;
-}
-
-/** IPv4 as itself even on a socket that listens on both families. */
-export function plainAddress(address: string | undefined): string {
-  return address?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
 }

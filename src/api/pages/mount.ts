@@ -11,7 +11,6 @@ import { assertRight, authenticate, mayOperate } from '#api/conventions/auth.ts'
 import { download } from '#api/conventions/download.ts';
 import { errorAnswer, NotFound } from '#api/conventions/errors.ts';
 import { parseMail } from '#api/conventions/parsed-mail.ts';
-import { plainAddress } from '#api/conventions/client-address.ts';
 import { send } from '#api/endpoint.ts';
 import type { Door } from '#api/endpoint.ts';
 import { isLoopback } from '#base/networks.ts';
@@ -98,7 +97,7 @@ async function viewerOf(door: Door, request: FastifyRequest): Promise<Viewer> {
 
 function isLocal(request: FastifyRequest): boolean {
   const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-  return isLoopback(plainAddress(request.raw.socket.remoteAddress)) && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
+  return isLoopback(request.raw.socket.remoteAddress ?? '') && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
 }
 
 function htmlAnswer(body: string, headers: Readonly<Record<string, string>> = PAGE_HEADERS): Answer {
