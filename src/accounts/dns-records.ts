@@ -86,6 +86,30 @@ export function hostRecordsOf(domain: Domain, hostname: string): { readonly mx: 
   };
 }
 
+/** For notifications of mail that others took: the host under the domain that they go to (`mailfrom_host`), where its owner chose one. */
+export function returnRecordsOf(domain: Domain, sending: Sending): { readonly mx: DnsRecord; readonly spf: DnsRecord } | undefined {
+  const name = mailFromName(domain);
+  if (name === undefined) return undefined;
+  const { mx } = hostRecordsOf({ ...domain, name }, sending.hostname);
+  return {
+    mx: {
+      ...mx,
+      advice: 'Bounces that come later arrive here. Until this record is seen, they go to the address that the mail was sent with.',
+    },
+    spf: record('spf', name, spfValue(sending), false, 'The envelope of the mail bears this name, and SPF is asked about it.'),
+  };
+}
+
+function mailFromName({ name, settings }: Domain): string | undefined {
+  const host = settings?.mailfromHost ?? '';
+  return host === '' ? undefined : `${host}.${name}`;
+}
+
+/** The domain that notifications of this one's mail can go to: one whose MX was found to be us. */
+export function returnDomainOf(domain: Domain): string | undefined {
+  return [mailFromName(domain), domain.name].find((name) => name !== undefined && domain.dnsAnswers?.[`mx ${name}`]?.state === 'ok');
+}
+
 const MX_PREFERENCE = 10;
 
 export function webPrefixOf({ settings }: Domain): string {

@@ -11,7 +11,7 @@ import { AppError } from '#model/errors.ts';
 import type { DnsAnswer, DomainChange, DomainSettings, DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
 import type { DkimKeys, FirstKey } from './dkim-keys.ts';
-import { answerKey, checkRecord, hostRecordsOf, recordsOf } from './dns-records.ts';
+import { answerKey, checkRecord, hostRecordsOf, recordsOf, returnRecordsOf } from './dns-records.ts';
 import type { DnsRecord, RecordCheck, Sending } from './dns-records.ts';
 
 const CACHE_MAX = 20_000;
@@ -106,7 +106,9 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
 
   async function check(domain: Domain, lookUpTxt: LookUpTxt, hosts: LookUpHosts | undefined): Promise<readonly RecordCheck[]> {
     const { mx, tracking } = hostRecordsOf(domain, options.sending.hostname);
-    const wanted = hosts === undefined ? await records(domain) : [...(await records(domain)), mx, tracking];
+    const back = returnRecordsOf(domain, options.sending);
+    const own = [...(await records(domain)), ...(back === undefined ? [] : [back.spf])];
+    const wanted = hosts === undefined ? own : [...own, mx, tracking, ...(back === undefined ? [] : [back.mx])];
     return Promise.all(
       wanted.map(async (record) => {
         if (record.type === 'TXT' || hosts === undefined) return checkRecord(record, await lookUpTxt(record.name));
@@ -192,7 +194,11 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
     dnsRecords: records,
     async allRecords(domain) {
       const { mx, tracking } = hostRecordsOf(domain, options.sending.hostname);
-      return { sending: [...(await records(domain)), tracking], receiving: [mx] };
+      const back = returnRecordsOf(domain, options.sending);
+      return {
+        sending: [...(await records(domain)), tracking, ...(back === undefined ? [] : [back.spf])],
+        receiving: [mx, ...(back === undefined ? [] : [back.mx])],
+      };
     },
     async verifyDomain(given, lookUpTxt, hosts) {
       const checks = await check(given, lookUpTxt, hosts);

@@ -32,8 +32,8 @@ export function createReturning(deps: ReturningDeps) {
     const domain = await deps.returnDomain(message);
     const alone: About = { kind: 'recipient', id: first.id };
     const whole: About = { kind: 'message', id: message.id };
-    // The header of a batch is each recipient's own; any other is signed once for all transactions of the message.
-    const inHeader = message.info.batchId === undefined ? whole : alone;
+    // Where the header is each recipient's own it tells whose; any other is signed once for all transactions of the message.
+    const inHeader = message.info.batchId === undefined && message.priority !== 0 ? whole : alone;
     return {
       fields: feedbackFields(deps, message, domain, inHeader, mime),
       ...(domain !== undefined && { mailFrom: deps.tokens.returnPath(recipients.length === 1 ? alone : whole, domain) }),

@@ -291,6 +291,7 @@ function factText({ kind, detail }: EventRow): string {
     case 'delivered':
       return detail.testMode === true ? 'test mode: counted as delivered, sent to nobody' : `delivered${said}`;
     case 'failed':
+      if (detail.reason === 'delayed-bounce') return `accepted there, and bounced later${said}`;
       return detail.bounceClass === 'suppressed' || detail.reason?.startsWith('suppress-') === true
         ? `not sent, the address is suppressed${said}`
         : `failed for good${said}`;
@@ -306,6 +307,8 @@ function factText({ kind, detail }: EventRow): string {
       return archivedText(detail);
     case 'untold':
       return untoldText(detail);
+    case 'complained':
+      return `the recipient complained${detail.feedback === undefined ? '' : ` (${clean(detail.feedback)})`}`;
     case 'recovered':
       return 'its lease ended without a result; queued again, so the next delivery may be a duplicate';
     default:

@@ -63,6 +63,7 @@ export const ERRORS = {
   'mail-loop': { http: 400, smtp: [554, '5.4.6'], text: 'Too many Received headers ({count}): the message is in a loop' },
   'template-not-found': { http: 400, smtp: [550, '5.6.0'], text: 'template {name} not found' },
   'template-failed': { http: 400, smtp: [550, '5.6.0'], text: 'template {name} cannot be rendered: {reason}' },
+  'not-a-report': { http: 400, smtp: [550, '5.7.1'], text: 'This address takes reports about delivered mail, and no letters' },
   'idempotency-conflict': { http: 409, smtp: [550, '5.5.0'], text: 'This Idempotency-Key was used with another request' },
   'already-exists': { http: 400, smtp: [550, '5.5.0'], text: '{what} already exists' },
   // not now
@@ -75,6 +76,11 @@ export const ERRORS = {
     text: 'This server has been asked to take no mail for now; use another one, or try again later',
   },
   'not-served': { http: 503, smtp: [421, '4.3.2'], text: 'This server does not serve this; another one of the installation does' },
+  'delivery-not-settled': {
+    http: 503,
+    smtp: [451, '4.3.0'],
+    text: 'The message that this is about is being delivered at this moment; try again later',
+  },
   draining: { http: 503, smtp: [421, '4.3.2'], text: 'The service is shutting down; try again later' },
   'rate-limited': { http: 429, smtp: [450, '4.7.1'], text: '{what} limit exceeded, try again after {seconds} seconds' },
   'quota-exceeded': {

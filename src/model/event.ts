@@ -58,6 +58,8 @@ export interface EventDetail {
   readonly archive?: PostRecord;
   /** untold: the last attempt to tell the webhook, and of what. */
   readonly webhook?: PostRecord & { readonly event?: EventKind };
+  /** Told later by others: how the report was read, whether its token was of the recipient alone, and who reported. */
+  readonly returned?: { readonly format: string; readonly by: 'recipient' | 'message'; readonly reporter?: string };
   /** notified: the DSN's kind and its message. */
   readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
   /** opened, clicked: with what it was done, as its user agent says. */
