@@ -6,15 +6,18 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { createAddressees } from '#inbound/addressees.ts';
+import { createPostmaster } from '#inbound/postmaster.ts';
 import { createReceive } from '#inbound/receive.ts';
 import { senderDomainTrouble } from '#inbound/sender-domain.ts';
 import { createSpamFilters } from '#inbound/spam.ts';
 import { createVerifier } from '#inbound/verifier.ts';
 import type { AppError } from '#model/errors.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
+import { OPERATOR_ACCOUNT_ID } from '#model/principal.ts';
 import { startInbound, type InboundOptions } from '#smtpd/inbound.ts';
 import { type InboundCounts, noCounts } from '#smtpd/inbound-session.ts';
 import type { Smtpd } from '#smtpd/open-listeners.ts';
+import type { Store } from '#store/store.ts';
 import type { Config } from './config.ts';
 import type { Services } from './services.ts';
 
@@ -25,8 +28,9 @@ export interface InboundParts {
   readonly services: Services;
   readonly memory: ByteBudget;
   readonly resolver: Resolver;
-  readonly accounts: Pick<Accounts, 'domainFor'>;
-  /** In the order in which they are asked about a recipient. */
+  readonly accounts: Pick<Accounts, 'domainFor' | 'listDomains'>;
+  readonly store: Pick<Store, 'mail'>;
+  /** In the order in which they are asked about a recipient; postmaster's is after them. */
   readonly handlers: readonly AddresseeHandler[];
   readonly secureContext: () => SecureContext;
   refusal(): AppError | undefined;
@@ -51,8 +55,14 @@ export async function openInbound(parts: InboundParts): Promise<Inbound | undefi
     : undefined;
   if (verifier !== undefined) services.add({ name: 'verifier', stopMs: QUICK_STOP_MS, stop: () => verifier.close() });
   const counts = noCounts();
+  const postmaster = createPostmaster({
+    mail: parts.store.mail,
+    hostname,
+    domainFor: accounts.domainFor,
+    operatorsDomain: async () => (await accounts.listDomains(OPERATOR_ACCOUNT_ID))[0],
+  });
   const door = await startInbound({
-    findAddressee: createAddressees({ handlers: parts.handlers, domainFor: accounts.domainFor }),
+    findAddressee: createAddressees({ handlers: [...parts.handlers, postmaster], domainFor: accounts.domainFor }),
     receive: createReceive({
       hostname,
       receivedMax: limits.receivedHops,

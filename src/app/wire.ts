@@ -273,7 +273,7 @@ interface DoorParts {
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
-  const { config, log, clock, services, node, accounts, pipeline, state, addressees } = parts;
+  const { config, log, clock, services, node, accounts, pipeline, state, addressees, store } = parts;
   const memory = new ByteBudget(config.limits.memoryBytes);
   if (!node.does('accept')) return openApi(parts, memory, undefined, undefined);
   const secureContext = openTls(tlsFiles(config), clock, log);
@@ -288,6 +288,7 @@ async function openDoors(parts: DoorParts): Promise<void> {
     memory,
     resolver,
     accounts,
+    store,
     handlers: addressees,
     secureContext,
     refusal,

@@ -30,6 +30,7 @@ export function environment(data: string, settings: Readonly<Record<string, stri
     POSTRIDER_DATA: data,
     POSTRIDER_HTTP_LISTEN: '127.0.0.1:0',
     POSTRIDER_SMTP_SUBMISSION: '127.0.0.1:0',
+    POSTRIDER_SMTP_INBOUND: '[]',
     NO_COLOR: '1',
     ...settings,
   };
