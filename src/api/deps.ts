@@ -6,6 +6,7 @@ import type { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
+import type { DynamicPools } from '#accounts/dynamic-pools.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { EgressSource } from '#model/egress.ts';
@@ -169,6 +170,7 @@ export interface ApiDeps {
   readonly verifyDomain: (domain: Domain) => Promise<Domain>;
   /** Addresses that mail leaves from by the configuration, with the name that each tells. */
   readonly egress?: readonly EgressSource[];
+  readonly dynamicPools: DynamicPools;
   readonly validateAddress: Validate;
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */
@@ -184,6 +186,8 @@ export interface ApiDeps {
   readonly postCounts?: () => { readonly done: number; readonly failed: number; readonly givenUp: number };
   /** What came in from other servers, likewise; undefined: this node does not listen for them. */
   readonly inboundCounts?: () => InboundFigures | undefined;
+  /** Webhooks, or the key that they are signed with, were changed by a request. */
+  readonly webhooksChanged?: () => void;
   /** Why no mail is taken now; undefined: it is. Absent: always. */
   readonly refusal?: () => AppError | undefined;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */

@@ -64,7 +64,7 @@ export interface DeliveryParts {
 
 export async function startDelivery(
   parts: DeliveryParts,
-): Promise<Pipeline & { readonly posts: Webhooks['counts']; readonly resolver: Resolver }> {
+): Promise<Pipeline & { readonly posts: Webhooks['counts']; readonly webhooks: Webhooks; readonly resolver: Resolver }> {
   const { config, log, clock, store, accounts, services } = parts;
   const sources = egressSources(config);
   const resolver = createResolver({
@@ -96,7 +96,7 @@ export async function startDelivery(
     delayAfterMs: DELAY_TOLD_AFTER_MS,
     lifetimeMs: config.delivery.expireAfterMs,
   });
-  const complain = config.sandbox.capture ? createComplaints({ store, clock, log }) : undefined;
+  const complain = config.sandbox.capture ? createComplaints({ record: webhooks.record, clock, log }) : undefined;
   const zeroContent = new ZeroContent({
     mail: store.mail,
     wantsNone: async (domainId) => (await accounts.domainById(domainId))?.settings?.zeroContent === true,
@@ -125,7 +125,7 @@ export async function startDelivery(
     ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
-  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts, resolver };
+  return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts, webhooks, resolver };
 
   function mxRoutes(): FindRoute {
     return createFindRoute({

@@ -41,8 +41,8 @@ export interface PipelineOptions {
   job(items: readonly WorkItem[], content: () => Promise<Buffer>): DeliveryJob;
   /** What else follows from a settlement in the same commit: a notification to the submitter. */
   follow(item: WorkItem, settlement: Settlement): Promise<Settlement['notification']>;
-  /** What servers outside are told of a settlement, in the same commit. */
-  outbox(item: WorkItem, settlement: Settlement): Settlement['outbox'];
+  /** What servers outside are told of a settlement, in the same commit. Not at once where the store must be asked first; rejects as it does. */
+  outbox(item: WorkItem, settlement: Settlement): Settlement['outbox'] | Promise<Settlement['outbox']>;
   /** The recipient is a mailing list: mail to its members is made instead. Undefined: it is none. */
   readonly expandList?: ListExpander['expand'];
   /** Something stands in the outbox. */
@@ -215,7 +215,16 @@ export function createPipeline(options: PipelineOptions) {
 
   function write(item: WorkItem, settlement: Settlement): void {
     const outbox = options.outbox(item, settlement);
-    leave(item, () => settler.settle(outbox === undefined ? settlement : { ...settlement, outbox }));
+    leave(item, () => {
+      if (!(outbox instanceof Promise)) return settler.settle(outbox === undefined ? settlement : { ...settlement, outbox });
+      // It is asked for again with each try.
+      let asked: typeof outbox | undefined = outbox;
+      settler.settle(settlement, async () => {
+        const answer = asked ?? options.outbox(item, settlement);
+        asked = undefined;
+        return answer;
+      });
+    });
     if (settlement.event.kind === 'delivered') options.delivered?.(item);
   }
 

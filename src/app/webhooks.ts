@@ -1,20 +1,27 @@
 /**
- * Builds what posts to servers outside: the guarded poster, the outbox's runner, and what each kind of entry is made of. Delivery and posting meet here: a copy for
- * o:archive-to remembers what was sent, goes into the settlement's commit, and is made again when it is posted.
+ * Builds what posts to servers outside: the guarded poster, the outbox's runner, who is told of which events, and what each kind of entry is made of. Delivery and posting meet here: what
+ * is to be told goes into the commit of what happened. A copy for o:archive-to remembers what was sent, and is made again when it is posted.
  */
+import type { Accounts } from '#accounts/accounts.ts';
 import { createAddressGuard } from '#base/address-guard.ts';
+import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Composer } from '#delivery/compose.ts';
 import { remade, sentCopy, type SentCopy } from '#delivery/sent-copy.ts';
 import type { Resolver } from '#dns/resolver.ts';
+import { mailgunEvent } from '#events/mailgun-json.ts';
 import type { DeliveryJob } from '#model/delivery.ts';
+import type { EventKind } from '#model/event.ts';
 import type { WorkItem } from '#queue/work-item.ts';
-import type { OutboxItem } from '#store/outbox-store.ts';
+import type { Fact } from '#store/fact-store.ts';
+import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
 import type { Settlement, Store } from '#store/store.ts';
 import { archiveEntry, createArchiveMaker } from '#webhooks/archive.ts';
+import { createEventMaker, type SigningKeys } from '#webhooks/event-maker.ts';
 import { createPoster } from '#webhooks/guarded-post.ts';
 import { OutboxRunner } from '#webhooks/outbox-runner.ts';
+import { Subscriptions } from '#webhooks/subscriptions.ts';
 import type { Config } from './config.ts';
 import type { Services } from './services.ts';
 
@@ -23,6 +30,7 @@ export interface WebhookParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly store: Store;
+  readonly accounts: Pick<Accounts, 'standingOf' | 'webhookKey'>;
   readonly services: Services;
   readonly resolver: Resolver;
   readonly composer: Composer;
@@ -34,19 +42,37 @@ export interface Webhooks {
   /** The same, remembering what was sent where it will be wanted. */
   remembering(items: readonly WorkItem[], compose: DeliveryJob['compose']): DeliveryJob['compose'];
   /** What is to be told of the settlement, in its commit. */
-  entries(item: WorkItem, settlement: Settlement): Settlement['outbox'];
+  entries(item: WorkItem, settlement: Settlement): MaybeLater;
+  /** What webhooks are to be told of an event of the kind, in its commit. */
+  entriesFor(accountId: number, domainId: number, kind: EventKind): MaybeLater;
+  /** Records what came back, and tells webhooks. */
+  record(fact: Omit<Fact, 'outbox'>): Promise<'recorded' | 'repeated'>;
+  /** Webhooks or signing keys were changed here. */
+  changed(): void;
   /** Something was put in. */
   ring(): void;
   isIdle(): boolean;
   readonly counts: OutboxRunner['counts'];
 }
 
+/** Not at once where the store must be asked first; rejects as it does. */
+type MaybeLater = readonly OutboxEntry[] | undefined | Promise<readonly OutboxEntry[] | undefined>;
+
 const STOP_MS = 5000;
+const KEYS_MAX = 10_000;
+/** Within this a key that was made anew on another node is used here. */
+const KEYS_MS = 1500;
 
 export function startWebhooks(parts: WebhookParts): Webhooks {
   const { config, services } = parts;
   const sent = new WeakMap<WorkItem, SentCopy>();
   const { webhooks } = config;
+  const subscriptions = new Subscriptions({
+    webhooks: parts.store.webhooks,
+    parentOf: async (accountId) => (await parts.accounts.standingOf(accountId))?.parentId,
+    clock: parts.clock,
+  });
+  const keys = signingKeys(parts);
   const poster = createPoster({
     resolver: parts.resolver,
     guard: createAddressGuard({ allowNetworks: webhooks.allowNetworks, ownListeners: [] }),
@@ -63,6 +89,12 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
         giveUpAfterMs: webhooks.copiesGiveUpAfterMs,
         sizeBytes: (item) => copyOf(item).sizeBytes,
         remake: (item) => remakeSent(parts, item),
+      }),
+      event: createEventMaker({
+        giveUpAfterMs: webhooks.giveUpAfterMs,
+        clock: parts.clock,
+        eventData: eventData(config),
+        signingKeys: keys.of,
       }),
     },
     limits: { perEndpointMax: webhooks.concurrency, totalMax: webhooks.connections },
@@ -94,12 +126,56 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     entries(item, settlement) {
       const url = item.message.info.options.archiveTo;
       const copy = settlement.event.kind === 'delivered' ? sent.get(item) : undefined;
-      return url === undefined || copy === undefined ? undefined : [archiveEntry(url, JSON.stringify(copy))];
+      const archive = url === undefined || copy === undefined ? undefined : [archiveEntry(url, JSON.stringify(copy))];
+      // A notification is nobody's mail.
+      if (item.message.info.notifiesOf !== undefined) return archive;
+      const told = subscriptions.entriesFor(settlement.accountId, settlement.domainId, settlement.event.kind);
+      if (told instanceof Promise) return told.then((entries) => joined(archive, entries));
+      return joined(archive, told);
+    },
+    entriesFor: (accountId, domainId, kind) => subscriptions.entriesFor(accountId, domainId, kind),
+    async record(fact) {
+      const { accountId, domainId, kind } = fact.event;
+      const outbox = await subscriptions.entriesFor(accountId, domainId, kind);
+      const result = await parts.store.mail.record(outbox === undefined ? fact : { ...fact, outbox });
+      if (result === 'recorded' && outbox !== undefined) runner.ring();
+      return result;
+    },
+    changed() {
+      subscriptions.forget();
+      keys.forget();
     },
     ring: () => runner.ring(),
     isIdle: () => runner.running === 0,
     counts: runner.counts,
   };
+}
+
+function joined(some: Settlement['outbox'], others: Settlement['outbox']): Settlement['outbox'] {
+  return some === undefined ? others : others === undefined ? some : [...some, ...others];
+}
+
+function signingKeys({ accounts, clock }: WebhookParts): { of(accountId: number): SigningKeys | Promise<SigningKeys>; forget(): void } {
+  const known = new BoundedCache<number, SigningKeys>({ max: KEYS_MAX, ttlMs: KEYS_MS });
+  const read = async (accountId: number): Promise<SigningKeys> => {
+    const nowMs = clock.monotonicMs();
+    const parent = (await accounts.standingOf(accountId))?.parentId;
+    const keys = {
+      own: await accounts.webhookKey(accountId),
+      ...(parent !== undefined && { parent: await accounts.webhookKey(parent) }),
+    };
+    known.set(accountId, keys, nowMs);
+    return keys;
+  };
+  return { of: (accountId) => known.get(accountId, clock.monotonicMs()) ?? read(accountId), forget: () => known.clear() };
+}
+
+/** As the events API shows it, with the URLs that it would have there. */
+function eventData({ http }: Config): Parameters<typeof createEventMaker>[0]['eventData'] {
+  const [{ host = 'localhost', port } = { port: 0 }] = http.listen;
+  const base = http.publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const urls = { storage: (domain: string, key: string): string => `${base}/v3/domains/${domain}/messages/${key}` };
+  return (view) => mailgunEvent(view, urls);
 }
 
 function copyOf({ payload }: OutboxItem): SentCopy {

@@ -137,6 +137,8 @@ async function start(
     roomFor: (domain, accountId, priority) => pipeline.roomFor(domain, accountId, priority).room,
     enter: pipeline.enter,
     ring: () => pipeline.claimer.ring(),
+    outbox: ({ accountId, domainId }) => pipeline.webhooks.entriesFor(accountId, domainId, 'accepted'),
+    ringOutbox: pipeline.webhooks.ring,
     leases: node.leases,
   });
   const limits = new LimitBook(store.grants, config.limits, clock);
@@ -350,6 +352,7 @@ async function openApi(
     queueByDomain: queueQuestions(store, pipeline, clock).domains,
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
+    webhooksChanged: pipeline.webhooks.changed,
     inboundCounts: () => inboundCounts,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     ringImports: () => parts.imports.ring(),

@@ -34,6 +34,10 @@ export interface IntakeOptions {
   enter(item: WorkItem): void;
   /** Something waits on disk. */
   ring(): void;
+  /** What servers outside are told of each recipient's acceptance, in the same commit. Not at once where the store must be asked first; rejects as it does. */
+  outbox?(message: Incoming): AcceptMessage['outbox'] | Promise<AcceptMessage['outbox']>;
+  /** Something stands in the outbox. */
+  ringOutbox?(): void;
   /** Default: held for ever. */
   readonly leases?: Leases;
 }
@@ -54,16 +58,20 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
   const { store, clock, memory, leases = HELD_FOR_EVER } = options;
 
   return async (incoming) => {
+    const asked = options.outbox?.(incoming);
+    const outbox = asked instanceof Promise ? await kept(asked) : asked;
     const recipients = leaseWhatHasRoom(incoming);
     const message: AcceptMessage = {
       ...incoming,
       recipients,
       counters: counted(incoming, recipients),
+      ...(outbox !== undefined && { outbox }),
     };
     // As of before the commit: leases that are lost meanwhile are lost for this message too.
     const { tenure } = leases;
-    const result = await write(message);
+    const result = await kept(store.mail.accept(message));
     if (result.kind === 'accepted') hand(message, result, tenure);
+    if (result.kind === 'accepted' && outbox !== undefined) options.ringOutbox?.();
     return result;
   };
 
@@ -85,9 +93,9 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     });
   }
 
-  async function write(message: AcceptMessage): Promise<AcceptResult | Ungranted> {
+  async function kept<T>(asked: Promise<T>): Promise<T> {
     try {
-      return await store.mail.accept(message);
+      return await asked;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       throw new AppError(error.kind === 'full' ? 'store-full' : 'store-unavailable', {}, error);

@@ -30,10 +30,12 @@ export class Settler {
     return this.#pending;
   }
 
-  settle(settlement: Settlement): void {
+  /** `outbox`: what others are to be told of it, where that must be asked for first. */
+  settle(settlement: Settlement, outbox?: () => Promise<Settlement['outbox']>): void {
     void this.#untilWritten('settle', settlement.recipient, async () => {
-      const stands = await this.#options.mail.settle(settlement);
-      if (stands) this.#options.settled?.(settlement);
+      const whole = outbox === undefined ? settlement : { ...settlement, outbox: await outbox() };
+      const stands = await this.#options.mail.settle(whole);
+      if (stands) this.#options.settled?.(whole);
       return stands;
     });
   }

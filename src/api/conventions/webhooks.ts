@@ -51,7 +51,9 @@ export async function changeWebhooks(
   for (let tried = 0; tried < TRIES_MAX; tried++) {
     const before = await kept.webhooksOf(accountId, domainId);
     const after = edit(before.webhooks).filter(({ events }) => events.length > 0);
-    if (await kept.putWebhooks(accountId, domainId, before.revision, after)) return after;
+    if (!(await kept.putWebhooks(accountId, domainId, before.revision, after))) continue;
+    door.deps.webhooksChanged?.();
+    return after;
   }
   throw new AppError('overloaded');
 }

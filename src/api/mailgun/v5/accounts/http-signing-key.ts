@@ -21,7 +21,11 @@ export function httpSigningKey(door: Door): Endpoint[] {
       summary: 'Make that key anew',
       right: 'administer',
       answer: signingKey,
-      handle: async ({ principal }) => json({ message: 'success', http_signing_key: await accounts.renewWebhookKey(principal.accountId) }),
+      async handle({ principal }) {
+        const key = await accounts.renewWebhookKey(principal.accountId);
+        door.deps.webhooksChanged?.();
+        return json({ message: 'success', http_signing_key: key });
+      },
     },
   ]);
 }
