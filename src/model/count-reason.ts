@@ -19,6 +19,7 @@ const ATTEMPTS_MAX = 3;
 export function countReason(kind: EventKind, detail: EventDetail, attempts: number): string {
   const made = String(Math.min(attempts, ATTEMPTS_MAX));
   if (kind === 'delivered') return `//${made}`;
+  if (kind === 'opened' || kind === 'clicked') return visitReason({ first: '', bot: detail.client?.bot ?? '' });
   if (kind !== 'failed' && kind !== 'deferred') return '';
   return `${detail.reason ?? 'generic'}/${detail.bounceClass ?? ''}/${made}`;
 }
@@ -26,4 +27,25 @@ export function countReason(kind: EventKind, detail: EventDetail, attempts: numb
 export function readCountReason(text: string): CountReason {
   const [reason = '', bounceClass = '', attempts = '0'] = text.split('/');
   return { reason, bounceClass: bounceClass as BounceClass | '', attempts: Number(attempts) };
+}
+
+/** Which machines are told apart among those that open mail and follow links, as clients of the API know them. */
+export const BOTS = ['apple', 'gmail', 'generic'] as const;
+export type Bot = (typeof BOTS)[number];
+
+/** Of an open or a click. */
+export interface VisitReason {
+  /** '': each. any: the recipient's first by whomever. own: the recipient's first by this one (this machine, or the person). */
+  readonly first: '' | 'any' | 'own';
+  /** '': a person. */
+  readonly bot: string;
+}
+
+export function visitReason({ first, bot }: VisitReason): string {
+  return first === '' && bot === '' ? '' : `${first}/${bot}`;
+}
+
+export function readVisitReason(text: string): VisitReason {
+  const [first = '', bot = ''] = text.split('/');
+  return { first: first === 'any' || first === 'own' ? first : '', bot };
 }

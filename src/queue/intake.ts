@@ -15,10 +15,10 @@ import {
   type SuppressionKind,
   type Ungranted,
 } from '#store/store.ts';
+import { countersOf } from '#store/counters-of.ts';
 import { HELD_FOR_EVER, type Leases } from './leases.ts';
 import type { Memory } from './memory.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
-import { countersOf } from './settlement.ts';
 import { type WorkItem, workItem } from './work-item.ts';
 
 export type Incoming = Omit<AcceptMessage, 'recipients' | 'counters'> & {

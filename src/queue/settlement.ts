@@ -7,7 +7,8 @@ import type { EventDetail, EventKind } from '#model/event.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
 import type { Ending } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
-import type { CounterKey, Settlement, SuppressionKind } from '#store/store.ts';
+import { countersOf } from '#store/counters-of.ts';
+import type { Settlement, SuppressionKind } from '#store/store.ts';
 import { nextAttempt, type RetryPlan } from './retry.ts';
 import { waitsOf, type WorkItem } from './work-item.ts';
 
@@ -157,10 +158,4 @@ function settlement(item: WorkItem, nowMs: number, settled: Settled): Settlement
       message.info.options.tags,
     ),
   };
-}
-
-/** One counter for the fact, one for each of its tags. */
-export function countersOf(fact: Omit<CounterKey, 'tag'>, tags: readonly string[]): CounterKey[] {
-  const all: CounterKey = { ...fact, tag: '' };
-  return tags.length === 0 ? [all] : [all, ...tags.map((tag) => ({ ...all, tag }))];
 }

@@ -20,6 +20,8 @@ export interface Fact {
   readonly counters: readonly CounterKey[];
   /** To the counters where this is the recipient's first of its kind (unique opens, clicks); the event's detail has `isFirst` then. */
   readonly firstCounters?: readonly CounterKey[];
+  /** To these where it is the recipient's first of its kind that has the mark (unique opens by people, by a machine). */
+  readonly firstOf?: { readonly mark: string; readonly counters: readonly CounterKey[] };
   /** Due at the event's time. */
   readonly outbox?: readonly OutboxEntry[];
 }

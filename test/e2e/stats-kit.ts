@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { countReason } from '#model/count-reason.ts';
 import type { EventDetail } from '#model/event.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
-import { countersOf } from '#queue/settlement.ts';
+import { countersOf } from '#store/counters-of.ts';
 import { accept, mail, settlement } from '../conformance/tenant.ts';
 import { type ApiRig, startRig, type Tenant } from './api-kit.ts';
 

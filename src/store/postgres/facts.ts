@@ -108,6 +108,7 @@ export class FactWriter {
       const isNew = await areFirst(queries, given, ({ once }) => once);
       const fresh = given.filter(({ fact }) => fact.once === undefined || isNew(fact));
       const isFirstOfKind = await areFirst(queries, fresh, firstKey);
+      const isFirstOfMark = await areFirst(queries, fresh, markKey);
       const isFirst = (fact: Fact): boolean => fact.firstCounters !== undefined && isFirstOfKind(fact);
       await insertEvents(
         queries,
@@ -119,6 +120,7 @@ export class FactWriter {
         const atMs = fact.event.atUs / 1000;
         for (const key of fact.counters) counters.add(key, atMs, 1);
         if (isFirst(fact)) for (const key of fact.firstCounters ?? []) counters.add(key, atMs, 1);
+        if (fact.firstOf !== undefined && isFirstOfMark(fact)) for (const key of fact.firstOf.counters) counters.add(key, atMs, 1);
       }
       await writeCounters(queries, counters, this.#tools.node());
       await putOutbox(queries, fresh.flatMap(tellings));
@@ -134,6 +136,10 @@ function subjectOf({ recipient, message }: Pick<EventRow, 'recipient' | 'message
 
 function firstKey({ event, firstCounters }: Fact): string | undefined {
   return firstCounters === undefined ? undefined : `first ${event.kind satisfies EventKind}`;
+}
+
+function markKey({ event, firstOf }: Fact): string | undefined {
+  return firstOf === undefined ? undefined : `first ${event.kind} ${firstOf.mark}`;
 }
 
 /** Takes the keys; whether a fact's was free. One without a subject is always first. */

@@ -82,6 +82,7 @@ export interface PackedFact {
   readonly suppression?: Suppression;
   readonly counters: readonly PackedCounter[];
   readonly firstCounters?: readonly PackedCounter[];
+  readonly firstOf?: { readonly mark: string; readonly counters: readonly PackedCounter[] };
   readonly outbox?: readonly PackedOutbox[];
 }
 
@@ -170,8 +171,9 @@ function packEntry({ kind, endpoint, target, payload }: OutboxEntry): PackedOutb
 }
 
 /** JSON of `PackedFact`, and of the event's detail. */
-export function packFact({ event, once, suppression, counters, firstCounters, outbox }: Fact): readonly [facts: string, detail: string] {
-  const { detail, ...rest } = event;
+export function packFact(fact: Fact): readonly [facts: string, detail: string] {
+  const { once, suppression, counters, firstCounters, firstOf, outbox } = fact;
+  const { detail, ...rest } = fact.event;
   const one = (counter: CounterKey): PackedCounter => packCounter(counter, 1);
   const facts: PackedFact = {
     event: rest,
@@ -179,6 +181,7 @@ export function packFact({ event, once, suppression, counters, firstCounters, ou
     ...(suppression !== undefined && { suppression }),
     counters: counters.map(one),
     ...(firstCounters !== undefined && { firstCounters: firstCounters.map(one) }),
+    ...(firstOf !== undefined && { firstOf: { mark: firstOf.mark, counters: firstOf.counters.map(one) } }),
     ...(outbox !== undefined && { outbox: outbox.map(packEntry) }),
   };
   return [JSON.stringify(facts), JSON.stringify(detail)];

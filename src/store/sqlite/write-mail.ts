@@ -167,14 +167,15 @@ export class MailWriter {
   /** What came back. The same for one recipient counts once where it says so. */
   record(facts: string, detail: string): 'recorded' | 'repeated' {
     const db = this.#db;
-    const { event, once, suppression, counters, firstCounters, outbox } = JSON.parse(facts) as PackedFact;
+    const { event, once, suppression, counters, firstCounters, firstOf, outbox } = JSON.parse(facts) as PackedFact;
     const { kind, atUs, accountId, domainId, message, recipient } = event;
     const atMs = Math.floor(atUs / 1000);
     if (once !== undefined && !isFirst(db, event, once)) return 'repeated';
     const isFirstOfKind = firstCounters !== undefined && isFirst(db, event, `first ${kind}`);
     const id = appendEvent(db, { ...event, detail: { ...(JSON.parse(detail) as EventDetail), ...(isFirstOfKind && { isFirst: true }) } });
     if (suppression !== undefined) putFound(db, domainId, suppression);
-    for (const counter of [...counters, ...(isFirstOfKind ? firstCounters : [])]) this.#counting.add(counter, atMs);
+    const ofMark = firstOf !== undefined && isFirst(db, event, `first ${kind} ${firstOf.mark}`) ? firstOf.counters : [];
+    for (const counter of [...counters, ...(isFirstOfKind ? firstCounters : []), ...ofMark]) this.#counting.add(counter, atMs);
     if (outbox !== undefined) putOutbox(db, { accountId, domainId, message, recipient, atMs, event: id }, outbox);
     return 'recorded';
   }
