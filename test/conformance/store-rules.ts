@@ -3,6 +3,7 @@
  * For stores whose events have not been expired.
  */
 import { EVENT_KINDS } from '#model/event.ts';
+import { BEHIND_MS } from '#store/outbox-store.ts';
 
 /** Each finds rows that must not be; `what` says why not. */
 export const RULES: readonly { readonly what: string; readonly sql: string }[] = [
@@ -46,8 +47,8 @@ export const RULES: readonly { readonly what: string; readonly sql: string }[] =
   },
   {
     what: 'a settled recipient without the event of its end, or with two',
-    sql: `SELECT r.id FROM recipient r WHERE r.state = 2 AND 1 <> (SELECT count(*) FROM event e WHERE e.message = r.message AND e.recipient = r.id
-          AND e.kind IN (${EVENT_KINDS.delivered}, ${EVENT_KINDS.failed}, ${EVENT_KINDS.cancelled}))`,
+    sql: `SELECT r.id FROM recipient r WHERE r.state = 2 AND r.ending <> 'received' AND 1 <> (SELECT count(*) FROM event e WHERE e.message = r.message AND e.recipient = r.id
+          AND e.kind IN (${EVENT_KINDS.delivered}, ${EVENT_KINDS.failed}, ${EVENT_KINDS.cancelled}) AND coalesce(e.detail, '') NOT LIKE '%"delayed-bounce"%')`,
   },
   {
     what: 'an event of an end for what has not ended',
@@ -59,7 +60,10 @@ export const RULES: readonly { readonly what: string; readonly sql: string }[] =
     sql: `SELECT r.id FROM recipient r WHERE r.possible_duplicate = 0
           AND EXISTS (SELECT 1 FROM event e WHERE e.message = r.message AND e.recipient = r.id AND e.kind = ${EVENT_KINDS.recovered})`,
   },
-  { what: 'an event of no message', sql: 'SELECT e.id FROM event e LEFT JOIN message m ON m.id = e.message WHERE m.id IS NULL' },
+  {
+    what: 'an event of no message',
+    sql: 'SELECT e.id FROM event e LEFT JOIN message m ON m.id = e.message WHERE m.id IS NULL AND e.message <> 0',
+  },
   {
     what: 'an idempotency key of no message',
     sql: 'SELECT i.message FROM idempotency i LEFT JOIN message m ON m.id = i.message WHERE m.id IS NULL',
@@ -68,6 +72,20 @@ export const RULES: readonly { readonly what: string; readonly sql: string }[] =
     what: 'an entry of the outbox that no look would find in time',
     sql: `SELECT o.id FROM outbox o LEFT JOIN outbox_endpoint p ON p.id = o.endpoint
           WHERE p.id IS NULL OR p.look_ms > CASE WHEN o.due_ms > p.parked_ms THEN o.due_ms ELSE p.parked_ms END`,
+  },
+  {
+    what: 'an entry of the outbox that waits for none',
+    sql: `SELECT o.id FROM outbox o WHERE o.due_ms = ${BEHIND_MS} AND NOT EXISTS (SELECT 1 FROM outbox f WHERE f.message = o.message AND f.recipient = o.recipient
+          AND f.endpoint = o.endpoint AND f.target = o.target AND f.id < o.id AND f.due_ms < ${BEHIND_MS})`,
+  },
+  {
+    what: 'an entry of the outbox that does not wait for the one before',
+    sql: `SELECT o.id FROM outbox o WHERE o.due_ms < ${BEHIND_MS} AND o.message > 0 AND EXISTS (SELECT 1 FROM outbox f WHERE f.message = o.message
+          AND f.recipient = o.recipient AND f.endpoint = o.endpoint AND f.target = o.target AND f.id < o.id)`,
+  },
+  {
+    what: 'an entry of the outbox that tells an event which was never written',
+    sql: 'SELECT o.id FROM outbox o LEFT JOIN event e ON e.id = o.event WHERE o.event > 0 AND e.id IS NULL',
   },
   {
     what: 'a copy of what was not delivered',

@@ -1,7 +1,20 @@
 /** What the conformance tests put into a store: an account with a domain, messages, settlements. Each tenant is new, so that tests share a store. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AcceptMessage, AcceptRecipient, AcceptResult, Bucket, Claimed, Domain, NodeFacts, Settlement, Store } from '#store/store.ts';
+import { EVENT_KINDS, type EventKind } from '#model/event.ts';
+import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
+import type {
+  AcceptMessage,
+  AcceptRecipient,
+  AcceptResult,
+  Bucket,
+  Claimed,
+  CounterKey,
+  Domain,
+  NodeFacts,
+  Settlement,
+  Store,
+} from '#store/store.ts';
 
 /** 2026-03-01 12:00 UTC: the instant that tests count from. */
 export const T0 = Date.UTC(2026, 2, 1, 12);
@@ -156,6 +169,35 @@ export async function claim(store: Store, receivingDomain: string, nowMs = T0, r
 /** The addresses in what was claimed, in order. */
 export function addresses(claimed: readonly Claimed[]): string[] {
   return claimed.flatMap(({ recipients }) => recipients.map(({ address }) => address));
+}
+
+export function counter(from: Tenant, kind: CounterKey['kind'], tag = ''): CounterKey {
+  return { accountId: from.accountId, domainId: from.domainId, kind, provider: '', tag };
+}
+
+/** What a webhook is told. */
+export function entry(endpoint: string, change: Partial<OutboxEntry> = {}): OutboxEntry {
+  return { kind: 'event', endpoint, target: `${endpoint}/in`, payload: '{}', ...change };
+}
+
+export function endpointName(): string {
+  return `https://${unique('told')}.example:443`;
+}
+
+/** However it was tagged. */
+export async function counted({ counters }: Opened, from: Tenant, kind: EventKind): Promise<number> {
+  const rows = (await counters(from.domainId)).filter((row) => row.kind === EVENT_KINDS[kind] && row.tag === '');
+  return rows.reduce((sum, { n }) => sum + n, 0);
+}
+
+/** All that are due for an endpoint. */
+export async function claimEntries(store: Store, endpoint: string, nowMs = T0 + HOUR_MS): Promise<OutboxItem[]> {
+  const due = (await store.outbox.dueEndpoints(nowMs, 10_000)).filter((each) => each.endpoint === endpoint);
+  return store.outbox.claim(
+    due.map(({ id }) => ({ endpoint: id, room: 100 })),
+    nowMs,
+    nowMs + 60_000,
+  );
 }
 
 /** Waits until it holds; for what another thread or process brings about. */
