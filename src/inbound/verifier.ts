@@ -19,6 +19,10 @@ export interface VerifierOptions {
   readonly hostname: string;
   readonly timeoutMs: number;
   readonly log: Log;
+  /** A thread that has not come back with a message this long after its time hangs. Default: 20 s. */
+  readonly hangMs?: number;
+  /** What runs in the thread; default: `verification-thread.ts`. */
+  readonly thread?: URL;
 }
 
 export interface VerificationFacts {
@@ -39,7 +43,6 @@ export const SIGNATURES_MAX = 8;
 /** Copies of messages that the thread may have at once. */
 const COPIES_BYTES = 32 * 1024 * 1024;
 const HEAP_MAX_MB = 256;
-/** A thread that has not come back with a message this long after its time hangs. */
 const HANG_MS = 20_000;
 
 interface Job {
@@ -48,7 +51,8 @@ interface Job {
 }
 
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { resolver, log, timeoutMs } = options;
+  const { resolver, log, timeoutMs, hangMs = HANG_MS } = options;
+  const file = options.thread ?? new URL('./verification-thread.ts', import.meta.url);
   const copies = new ByteBudget(COPIES_BYTES);
   const running = new Map<number, Job>();
   let worker: Worker | undefined;
@@ -57,7 +61,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   function thread(): Worker {
     if (worker !== undefined) return worker;
-    const started = new Worker(new URL('./verification-thread.ts', import.meta.url), {
+    const started = new Worker(file, {
       name: 'verification',
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB },
     });
@@ -105,7 +109,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   function run(request: VerificationRequest): Promise<Verification> {
     const number = ++jobs;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => hung(number), timeoutMs + HANG_MS);
+      const timer = setTimeout(() => hung(number), timeoutMs + hangMs);
       timer.unref();
       running.set(number, { end: resolve, timer });
       thread().postMessage({ kind: 'verify', job: number, request } satisfies ToVerifier);
