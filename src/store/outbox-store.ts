@@ -10,6 +10,9 @@ import type { StoredMessage, StoredRecipient } from '#model/message.ts';
  */
 export type OutboxKind = 'archive' | 'event' | 'forward' | 'notify';
 
+/** A message's content stays while an entry of one of these stands. */
+export const CONTENT_KINDS: readonly OutboxKind[] = ['forward', 'notify'];
+
 /** Something that a server outside is to be told. It stands in the store from the commit of the fact that it tells (P7) until it was told or given up. */
 export interface OutboxEntry {
   readonly kind: OutboxKind;

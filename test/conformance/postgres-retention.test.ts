@@ -4,7 +4,22 @@ import { after, test } from 'node:test';
 import type { Store } from '#store/store.ts';
 import { type PostgresPlace, storePlace } from '#store/store-url.ts';
 import { checkPostgresStore } from './check-postgres.ts';
-import { accept, addresses, claim, DAY_MS, HOUR_MS, mail, settlement, type Tenant, tenant, T0, unique } from './tenant.ts';
+import {
+  accept,
+  addresses,
+  claim,
+  claimEntries,
+  DAY_MS,
+  endpointName,
+  entry,
+  HOUR_MS,
+  mail,
+  settlement,
+  type Tenant,
+  tenant,
+  T0,
+  unique,
+} from './tenant.ts';
 import { startPostgres } from '../kit/postgres.ts';
 import { Database } from '#store/postgres/database.ts';
 import { dayOf } from '#store/postgres/ids.ts';
@@ -51,6 +66,29 @@ async function textOf({ store }: Rig, contentId: number): Promise<string | undef
   const bytes = await store.mail.content(contentId);
   return bytes === undefined ? undefined : Buffer.from(bytes).toString();
 }
+
+test('what came in and is still to be posted keeps its content when its large day goes', async (t) => {
+  const r = await rig(t);
+  const { store, from } = r;
+  const name = endpointName();
+  const message = mail(from, { content: Buffer.from('still to be posted') });
+  const received = await store.mail.receive({
+    message,
+    events: [],
+    outbox: [{ ...entry(name, { kind: 'forward' }), recipient: 0 }],
+    forwards: [],
+  });
+  assert.ok(received.kind === 'received');
+  await expireAll(r, OVER_MS);
+  assert.ok(!(await exists(r, TABLE)));
+  const [item] = await claimEntries(store, name, OVER_MS);
+  assert.equal(item?.message?.contentId, received.contentId);
+  assert.equal(await textOf(r, received.contentId), 'still to be posted');
+  await store.outbox.settle({ item });
+  await expireAll(r, OVER_MS + HOUR_MS);
+  assert.equal(await textOf(r, received.contentId), undefined);
+  assert.deepEqual(await checkPostgresStore(r.url), []);
+});
 
 test('a large day goes whole when it is over by the retention, and what is not settled keeps its content', async (t) => {
   const r = await rig(t);

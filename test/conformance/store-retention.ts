@@ -5,8 +5,11 @@ import type { Store } from '#store/store.ts';
 import {
   accept,
   type Accepted,
+  claimEntries,
   DAY_MS,
   deferral,
+  endpointName,
+  entry,
   HOUR_MS,
   mail,
   type MailChange,
@@ -71,6 +74,31 @@ function contents(withStore: WithStore): void {
       ['accepted', 'delivered'],
       'the events stay',
     );
+  });
+
+  for (const kind of ['forward', 'notify'] as const) {
+    withStore(`keeps a content that an entry of the outbox needs (${kind}), until it is done with`, async (store) => {
+      const from = await tenant(store, { retentionMs: DAY_MS });
+      const name = endpointName();
+      const outbox = [{ ...entry(name, { kind }), recipient: 0 }];
+      const received = await store.mail.receive({ message: mail(from), events: [], outbox, forwards: [] });
+      assert.ok(received.kind === 'received');
+      await expireAll(store, T0 + 9 * DAY_MS);
+      assert.ok(await store.mail.content(received.contentId));
+      assert.equal(await store.mail.deleteContent(from.accountId, received.id), false);
+      const [item] = await claimEntries(store, name);
+      assert.equal(item?.message?.contentId, received.contentId);
+      await store.outbox.settle({ item });
+      await expireAll(store, T0 + 9 * DAY_MS + HOUR_MS);
+      assert.equal(await store.mail.content(received.contentId), undefined);
+    });
+  }
+
+  withStore('keeps no content for what a webhook is told', async (store) => {
+    const from = await tenant(store, { retentionMs: DAY_MS });
+    const accepted = await settled(store, from, { outbox: [entry(endpointName())] });
+    await expireAll(store, T0 + 2 * DAY_MS);
+    assert.equal(await hasContent(store, accepted), false);
   });
 
   withStore('counts a cancelled recipient as settled when it was cancelled, not when it would have been due', async (store) => {
@@ -152,6 +180,26 @@ function events(withStore: WithStore): void {
     const view = await store.events.messageById(from.accountId, waiting.id);
     assert.deepEqual([view?.recipients[0]?.state, view?.events.length], ['queued', 0]);
     assert.equal(await hasContent(store, waiting), true);
+  });
+
+  withStore('remembers what counted once as long as events', async (store) => {
+    const from = await tenant(store);
+    const accepted = await accept(store, mail(from, { dueAtMs: T0 + 100 * DAY_MS, wait: 'scheduled' }));
+    const { accountId, domainId } = from;
+    const event = {
+      kind: 'complained' as const,
+      atUs: T0 * 1000,
+      accountId,
+      domainId,
+      message: accepted.id,
+      recipient: accepted.firstRecipient,
+    };
+    const record = () => store.mail.record({ event: { ...event, detail: {} }, once: 'complained', counters: [] });
+    assert.equal(await record(), 'recorded');
+    await expireAll(store, T0 + EVENTS_MS);
+    assert.equal(await record(), 'repeated');
+    await expireAll(store, T0 + EVENTS_MS + 1);
+    assert.equal(await record(), 'recorded');
   });
 
   withStore('gives no id of a message, recipient, content or event a second time', async (store) => {

@@ -6,6 +6,7 @@
  * shorter time than others. A large day goes as a whole when it is over by the longest retention: what has to stay is moved to `content_kept` first. So a
  * content of a busy day may stay up to 30 hours longer than its domain's retention, and no million of rows is deleted by itself.
  */
+import { CONTENT_KINDS } from '#store/outbox-store.ts';
 import type { Row } from '#store/rows-json.ts';
 import { int8Array } from './arrays.ts';
 import { FLOOR, HAS_CONTENT } from './contents.ts';
@@ -34,16 +35,20 @@ const GRACE_MS = 6 * 3_600_000;
 const SETTLED = `LATERAL (SELECT max(r.due_ms) AS at_ms, bool_or(r.state <> 2) AS is_open FROM recipient r
   WHERE r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipient_count) s`;
 
+/** An entry of the outbox needs the content of the message `m`. */
+const TO_BE_POSTED = `EXISTS (SELECT 1 FROM outbox o WHERE o.message = m.id AND o.kind IN (${CONTENT_KINDS.map((kind) => `'${kind}'`).join(', ')}))`;
+
 /** Of the messages $1, whose ids lie from $2 to $3, the contents that are past their retention. */
 const DROP_CONTENTS = `WITH past AS MATERIALIZED (
     SELECT m.id FROM message m LEFT JOIN domain d ON d.id = m.domain_id CROSS JOIN ${SETTLED}
-    WHERE m.id = ANY($1::bigint[]) AND NOT s.is_open AND s.at_ms + coalesce(d.retention_ms, 0) < $4::bigint),
+    WHERE m.id = ANY($1::bigint[]) AND NOT s.is_open AND s.at_ms + coalesce(d.retention_ms, 0) < $4::bigint AND NOT ${TO_BE_POSTED}),
   gone AS (DELETE FROM content c USING past p WHERE c.id = p.id AND c.id >= $2::bigint AND c.id <= $3::bigint),
   gone_kept AS (DELETE FROM content_kept k USING past p WHERE k.id = p.id)
   UPDATE message m SET has_content = 0 FROM past p WHERE m.id = p.id`;
 
 const DELETE_ONE = `UPDATE message m SET has_content = 0 WHERE m.id = $1 AND m.account_id = $2 AND ${HAS_CONTENT} = 1
-  AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipient_count AND r.state <> 2)`;
+  AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipient_count AND r.state <> 2)
+  AND NOT ${TO_BE_POSTED}`;
 
 const RETIRE = `WITH gone AS MATERIALIZED (
     SELECT m.id, m.first_recipient, m.recipient_count FROM message m CROSS JOIN ${SETTLED}
@@ -52,7 +57,7 @@ const RETIRE = `WITH gone AS MATERIALIZED (
   DELETE FROM message m USING gone g WHERE m.id = g.id`;
 
 /** The next messages of a day, and those of them whose content cannot go with it. */
-const STAYING = `SELECT max(m.id) AS last, count(*) AS n, array_agg(m.id) FILTER (WHERE s.is_open OR s.at_ms >= $4::bigint) AS staying FROM (
+const STAYING = `SELECT max(m.id) AS last, count(*) AS n, array_agg(m.id) FILTER (WHERE s.is_open OR s.at_ms >= $4::bigint OR ${TO_BE_POSTED}) AS staying FROM (
     SELECT id, first_recipient, recipient_count FROM message WHERE id > $1::bigint AND id < $2::bigint AND has_content = 1 ORDER BY id LIMIT $3::bigint
   ) m CROSS JOIN ${SETTLED}`;
 
@@ -150,7 +155,12 @@ export class Retention {
       oldMs * 1000,
       limit * TAGGED_TIMES,
     );
-    if (tagged === limit * TAGGED_TIMES) return limit;
+    const once = await this.#db.run(
+      'DELETE FROM fact_once WHERE ctid = ANY(ARRAY(SELECT ctid FROM fact_once WHERE at_ms < $1 LIMIT $2))',
+      oldMs,
+      limit * TAGGED_TIMES,
+    );
+    if (tagged === limit * TAGGED_TIMES || once === limit * TAGGED_TIMES) return limit;
     const [oldest] = await this.#partitions.list('event');
     if (oldest === undefined || (oldest.day + 1) * DAY_MS > oldMs) return gone;
     await this.#partitions.detach('event', oldest);

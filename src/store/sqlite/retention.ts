@@ -4,6 +4,7 @@
  * the order of their ids, which is that of their age; a walk goes on where the last one came to what is too young, and begins anew every hour, for those
  * that had to stay.
  */
+import { CONTENT_KINDS } from '#store/outbox-store.ts';
 import { tagsOf } from '#store/rows-json.ts';
 import { expireCounters } from './count.ts';
 import type { Database, Row } from './database.ts';
@@ -17,6 +18,8 @@ const YOUNG_MAX = 100;
 
 const CONTENTS = `SELECT c.id AS id, m.created_ms AS created_ms, m.recipient_count AS recipient_count, d.retention_ms AS retention_ms
   FROM content c CROSS JOIN message m ON m.id = c.id LEFT JOIN domain d ON d.id = m.domain_id WHERE c.id > ? ORDER BY c.id LIMIT ?`;
+/** Kinds of entries of the outbox. */
+const NEEDING = CONTENT_KINDS.map((kind) => `'${kind}'`).join(', ');
 // The newest message stays whatever its age, and its recipients with it, so that no id is given twice.
 const MESSAGES = `SELECT id, created_ms, recipient_count, has_content FROM message
   WHERE id > ? AND id < (SELECT max(id) FROM message) ORDER BY id LIMIT ?`;
@@ -52,6 +55,7 @@ export class Retention {
       this.#expireKeys(nowMs, limit) +
       expireCounters(this.#db, nowMs, limit) +
       this.#expireEvents(oldMs, limit) +
+      this.#expireOnce(oldMs, limit) +
       this.#walk({ sql: CONTENTS, retire: (row) => this.#retireContent(row, nowMs), youngMs: nowMs - shortestMs }, nowMs, limit) +
       this.#walk({ sql: MESSAGES, retire: (row) => this.#retireMessage(row), youngMs: oldMs - 1 }, nowMs, limit)
     );
@@ -60,7 +64,7 @@ export class Retention {
   /** The content of one message that is wholly settled, at its sender's wish. */
   deleteContent(accountId: number, message: number): boolean {
     const row = this.#db.get('SELECT has_content FROM message WHERE id = ? AND account_id = ?', message, accountId);
-    if (row?.['has_content'] !== 1 || this.#settledAtMs(message) === undefined) return false;
+    if (row?.['has_content'] !== 1 || this.#settledAtMs(message) === undefined || this.#isToBePosted(message)) return false;
     this.#dropContent(message);
     return true;
   }
@@ -69,6 +73,14 @@ export class Retention {
     return this.#db.run(
       'DELETE FROM idempotency WHERE (account_id, key) IN (SELECT account_id, key FROM idempotency WHERE until_ms < ? LIMIT ?)',
       nowMs,
+      limit,
+    );
+  }
+
+  #expireOnce(oldMs: number, limit: number): number {
+    return this.#db.run(
+      'DELETE FROM fact_once WHERE (recipient, key) IN (SELECT recipient, key FROM fact_once WHERE at_ms < ? LIMIT ?)',
+      oldMs,
       limit,
     );
   }
@@ -121,7 +133,8 @@ export class Retention {
 
   #retireContent(row: Row, nowMs: number): boolean {
     const settledMs = this.#settledAtMs(Number(row['id']));
-    if (settledMs === undefined || settledMs + Number(row['retention_ms'] ?? 0) >= nowMs) return false;
+    if (settledMs === undefined || settledMs + Number(row['retention_ms'] ?? 0) >= nowMs || this.#isToBePosted(Number(row['id'])))
+      return false;
     this.#dropContent(Number(row['id']));
     return true;
   }
@@ -140,6 +153,11 @@ export class Retention {
   #settledAtMs(message: number): number | undefined {
     const row = this.#db.get('SELECT max(due_ms) AS at_ms, max(state <> 2) AS is_open FROM recipient WHERE message = ?', message);
     return row === undefined || row['is_open'] !== 0 ? undefined : Number(row['at_ms']);
+  }
+
+  /** An entry of the outbox needs the content. */
+  #isToBePosted(message: number): boolean {
+    return this.#db.get(`SELECT 1 FROM outbox WHERE message = ? AND kind IN (${NEEDING}) LIMIT 1`, message) !== undefined;
   }
 
   #dropContent(message: number): void {
