@@ -24,6 +24,7 @@ import { whitelists } from './mailgun/v3/_domain/whitelists.ts';
 import { credentials } from './mailgun/v3/domains/_domain/credentials.ts';
 import { storedMessages } from './mailgun/v3/domains/_domain/messages.ts';
 import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.ts';
+import { dynamicPoolDomains } from './mailgun/v1/dynamic-pools.ts';
 import { keys } from './mailgun/v1/keys.ts';
 import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
 import { routes } from './mailgun/v3/routes.ts';
@@ -36,6 +37,7 @@ import { webPrefix } from './mailgun/v3/domains/_domain/web-prefix.ts';
 import { domainIps } from './mailgun/v3/domains/_domain/ips.ts';
 import { ipPoolDelegation } from './mailgun/v3/ip-pool-delegation.ts';
 import { ipPools } from './mailgun/v3/ip-pools.ts';
+import { dynamicPools } from './mailgun/v3/dynamic-pools.ts';
 import { ipWarmups } from './mailgun/v3/ip-warmups.ts';
 import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
@@ -109,6 +111,8 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainIps(door),
     ...ips(door),
     ...ipWarmups(door),
+    ...dynamicPools(door),
+    ...dynamicPoolDomains(door),
     ...ipPools(door),
     ...ipPoolDelegation(door),
     ...addressValidation(door),

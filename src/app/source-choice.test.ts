@@ -20,13 +20,15 @@ interface Given {
   readonly own?: readonly IpPool[];
   readonly lent?: IpPool;
   readonly sources?: readonly EgressSource[];
+  readonly dynamic?: readonly string[];
   readonly isUsedUp?: (source: EgressSource) => boolean;
 }
 
-function choiceOf({ settings = {}, own = [], lent, sources = SOURCES, isUsedUp }: Given) {
+function choiceOf({ settings = {}, own = [], lent, sources = SOURCES, isUsedUp, dynamic }: Given) {
   return createSourceChoice({
     sources,
     domains: { listPools: async () => [...own], poolLentTo: async () => lent },
+    dynamicAddresses: async () => dynamic,
     domainById: async () => ({ id: 1, settings }) as unknown as Domain,
     ...(isUsedUp !== undefined && { isUsedUp }),
     clock: systemClock,
@@ -67,6 +69,12 @@ test('what the message names goes before all: an address, a pool of the configur
 test('a pool that is gone, or has nothing of this node, does not keep mail waiting', async () => {
   assert.equal(await taken({ settings: { poolId: 'gone' } }), 'abab');
   assert.equal(await taken({ settings: { ips: ['198.51.100.1'] } }), 'abca');
+});
+
+test('a domain may leave its pool to how its mail fares', async () => {
+  const settings = { poolId: 'dynamic' };
+  assert.equal(await taken({ settings, dynamic: ['192.0.2.3'], lent: pool('p2', 'lent', ['192.0.2.2']) }), 'cccc');
+  assert.equal(await taken({ settings }), 'abca');
 });
 
 test('what an address may not send any more today leaves from the others, and waits for it where there are none', async () => {

@@ -4,6 +4,8 @@
  */
 import { createAccounts } from '#accounts/accounts.ts';
 import { startDomainWatch } from '#accounts/domain-watch.ts';
+import { startPoolWatch } from '#accounts/dynamic-pool-watch.ts';
+import { createDynamicPools, type DynamicPools } from '#accounts/dynamic-pools.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
@@ -13,6 +15,7 @@ import { LimitBook } from '#grants/account-limits.ts';
 import { Purse } from '#grants/purse.ts';
 import { Quotas } from '#grants/quotas.ts';
 import { RequestRates } from '#grants/request-rates.ts';
+import { WarmUps } from '#grants/warm-ups.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
@@ -21,6 +24,7 @@ import { ListExpander } from '#lists/expander.ts';
 import { type ImportRunner, startImports } from '#lists/import-runner.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { startRetention } from '#queue/retention.ts';
+import { measureHealth } from './pool-health.ts';
 import { measureBy } from './thresholds.ts';
 import type { InboundCounts } from '#smtpd/inbound-session.ts';
 import type { SmtpdListener } from '#smtpd/open-listeners.ts';
@@ -109,11 +113,27 @@ async function start(
   });
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
+  const warmUps = new WarmUps({ store: store.egress, purse, clock, log });
+  await warmUps.start();
+  services.add({ name: 'warm-ups', stopMs: QUICK_STOP_MS, stop: () => warmUps.stop() });
   const render = createRenderer();
+  const dynamicPools = createDynamicPools({
+    egress: store.egress,
+    changeDomain: accounts.changeDomain,
+    domainById: accounts.domainById,
+    parentOf: async (accountId) => (await accounts.standingOf(accountId))?.parentId,
+    measure: measureHealth(store, clock),
+    clock,
+    log,
+  });
+  const poolWatch = startPoolWatch({ egress: store.egress, pools: dynamicPools, clock, log });
+  services.add({ name: 'dynamic pools', stopMs: QUICK_STOP_MS, stop: () => poolWatch.stop() });
   const sourceChoice = createSourceChoice({
     sources: egressSources(config),
     domains: store.domains,
     domainById: accounts.domainById,
+    dynamicAddresses: dynamicPools.addressesOf,
+    isUsedUp: ({ address }) => warmUps.isUsedUp(address),
     clock,
   });
   const pipeline = await startDelivery({
@@ -126,6 +146,7 @@ async function start(
     sourceChoice,
     services,
     purse,
+    warmUps,
     leases: node.leases,
     expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
@@ -216,6 +237,7 @@ async function start(
     services,
     store,
     accounts,
+    dynamicPools,
     submit,
     render,
     pipeline,
@@ -260,6 +282,7 @@ interface DoorParts {
   readonly services: Services;
   readonly store: OpenedStore;
   readonly accounts: ReturnType<typeof createAccounts>;
+  readonly dynamicPools: DynamicPools;
   readonly submit: Submit;
   readonly render: ReturnType<typeof createRenderer>;
   readonly pipeline: Awaited<ReturnType<typeof startDelivery>>;
@@ -346,6 +369,7 @@ async function openApi(
     render: parts.render,
     verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
     egress: egressSources(config),
+    dynamicPools: parts.dynamicPools,
     validateAddress: addressValidation(config, store, pipeline.resolver),
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,

@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
+import { createDynamicPools } from '#accounts/dynamic-pools.ts';
 import { secretBox } from '#accounts/instance-secret.ts';
 import { startApi } from '#api/start.ts';
 import type { Api } from '#api/start.ts';
 import type { ApiConfig, ApiDeps } from '#api/deps.ts';
 import { silentLog } from '#base/log.ts';
 import { systemClock } from '#base/clock.ts';
+import { measureHealth } from '#app/pool-health.ts';
 import type { Submission, Submit } from '#model/submission.ts';
 import type { Domain } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
@@ -64,6 +66,15 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
     },
     render: createRenderer(),
     verifyDomain: async (domain) => (await accounts.verifyDomain(domain, async () => undefined)).domain,
+    dynamicPools: createDynamicPools({
+      egress: store.egress,
+      changeDomain: accounts.changeDomain,
+      domainById: accounts.domainById,
+      parentOf: async (accountId) => (await accounts.standingOf(accountId))?.parentId,
+      measure: measureHealth(store, systemClock),
+      clock: systemClock,
+      log: silentLog,
+    }),
     validateAddress: createValidate({
       dns: undefined,
       pastTroubles: (accountId, address) => store.suppressions.suppressionsOfAddress(accountId, address, 10),

@@ -3,11 +3,12 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { addressesOf, addressOf, assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
-import { fieldsOf } from '#api/conventions/fields.ts';
+import { fieldsOf, requiredField } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { domainIpForm, domainIps as domainIpsShape, domainPoolQuery, ipDetails } from '#api/shapes/ips.ts';
+import { DYNAMIC_POOL } from '#store/egress-store.ts';
 import type { Domain } from '#store/store.ts';
 
 export function domainIps(door: Door): Endpoint[] {
@@ -38,6 +39,15 @@ export function domainIps(door: Door): Endpoint[] {
       answer: ipDetails,
       handle: (call) => one(door, call),
     },
+    {
+      method: 'POST',
+      url: `${url}/pool/:ip`,
+      summary: 'Give a domain an address, all of them (all) or a pool (its id, or ip_pool with pool_id)',
+      right: 'write',
+      query: domainPoolQuery,
+      answer: messageAnswer,
+      handle: (call) => assignNamed(door, call),
+    },
     ...['ips', 'pool'].map((part): Endpoint => ({
       method: 'DELETE',
       url: `${url}/${part}/:ip`,
@@ -54,6 +64,7 @@ export function domainIps(door: Door): Endpoint[] {
 async function inUse(door: Door, domain: Domain): Promise<readonly string[]> {
   const { ips = [], poolId = '' } = domain.settings ?? {};
   if (ips.length > 0) return ips;
+  if (poolId === DYNAMIC_POOL) return (await door.deps.dynamicPools.addressesOf(domain)) ?? [];
   const { domains } = door.deps.store;
   const pool = (poolId === '' ? undefined : await domains.poolById(poolId)) ?? (await domains.poolLentTo(domain.accountId));
   if (pool !== undefined && pool.ips.length > 0) return pool.ips;
@@ -74,20 +85,36 @@ async function one(door: Door, call: Call): Promise<Answer> {
   return json({ ip: address.address, dedicated: true, rdns: address.ehlo });
 }
 
+/** The address, or the pool, stands in the path. */
+async function assignNamed(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const what = call.param('ip');
+  if (what === 'all') return give(door, call, domain, { ips: addressesOf(door).map(({ address }) => address) });
+  if (what === 'ip_pool') return give(door, call, domain, { poolId: requiredField(fieldsOf(call), 'pool_id') });
+  return addressOf(door, what) === undefined ? give(door, call, domain, { poolId: what }) : give(door, call, domain, { ips: [what] });
+}
+
 async function assign(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
   const fields = fieldsOf(call);
   const [ip, poolId] = [fields.get('ip'), fields.get('pool_id')];
-  if ((ip === undefined) === (poolId === undefined)) throw badParameter('exactly one of the parameters ip and pool_id is needed');
-  if (poolId !== undefined) {
-    // A domain has addresses of its own or a pool.
-    const pool = await poolOfAccount(door, call, poolId);
-    await door.deps.accounts.changeDomain(domain, { settings: { poolId: pool.id, ips: [] } });
-  } else {
-    const added = assignedAddresses(door, [ip as string]);
-    const ips = [...new Set([...(domain.settings?.ips ?? []), ...added])];
-    await door.deps.accounts.changeDomain(domain, { settings: { poolId: '', ips } });
-  }
+  if (ip !== undefined && poolId === undefined) return give(door, call, domain, { ips: [ip] });
+  if (ip === undefined && poolId !== undefined) return give(door, call, domain, { poolId });
+  throw badParameter('exactly one of the parameters ip and pool_id is needed');
+}
+
+/** A domain has addresses of its own or a pool. */
+async function give(
+  door: Door,
+  call: Call,
+  domain: Domain,
+  what: { readonly ips: readonly string[] } | { readonly poolId: string },
+): Promise<Answer> {
+  const settings =
+    'ips' in what
+      ? { poolId: '', ips: [...new Set([...(domain.settings?.ips ?? []), ...assignedAddresses(door, what.ips)])] }
+      : { poolId: (await poolOfAccount(door, call, what.poolId)).id, ips: [] };
+  await door.deps.accounts.changeDomain(domain, { settings });
   return json({ message: 'success' });
 }
 
