@@ -68,7 +68,7 @@ export function dynamicPoolDomains(door: Door): Endpoint[] {
       right: 'write',
       form: overrideForm,
       answer: dynamicDomain,
-      handle: (call) => override(door, call, bandGiven(requiredField(fieldsOf(call), 'pool'))),
+      handle: (call) => override(door, call, () => bandGiven(requiredField(fieldsOf(call), 'pool'))),
     },
     {
       method: 'DELETE',
@@ -76,7 +76,7 @@ export function dynamicPoolDomains(door: Door): Endpoint[] {
       summary: 'Let how its mail fares choose its pool again',
       right: 'write',
       answer: dynamicDomain,
-      handle: (call) => override(door, call, undefined),
+      handle: (call) => override(door, call, () => undefined),
     },
     {
       method: 'GET',
@@ -158,8 +158,9 @@ async function preview(door: Door, call: Call): Promise<Answer> {
   });
 }
 
-async function override(door: Door, call: Call, band: Band | undefined): Promise<Answer> {
+async function override(door: Door, call: Call, chosen: () => Band | undefined): Promise<Answer> {
   const domain = await domainOf(door, call);
+  const band = chosen();
   const { principal } = call;
   const enrolled = await door.deps.dynamicPools.override(
     domain,
