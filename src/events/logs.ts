@@ -67,11 +67,12 @@ const ATTRIBUTES: Readonly<Record<string, Values>> = {
   delivery_status_attempt_no: ({ event }) => [event.detail.attempt?.number],
   delivery_status_enhanced_code: ({ event }) => [event.detail.enhanced],
   delivery_status_mx_host: ({ event }) => [event.detail.attempt?.host],
-  // Nothing has these: no lists, pools or opens are told in events yet.
+  country: ({ event }) => [event.detail.geo?.country],
+  // Of what nobody is known to have done by a machine it is ''.
+  bot: ({ event: { detail } }) => (detail.client === undefined ? [] : [detail.client.bot ?? '']),
+  device: ({ event }) => [event.detail.client?.device],
+  // Nothing has these: no lists or pools are told in events.
   ip_pool: () => [],
-  country: () => [],
-  bot: () => [],
-  device: () => [],
   mailing_list_address: () => [],
 };
 const COMPARATORS: readonly string[] = ['=', '!=', 'contains', 'not contains', '<', '>', '<=', '>='];

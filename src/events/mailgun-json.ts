@@ -127,8 +127,28 @@ function body(
       };
     default:
       // opened, clicked, unsubscribed: the Message-ID is all they tell about the message.
-      return { ...about, message: { headers: { 'message-id': message?.messageId ?? '' } } };
+      return { ...about, ...visit(event), message: { headers: { 'message-id': message?.messageId ?? '' } } };
   }
+}
+
+const UNKNOWN_PLACE = { country: 'Unknown', region: 'Unknown', city: 'Unknown' };
+
+/** Who opened, clicked or unsubscribed, as far as it is known. Where that was is not looked up, and said to be unknown. */
+function visit({ kind, detail: { client, geo, ip, url } }: EventRow): Record<string, unknown> {
+  return {
+    ...(url !== undefined && { url }),
+    ...(ip !== undefined && { ip, geolocation: { ...UNKNOWN_PLACE, ...geo } }),
+    ...(client !== undefined && {
+      'client-info': {
+        'client-type': client.type,
+        'client-os': client.os,
+        'device-type': client.device,
+        'client-name': client.name,
+        'user-agent': client.userAgent,
+        ...(kind !== 'unsubscribed' && { bot: client.bot ?? '' }),
+      },
+    }),
+  };
 }
 
 function failure(event: EventRow, message: StoredMessage | undefined, recipient: StoredRecipient | undefined): Record<string, unknown> {

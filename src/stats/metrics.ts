@@ -2,6 +2,7 @@
  * A question for metrics: some dimensions, some metrics, some conditions, a range. Answered from counters alone. Groups in which nothing was counted are not there.
  * What has several tags is counted with each when the question is about tags.
  */
+import { BOTS, readVisitReason, visitReason } from '#model/count-reason.ts';
 import { badParameter } from '#model/errors.ts';
 import type { CountCondition, CountDimension, CountSum, StatsStore } from '#store/stats-store.ts';
 import { bucketOf, floor, type Range, stepsOf } from './range.ts';
@@ -18,7 +19,7 @@ export const DIMENSIONS: Readonly<Record<string, CountDimension | undefined>> = 
   country: 'country',
   device: 'device',
   ip_pool: undefined,
-  bot: undefined,
+  bot: 'reason',
   subaccount: undefined,
 };
 
@@ -60,12 +61,13 @@ export async function groupsOf(
   more: readonly CountDimension[] = [],
 ): Promise<Group[]> {
   const sums = await sumsOf(store, whose, query, more);
+  const isByBot = query.dimensions.includes('bot') || query.where.some(({ attribute }) => attribute === 'bot');
   const groups = new Map<string, { values: (string | number)[]; tally: Tally }>();
   for (const sum of sums) {
     const values = query.dimensions.map((name) => valueOf(name, sum, whose, query.range));
     const key = values.join('\u0000');
     let group = groups.get(key);
-    if (group === undefined) groups.set(key, (group = { values, tally: new Tally() }));
+    if (group === undefined) groups.set(key, (group = { values, tally: new Tally(isByBot) }));
     group.tally.add(sum.kind, String(sum.reason ?? ''), sum.n);
   }
   return [...groups.values()];
@@ -131,7 +133,11 @@ function conditionsOf(
     }
     const dimension = DIMENSIONS[attribute];
     const is = IS[comparator];
-    if (dimension === 'domain') domainIds = domainIds.filter((id) => passes(whose.domains.get(id) ?? '', is, values));
+    if (attribute === 'bot') {
+      const allowed = botReasons(is, values);
+      if (allowed === undefined) return undefined;
+      others.push(allowed);
+    } else if (dimension === 'domain') domainIds = domainIds.filter((id) => passes(whose.domains.get(id) ?? '', is, values));
     else if (dimension !== undefined && dimension !== 'time')
       others.push({ dimension, is, values: attribute === 'recipient_domain' ? lower(values) : values });
     else if (!passes(constantOf(attribute, whose), is, values)) return undefined;
@@ -140,6 +146,15 @@ function conditionsOf(
 }
 
 const IS = { '=': 'in', '!=': 'not-in', contains: 'contains', 'not contains': 'not-contains' } as const;
+
+/** Machines are told apart in the reason of opens and clicks; everything else was done by none. undefined: no machine fits, and what is by none does not either. */
+function botReasons(is: CountCondition['is'], values: readonly string[]): CountCondition | undefined {
+  const reasonsOf = (bots: readonly string[]): string[] =>
+    bots.flatMap((bot) => (['', 'any', 'own'] as const).map((first) => visitReason({ first, bot })));
+  const fitting = BOTS.filter((bot) => passes(bot, is, values));
+  if (passes('', is, values)) return { dimension: 'reason', is: 'not-in', values: reasonsOf(BOTS.filter((bot) => !fitting.includes(bot))) };
+  return fitting.length === 0 ? undefined : { dimension: 'reason', is: 'in', values: reasonsOf(fitting) };
+}
 
 const lower = (values: readonly string[]): string[] => values.map((value) => value.toLowerCase());
 
@@ -158,6 +173,11 @@ function valueOf(name: string, sum: CountSum, whose: Whose, range: Range): strin
   const dimension = dimensionOf(name);
   if (dimension === undefined) return constantOf(name, whose);
   const value = sum[dimension];
+  if (name === 'bot') return botOf(sum);
   if (dimension === 'time') return bucketOf(Number(value), range);
   return dimension === 'domain' ? (whose.domains.get(Number(value)) ?? '') : String(value ?? '');
+}
+
+function botOf({ kind, reason }: CountSum): string {
+  return kind === 'opened' || kind === 'clicked' ? readVisitReason(String(reason ?? '')).bot : '';
 }

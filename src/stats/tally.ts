@@ -1,8 +1,10 @@
 /**
  * Counts of one bucket or group, added up from counters, and what they are called: the metrics of the analytics API (counts, and rates as texts with four digits), and the
- * nested totals of the older statistics. What needs a capability that is not there (opens, HTTP delivery) is zero.
+ * nested totals of the older statistics. What needs a capability that is not there (HTTP delivery) is zero.
+ *
+ * Machines that open and click are counted like people, unless the question tells them apart: then what is unique is so for each of them.
  */
-import { readCountReason } from '#model/count-reason.ts';
+import { readCountReason, readVisitReason } from '#model/count-reason.ts';
 import type { EventKind } from '#model/event.ts';
 
 export class Tally {
@@ -15,9 +17,22 @@ export class Tally {
   readonly #temporary = new Map<string, number>();
   readonly #permanent = new Map<string, number>();
   #rateLimited = 0;
+  readonly #unique = new Map<EventKind, number>();
+  readonly #isByBot: boolean;
+
+  /** `isByBot`: the question tells machines apart. */
+  constructor(isByBot = false) {
+    this.#isByBot = isByBot;
+  }
 
   /** `reason` as counters have it. */
   add(kind: EventKind, reason: string, n: number): void {
+    if (kind === 'opened' || kind === 'clicked') {
+      const { first } = readVisitReason(reason);
+      if (first === '') more(this.#other, kind, n);
+      else if ((first === 'own') === this.#isByBot) more(this.#unique, kind, n);
+      return;
+    }
     const facts = readCountReason(reason);
     if (kind === 'accepted') this.#accepted += n;
     else if (kind === 'delivered') {
@@ -56,8 +71,8 @@ export class Tally {
       sent_count: this.#delivered + permanent - suppressed,
       opened_count: kind('opened'),
       clicked_count: kind('clicked'),
-      unique_opened_count: 0,
-      unique_clicked_count: 0,
+      unique_opened_count: this.#unique.get('opened') ?? 0,
+      unique_clicked_count: this.#unique.get('clicked') ?? 0,
       unsubscribed_count: kind('unsubscribed'),
       complained_count: kind('complained'),
       failed_count: temporary + permanent,
