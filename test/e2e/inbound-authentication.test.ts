@@ -182,6 +182,7 @@ test('forged results under our name are taken out in every spelling; those of ot
   await bring(await greeted(), `${fields}${words}${others}${MESSAGE}`, { from: 'ann@closed.test' });
   const text = taken[0]?.bytes.toString() ?? '';
   assert.equal(text.match(/^Authentication-Results: mx\.ours\.test/gim)?.length, 1);
+  assert.equal(text.match(/dkim=pass/g)?.length, 2, text);
   assert.doesNotMatch(text, /y\.test|maybe|Sflag|X-Mailgun-Spf: Pass/i);
   assert.ok(text.endsWith(others + MESSAGE), text);
 });

@@ -117,7 +117,7 @@ test('a filter that is down, silent, broken or endless does not stop mail, unles
     () => ({ text: 'not json' }),
     () => ({ text: '[]' }),
     () => ({ text: '{"action":"reject"}' }),
-    () => ({ text: `{"x":"${'y'.repeat(5_000_000)}"}` }),
+    () => ({ text: `{"action":"reject","score":20,"x":"${'y'.repeat(5_000_000)}"}` }),
   ];
   for (const answer of answers) {
     const { url } = await startRspamd(t, answer);
@@ -159,7 +159,7 @@ test('SpamAssassin is asked by its protocol', async (t) => {
 
 test('spamd that answers with trouble, nothing or too much does not stop mail; large mail is not shown to it', async (t) => {
   for (const answer of [
-    'SPAMD/1.0 76 EX_PROTOCOL\r\n\r\n',
+    'SPAMD/1.1 76 EX_PROTOCOL\r\nSpam: True ; 15.5 / 5.0\r\n\r\n',
     '',
     'SPAMD/1.1 0 EX_OK\r\n\r\n',
     'HTTP/1.1 200 OK\r\n\r\n',

@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DOMAIN, Installation, submit } from '../kit/installation.ts';
+import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
 
 const MIB = 1024 * 1024;
 const DISK_BYTES = 32 * MIB;
 /** Below what is kept for settling (a quarter of the disk), and enough for that. */
 const LITTLE_BYTES = 1200 * 1024;
+const INBOUND = { 'smtp.inbound': '127.0.0.1:0', 'inbound.greeting_delay': '0s', 'inbound.authentication': 'false' };
 const LETTER = { from: `app@${DOMAIN}`, to: 'refused@x.test', text: 'x'.repeat(20_000) };
 
 /** undefined: this system gives none. */
@@ -43,7 +45,7 @@ function fill(path: string, leftBytes: number, disk: string): void {
 test('a full disk: 452 and 503, not ready but alive, what was taken is still delivered, and it goes on when there is space', async (t) => {
   const disk = smallDisk();
   if (disk === undefined) return t.skip('no small disk can be made here: only root may "mount -t tmpfs"');
-  const home = await Installation.make(t, {}, { data: disk.path });
+  const home = await Installation.make(t, INBOUND, { data: disk.path });
   // After the installation's own end, which is before it in line.
   t.after(() => disk.free());
   const server = await home.start();
@@ -53,6 +55,13 @@ test('a full disk: 452 and 503, not ready but alive, what was taken is still del
   const delivered = (id: string): Promise<boolean> =>
     until(async () => (await server.recipients(id))[0]?.status === 'delivered', `${id} is delivered`);
   const bySmtp = async (): Promise<string> => (await submit(talk, ['refused@x.test'], `Subject: x\r\n\r\n${LETTER.text}`)).slice(0, 9);
+  const fromElsewhere = async (): Promise<string> => {
+    const client = await SmtpTalk.open(Number(server.program.doors.get('inbound')?.[0]?.split(':').at(-1)));
+    await client.say('EHLO client.test');
+    const reply = await submit(client, [`postmaster@${DOMAIN}`], `Subject: x\r\n\r\n${LETTER.text}`, 'ann@x.test');
+    client.destroy();
+    return reply.slice(0, 9);
+  };
   const byApi = async (): Promise<number> => (await server.call('POST', `/v3/${DOMAIN}/messages`, LETTER)).status;
 
   const early = await server.send('early@x.test', { 'o:deliverytime': inSeconds(3) });
@@ -62,6 +71,7 @@ test('a full disk: 452 and 503, not ready but alive, what was taken is still del
   await until(async () => !(await isReady()), 'space is known to be short');
   assert.equal(await byApi(), 503);
   assert.equal(await bySmtp(), '452 4.3.1');
+  assert.equal(await fromElsewhere(), '452 4.3.1');
   assert.equal((await server.call('GET', '/healthz')).status, 200);
   await delivered(early);
 
@@ -75,6 +85,7 @@ test('a full disk: 452 and 503, not ready but alive, what was taken is still del
   await until(isReady, 'it is ready again');
   assert.equal(await byApi(), 200);
   assert.match(await bySmtp(), /^250 /);
+  assert.match(await fromElsewhere(), /^250 /);
   await delivered(late);
   await until(() => home.sink.transactions.length === 4, 'all that was taken arrives, and once');
   assert.equal((await server.stop()).status, 0);
