@@ -8,10 +8,13 @@ import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import type { DynamicPools } from '#accounts/dynamic-pools.ts';
 import type { WaitOf } from '#events/timeline.ts';
+import type { LinkTokens } from '#tracking/link-tokens.ts';
+import type { TrackedVisit } from '#tracking/recorder.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { EgressSource } from '#model/egress.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
+import type { WebhookEvent } from '#store/webhook-store.ts';
 import type { Domain, NodeService, QueueDepth, Store } from '#store/store.ts';
 import type { Validate } from '#validation/validate.ts';
 
@@ -156,6 +159,14 @@ export interface Allowance {
   readonly resetMs: number;
 }
 
+/** What links and pixels of mail need here. */
+export interface ApiTracking extends Pick<LinkTokens, 'openLink' | 'openPixel'> {
+  /** Returns at once, and never throws. */
+  note(visit: TrackedVisit): void;
+  /** For /metrics, since the start. */
+  readonly counts: { readonly recorded: number; readonly dropped: number; readonly lost: number };
+}
+
 export interface ApiDeps {
   /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
   readonly memory?: ByteBudget;
@@ -186,10 +197,16 @@ export interface ApiDeps {
   readonly postCounts?: () => { readonly done: number; readonly failed: number; readonly givenUp: number };
   /** What came in from other servers, likewise; undefined: this node does not listen for them. */
   readonly inboundCounts?: () => InboundFigures | undefined;
+  /** What came back about mail that others took, likewise, by result. */
+  readonly returnCounts?: () => Readonly<Record<string, number>>;
   /** Webhooks, or the key that they are signed with, were changed by a request. */
   readonly webhooksChanged?: () => void;
+  /** Tells a URL of an event that never happened: the status that it answered with, and what came of it in words. */
+  readonly testWebhook?: (domain: Domain, type: WebhookEvent, url: string) => Promise<{ readonly status?: number; readonly text: string }>;
   /** Why no mail is taken now; undefined: it is. Absent: always. */
   readonly refusal?: () => AppError | undefined;
+  /** Serves the links and pixels of mail. Absent: there are none. */
+  readonly tracking?: ApiTracking;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */
   readonly services?: readonly NodeService[];
   /** The account's quota of recipients, for headers; undefined: it has none. */

@@ -14,7 +14,9 @@ export interface Metrics extends ApiCounters {
 
 const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
 
-export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts' | 'inboundCounts'>): Metrics {
+export function createMetrics(
+  deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts' | 'inboundCounts' | 'returnCounts' | 'tracking'>,
+): Metrics {
   const registry = new Registry();
   const answers = new Map<string, Map<number, number>>();
   let accepted = 0;
@@ -45,6 +47,8 @@ export function createMetrics(deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deli
   deliveryMetrics(registry, deps);
   postMetrics(registry, deps);
   inboundMetrics(registry, deps);
+  trackingMetrics(registry, deps);
+  returnMetrics(registry, deps);
   storeMetrics(registry, deps);
   processMetrics(registry);
   return {
@@ -128,6 +132,37 @@ function inboundMetrics(registry: Registry, { inboundCounts }: Pick<ApiDeps, 'in
         const counts = inboundCounts?.();
         if (counts === undefined) return;
         for (const [name, result] of Object.entries(INBOUND_RESULTS)) this.inc({ result }, counts[name as keyof InboundFigures]);
+      },
+    }),
+  );
+}
+
+function returnMetrics(registry: Registry, { returnCounts }: Pick<ApiDeps, 'returnCounts'>): void {
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_returned_total',
+      help: 'Word of delivered mail that came back to this node. bounce, complaint: recorded. unproven: without a token of ours, or with a false one',
+      labelNames: ['result'],
+      collect() {
+        this.reset();
+        for (const [result, count] of Object.entries(returnCounts?.() ?? {})) this.inc({ result }, count);
+      },
+    }),
+  );
+}
+
+function trackingMetrics(registry: Registry, { tracking }: Pick<ApiDeps, 'tracking'>): void {
+  if (tracking === undefined) return;
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_tracked_visits_total',
+      help: 'Opens and clicks at this node. recorded: written down. dropped: too many of one copy of a message, or at once. lost: the store did not take them',
+      labelNames: ['result'],
+      collect() {
+        this.reset();
+        for (const [result, count] of Object.entries(tracking.counts)) this.inc({ result }, count);
       },
     }),
   );

@@ -7,7 +7,7 @@ import { createAddressGuard } from '#base/address-guard.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { createConnect } from '#delivery/attempt.ts';
-import { type Composer, createComposer } from '#delivery/compose.ts';
+import { type Composer, type ComposerDeps, createComposer } from '#delivery/compose.ts';
 import { createFindRoute } from '#delivery/route.ts';
 import { createResolver, type Resolver } from '#dns/resolver.ts';
 import { limitConnections } from '#lanes/connection-limit.ts';
@@ -15,13 +15,14 @@ import type { Purse } from '#grants/purse.ts';
 import type { WarmUps } from '#grants/warm-ups.ts';
 import type { ListExpander } from '#lists/expander.ts';
 import type { LaneLimits } from '#lanes/lane.ts';
+import type { BodyPassFor } from '#model/body-pass.ts';
 import type { Connect, DeliveryJob, FindRoute } from '#model/delivery.ts';
 import type { EgressSource, Route } from '#model/egress.ts';
 import type { Leases } from '#queue/leases.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import { ZeroContent } from '#queue/zero-content.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
-import { createComplaints } from '#sandbox/complaints.ts';
+import type { Reports } from '#sandbox/reports.ts';
 import type { Store } from '#store/store.ts';
 import { createDsnWriter } from '#submission/dsn.ts';
 import type { Render } from '#templates/render.ts';
@@ -58,8 +59,14 @@ export interface DeliveryParts {
   readonly warmUps: WarmUps;
   readonly leases: Leases;
   readonly expandList: ListExpander['expand'];
+  /** What is each recipient's own in a message, in this order. */
+  readonly passes: readonly BodyPassFor[];
   /** See `WebhookParts`. */
   mayPost(): boolean;
+  /** What lets word of a message come back. */
+  readonly returning: NonNullable<ComposerDeps['returning']>;
+  /** What the sandbox writes about mail that it took. */
+  readonly reports: Pick<Reports, 'about'>;
 }
 
 export async function startDelivery(
@@ -87,6 +94,8 @@ export async function startDelivery(
       return (await accounts.signingKeys(domain.id)).find((key) => key.selector === selector);
     },
     render: parts.render,
+    passes: parts.passes,
+    returning: parts.returning,
   });
   const webhooks = startWebhooks({ ...parts, resolver, composer });
   const connect = createConnect({ resolver, guard, timeouts: config.delivery.timeouts, clock, log });
@@ -96,7 +105,6 @@ export async function startDelivery(
     delayAfterMs: DELAY_TOLD_AFTER_MS,
     lifetimeMs: config.delivery.expireAfterMs,
   });
-  const complain = config.sandbox.capture ? createComplaints({ record: webhooks.record, clock, log }) : undefined;
   const zeroContent = new ZeroContent({
     mail: store.mail,
     wantsNone: async (domainId) => (await accounts.domainById(domainId))?.settings?.zeroContent === true,
@@ -122,7 +130,6 @@ export async function startDelivery(
     outbox: webhooks.entries,
     ringOutbox: webhooks.ring,
     follow: ({ message, recipient }, settlement) => writeDsn(message, recipient, settlement, () => store.mail.content(message.contentId)),
-    ...(complain !== undefined && { delivered: ({ message, recipient }) => void complain(message, recipient) }),
   });
   services.add({ name: 'pipeline', stopMs: LANE_DRAIN_MS + 2000, stop: () => stopPipeline(pipeline) });
   return { ...pipeline, isIdle: () => pipeline.isIdle() && webhooks.isIdle(), posts: webhooks.counts, webhooks, resolver };
@@ -167,13 +174,14 @@ async function stopPipeline({ claimer, lanes, settler, stop }: Pipeline): Promis
   settler.close();
 }
 
-async function captureRoutes({ config, log, clock, store, services }: DeliveryParts): Promise<FindRoute> {
+async function captureRoutes({ config, log, clock, store, services, reports }: DeliveryParts): Promise<FindRoute> {
   const server = await startCaptureServer({
     store,
     clock,
     log,
     hostname: config.smtp.hostname,
     keepMax: config.sandbox.keep,
+    reports,
     messageBytesMax: config.limits.messageSizeBytes * 2,
   });
   services.add({ name: 'sandbox', stopMs: 3000, stop: () => server.close() });

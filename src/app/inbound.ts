@@ -37,7 +37,9 @@ export interface InboundParts {
 }
 
 export interface Inbound {
-  readonly door: Smtpd;
+  readonly listeners: Smtpd['listeners'];
+  /** Where the sandbox brings what comes back. */
+  readonly sandboxDoor: Smtpd['listeners'][number] | undefined;
   readonly counts: InboundCounts;
 }
 
@@ -47,7 +49,7 @@ const QUICK_STOP_MS = 3000;
 
 export async function openInbound(parts: InboundParts): Promise<Inbound | undefined> {
   const { config, log, clock, services, accounts, resolver } = parts;
-  if (config.smtp.inbound.length === 0) return undefined;
+  if (config.smtp.inbound.length === 0 && !config.sandbox.capture) return undefined;
   const { hostname } = config.smtp;
   const { inbound, limits } = config;
   const verifier = inbound.authentication
@@ -86,13 +88,18 @@ export async function openInbound(parts: InboundParts): Promise<Inbound | undefi
     log,
   });
   services.add({ name: 'inbound', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => door.drain(DRAIN_MS) });
-  return { door, counts };
+  const own = config.sandbox.capture ? 1 : 0;
+  const shown = door.listeners.length - own;
+  return { listeners: door.listeners.slice(0, shown), sandboxDoor: door.listeners[shown], counts };
 }
 
-function inboundOptions({ smtp, limits, inbound }: Config): InboundOptions {
+const SANDBOX_DOOR = { host: '127.0.0.1', port: 0 };
+
+function inboundOptions({ smtp, limits, inbound, sandbox }: Config): InboundOptions {
   return {
     hostname: smtp.hostname,
-    inbound: smtp.inbound,
+    // The sandbox brings what comes back by a door of its own, which is there whatever else is open.
+    inbound: sandbox.capture ? [...smtp.inbound, SANDBOX_DOOR] : smtp.inbound,
     proxyFrom: smtp.proxyFrom,
     bareNewlines: smtp.bareNewline,
     greetingDelayMs: inbound.greetingDelayMs,

@@ -49,8 +49,6 @@ export interface PipelineOptions {
   ringOutbox(): void;
   /** It stands in the store. */
   settled?(settlement: Settlement): void;
-  /** Its delivery was handed to the store. */
-  delivered?(item: WorkItem): void;
 }
 
 /** Room for a domain whose lane is not known yet. */
@@ -225,7 +223,6 @@ export function createPipeline(options: PipelineOptions) {
         return answer;
       });
     });
-    if (settlement.event.kind === 'delivered') options.delivered?.(item);
   }
 
   function giveBack(item: WorkItem, wait: WaitReason, dueAtMs: number): void {

@@ -353,6 +353,36 @@ export const SETTINGS = group('', {
     }),
   }),
 
+  bounces: group('What is told later of mail that other servers took: bounces and complaints.', {
+    return_path: choice(
+      ['auto', 'off'],
+      'auto',
+      'Whether mail leaves with a return path of ours, `bounce+TOKEN@`, so that later bounces are told as events. auto: where `smtp.inbound` receives mail and the domain, its `mailfrom_host` or `bounces.domain` leads here. off: they go to the sender that the mail was submitted with.',
+    ),
+    domain: optional(
+      host(
+        undefined,
+        'Domain of return paths for sender domains that do not lead here themselves. Its MX must be this installation. Default: none.',
+      ),
+    ),
+    feedback_id: flag(
+      true,
+      'Add a `Feedback-ID`, by which mailbox providers tell complaints apart, to mail that has none: tag, domain, kind of message and a name for this installation.',
+    ),
+    rate_per_source: rate(
+      '600/m',
+      'Reports in a time from one client address (IPv6: from one /64), on this node; further ones are put off.',
+    ),
+  }),
+
+  tracking: group('Opens and clicks that are counted.', {
+    human_after: duration(
+      ['0s', '10m'],
+      '3s',
+      'What opens a message or follows a link sooner after it was handed over is taken for a machine (scanners look at links before people do) and marked so.',
+    ),
+  }),
+
   webhooks: group('Posting to other servers over HTTP: webhooks, and copies for `o:archive-to`.', {
     allow_networks: list(
       cidr(undefined, ''),

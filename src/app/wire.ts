@@ -39,6 +39,8 @@ import { createRenderer } from '#templates/render.ts';
 import { LimitGate } from '#thresholds/gate.ts';
 import { startThresholdWatch } from '#thresholds/watch.ts';
 import { addressValidation } from './address-validation.ts';
+import { createBounces, createReturnPaths, createSandboxReports, type SandboxReports } from './bounces.ts';
+import type { ReturnCounts } from '#bounces/recorder.ts';
 import type { Config } from './config.ts';
 import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { startControl } from './control.ts';
@@ -53,6 +55,7 @@ import { Services } from './services.ts';
 import { createSourceChoice } from './source-choice.ts';
 import { startStore } from './start-store.ts';
 import { openTls, tlsFiles } from './tls.ts';
+import { createTracking, startTrackedLinks, type TrackedLinks } from './tracking.ts';
 
 /** Doors close and running transactions end within this; the rest of the 30 seconds that a stop may take is the store's. */
 const DRAIN_MS = 12_000;
@@ -117,6 +120,9 @@ async function start(
   await warmUps.start();
   services.add({ name: 'warm-ups', stopMs: QUICK_STOP_MS, stop: () => warmUps.stop() });
   const render = createRenderer();
+  const returnPaths = createReturnPaths(config, accounts, secret);
+  const reports = createSandboxReports(config, clock, log);
+  services.add({ name: 'sandbox reports', stopMs: QUICK_STOP_MS, stop: () => reports.stop() });
   const dynamicPools = createDynamicPools({
     egress: store.egress,
     changeDomain: accounts.changeDomain,
@@ -136,6 +142,7 @@ async function start(
     isUsedUp: ({ address }) => warmUps.isUsedUp(address),
     clock,
   });
+  const tracking = createTracking({ config, secret, clock, log, addresses: () => state.addresses });
   const pipeline = await startDelivery({
     config,
     log,
@@ -143,6 +150,7 @@ async function start(
     store,
     accounts,
     render,
+    passes: [tracking.pass],
     sourceChoice,
     services,
     purse,
@@ -150,6 +158,16 @@ async function start(
     leases: node.leases,
     expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
+    returning: returnPaths.returning,
+    reports,
+  });
+  const trackedLinks = startTrackedLinks(tracking, {
+    config,
+    events: store.events,
+    record: pipeline.webhooks.record,
+    services,
+    clock,
+    log,
   });
   const accept = createIntake({
     store,
@@ -162,6 +180,8 @@ async function start(
     ringOutbox: pipeline.webhooks.ring,
     leases: node.leases,
   });
+  const { tokens } = returnPaths;
+  const bounces = createBounces({ config, tokens, accounts, store, record: pipeline.webhooks.record, accept, clock, log });
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
@@ -201,6 +221,7 @@ async function start(
     timeZone: config.delivery.timeZone,
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
     refusalOf: accounts.sendingRefusal,
+    trackingOf: tracking.of,
     // Captured mail goes nowhere.
     ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
     mayUsePool: sourceChoice.mayUsePool,
@@ -248,8 +269,11 @@ async function start(
     quotas,
     requestRates,
     imports,
+    trackedLinks,
     domainCheck,
-    addressees: [],
+    addressees: bounces.handlers([]),
+    returnCounts: bounces.counts,
+    reports,
   });
   const control = await startControl({
     path: controlPath(config.data),
@@ -291,10 +315,13 @@ interface DoorParts {
   readonly node: ThisNode;
   readonly clock: Clock;
   readonly imports: ImportRunner;
+  readonly trackedLinks: TrackedLinks;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
   /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
   readonly addressees: readonly AddresseeHandler[];
+  readonly returnCounts: ReturnCounts;
+  readonly reports: SandboxReports;
 }
 
 async function openDoors(parts: DoorParts): Promise<void> {
@@ -318,7 +345,8 @@ async function openDoors(parts: DoorParts): Promise<void> {
     secureContext,
     refusal,
   });
-  for (const { kind, address, port } of inbound?.door.listeners ?? []) state.addresses.push({ service: kind, host: address, port });
+  for (const { kind, address, port } of inbound?.listeners ?? []) state.addresses.push({ service: kind, host: address, port });
+  parts.reports.door = inbound?.sandboxDoor;
   await openApi(parts, memory, smtp, inbound?.counts);
 }
 
@@ -377,9 +405,12 @@ async function openApi(
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
     webhooksChanged: pipeline.webhooks.changed,
+    testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,
+    returnCounts: () => parts.returnCounts,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     ringImports: () => parts.imports.ring(),
+    tracking: parts.trackedLinks,
     takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,
     log,

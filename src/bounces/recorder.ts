@@ -8,8 +8,7 @@ import { countReason } from '#model/count-reason.ts';
 import { AppError } from '#model/errors.ts';
 import type { EventDetail } from '#model/event.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
-import type { CounterKey, EventStore, MailStore, Suppression } from '#store/store.ts';
-import type { OutboxEntry } from '#store/outbox-store.ts';
+import type { CounterKey, EventStore, Suppression } from '#store/store.ts';
 import type { Fact } from '#store/fact-store.ts';
 import { type Complaint, isComplaint } from './read-complaint.ts';
 import type { Returned } from './read-returned.ts';
@@ -50,13 +49,11 @@ export function noReturns(): ReturnCounts {
 }
 
 export interface RecorderDeps {
-  readonly mail: Pick<MailStore, 'record'>;
+  /** In one commit with what servers outside are told of it. */
+  record(fact: Omit<Fact, 'outbox'>): Promise<'recorded' | 'repeated'>;
   readonly events: Pick<EventStore, 'recipientById' | 'messageById'>;
   readonly tokens: ReturnTokens;
   readonly classify: ClassifyReply;
-  /** Who outside is told of an event. */
-  outbox(accountId: number, domainId: number, kind: 'failed' | 'complained'): Promise<readonly OutboxEntry[] | undefined>;
-  ringOutbox(): void;
   /** Tells the submitter by mail, where that was asked for; the same is told once. Rejects when it could not be kept. */
   notify(subject: Subject, action: ReportedRecipient['action'], detail: EventDetail): Promise<void>;
   readonly counts: ReturnCounts;
@@ -148,18 +145,15 @@ export class Recorder {
     result: 'bounce' | 'complaint',
   ): Promise<void> {
     const { accountId, domainId } = message;
-    const outbox = await this.#deps.outbox(accountId, domainId, kind);
-    const fact: Fact = {
+    const fact: Omit<Fact, 'outbox'> = {
       event: { kind, atUs: atMs * 1000, accountId, domainId, message: message.id, recipient: recipient.id, detail },
       once: kind === 'failed' ? 'delayed-bounce' : 'complained',
       ...(suppression !== undefined && { suppression }),
       counters: countersOf({ message, recipient }, kind, detail),
-      ...(outbox !== undefined && { outbox }),
     };
     const facts = { message: message.id, recipient: recipient.id, format: detail.returned?.format, class: detail.bounceClass };
-    if ((await this.#deps.mail.record(fact)) === 'repeated') return this.count('repeated', facts);
+    if ((await this.#deps.record(fact)) === 'repeated') return this.count('repeated', facts);
     this.count(result, { ...facts, suppressed: suppression !== undefined });
-    if (outbox !== undefined && outbox.length > 0) this.#deps.ringOutbox();
   }
 }
 

@@ -9,7 +9,7 @@ import type { ServerReply } from '#smtp/server-hooks.ts';
  * at `rcpt`: the reply to RCPT, for this recipient alone. at `end`: the reply to the end of the message, and so for every recipient of the transaction.
  * `defer`: refused with `reply` the first `times` times, then accepted. `wait`: refused until `waitMs` have passed since the first try, then accepted.
  * `delay`: accepted after `delayMs`. `drop`: the connection is cut after the message, without a reply.
- * `complain`: accepted, and reported as spam.
+ * `later-bounce`, `complain`: accepted; then mail comes back that says it could not be delivered, or that its recipient calls it spam.
  */
 export type Behaviour =
   | { readonly kind: 'refuse'; readonly at: 'rcpt' | 'end'; readonly reply: ServerReply }
@@ -17,7 +17,7 @@ export type Behaviour =
   | { readonly kind: 'wait'; readonly reply: ServerReply; readonly waitMs: number }
   | { readonly kind: 'delay'; readonly delayMs: number }
   | { readonly kind: 'drop' }
-  | { readonly kind: 'accept' | 'complain' };
+  | { readonly kind: 'accept' | 'later-bounce' | 'complain' };
 
 export interface MailboxRow {
   /** As it is shown: "defer-N". N is a number from 1 to `numberMax`. */
@@ -93,8 +93,13 @@ export const MAILBOXES: readonly MailboxRow[] = [
     behaviour: () => ({ kind: 'drop' }),
   },
   {
+    mailbox: 'later-bounce',
+    sentence: 'Accepted, and bounced by mail a second later: there was no such mailbox after all (550 5.1.1).',
+    behaviour: () => ({ kind: 'later-bounce' }),
+  },
+  {
     mailbox: 'complain',
-    sentence: 'Accepted, and reported as spam: the address is suppressed for the domain then.',
+    sentence: 'Accepted, and reported as spam a second later: the address is suppressed for the domain then.',
     behaviour: () => ({ kind: 'complain' }),
   },
 ];

@@ -20,11 +20,13 @@ describe('the capture server', () => {
   let directory: string;
   let store: Store;
   let server: CaptureServer;
+  const reported: string[] = [];
+  const reports = { about: (kind: string, sender: string, to: string) => void reported.push(`${kind} ${sender} ${to}`) };
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'postrider-sandbox-'));
     store = await openTestStore(directory);
-    server = await startCaptureServer({ store, clock, log: silentLog, hostname: 'sandbox.example', keepMax: KEEP_MAX });
+    server = await startCaptureServer({ store, clock, log: silentLog, hostname: 'sandbox.example', keepMax: KEEP_MAX, reports });
   });
   after(async () => {
     await server.close();
@@ -131,7 +133,7 @@ describe('the capture server', () => {
     await sleep(100);
     await server.close();
     assert.doesNotMatch(await cut, /^250/);
-    server = await startCaptureServer({ store, clock, log: silentLog, hostname: 'sandbox.example', keepMax: KEEP_MAX });
+    server = await startCaptureServer({ store, clock, log: silentLog, hostname: 'sandbox.example', keepMax: KEEP_MAX, reports });
     // The second of the one that was cut is over before that of the next.
     await send('slow-1+whole@example.org');
     const kept = await store.sandbox.list(10);
@@ -139,6 +141,16 @@ describe('the capture server', () => {
       kept.map(({ recipients }) => recipients[0]),
       ['slow-1+whole@example.org'],
     );
+  });
+
+  test('later-bounce@ and complain@ take their mail, and have it reported on with its reverse-path; others do not', async () => {
+    reported.length = 0;
+    assert.match(await send('later-bounce+1@example.org', 'ann@example.org', 'complain@example.net'), /^250/);
+    assert.deepEqual(reported, [
+      'later-bounce shop@sender.example later-bounce+1@example.org',
+      'complain shop@sender.example complain@example.net',
+    ]);
+    assert.equal((await store.sandbox.list(10)).length, 1);
   });
 
   test('every mailbox of the table is told in a sentence that names its reply', () => {

@@ -16,6 +16,7 @@ import type { HookAnswer, SessionFacts, SessionHooks } from '#smtp/server-hooks.
 import { startSmtpServer } from '#smtp/server-listener.ts';
 import type { SandboxStore, Store } from '#store/store.ts';
 import { type Behaviour, mailboxOf } from './behaviours.ts';
+import type { Reports } from './reports.ts';
 
 const KEEP_DEFAULT = 1000;
 const REMEMBERED_MAX = 10_000;
@@ -32,6 +33,8 @@ export interface CaptureOptions {
   /** Name in its greeting. */
   readonly hostname: string;
   readonly keepMax?: number;
+  /** Writes what comes back later. */
+  readonly reports: Pick<Reports, 'about'>;
   /** Largest message; the submission limit decides, so this only must not be below it. */
   readonly messageBytesMax?: number;
 }
@@ -85,6 +88,10 @@ async function receive(session: SessionFacts, options: CaptureOptions, envelope:
   }
   if (delayMs > 0 && !(await pause(delayMs, session.signal))) return 'drop';
   const id = await capture(options.store.sandbox, options, envelope, bytes);
+  for (const { address } of envelope.recipients) {
+    const kind = mailboxOf(address.slice(0, address.lastIndexOf('@')))?.behaviour.kind;
+    if (kind === 'later-bounce' || kind === 'complain') options.reports.about(kind, envelope.sender, address, bytes);
+  }
   return { code: 250, enhanced: '2.0.0', text: `Captured by the sandbox as message ${id}` };
 }
 

@@ -9,6 +9,8 @@
  * | deferred, for longer than `delayAfterMs` | DELAY | delayed, once |
  * | cancelled, test mode | never | |
  *
+ * What a server that took the mail reports later is told likewise, where it came to our return path in the submitter's place: to whom it would have gone.
+ *
  * Never for a null reverse-path, so never for a notification; never for mail that came by the API, which has events, unless its recipient asks with NOTIFY.
  */
 import { isAscii } from 'node:buffer';
@@ -41,6 +43,15 @@ export type WriteDsn = (
   content: () => Promise<Uint8Array | undefined>,
 ) => Promise<Settlement['notification']>;
 
+/** `detail`: what was reported of a recipient that had been delivered. Undefined: it is not told. */
+export type WriteReportedDsn = (
+  message: StoredMessage,
+  recipient: StoredRecipient,
+  action: DsnAction,
+  detail: EventDetail,
+  content: () => Promise<Uint8Array | undefined>,
+) => Promise<AcceptMessage | undefined>;
+
 const DEFAULT_NOTIFY: readonly Notify[] = ['FAILURE'];
 
 export function createDsnWriter(deps: DsnDeps): WriteDsn {
@@ -48,8 +59,23 @@ export function createDsnWriter(deps: DsnDeps): WriteDsn {
     const action = dsnAction(message, recipient, settlement, deps.delayAfterMs);
     if (action === undefined) return undefined;
     const original = await content();
-    return { action, message: notification(deps, message, recipient, settlement, action, original ?? new Uint8Array(0)) };
+    const { detail } = settlement.event;
+    return { action, message: notification(deps, message, recipient, detail, action, original ?? new Uint8Array(0)) };
   };
+}
+
+export function createReportedDsnWriter(deps: DsnDeps): WriteReportedDsn {
+  return async (message, recipient, action, detail, content) => {
+    if (!isToBeTold(message, recipient)) return undefined;
+    const wish: Notify = action === 'failed' ? 'FAILURE' : action === 'delayed' ? 'DELAY' : 'SUCCESS';
+    if (!(recipient.notify ?? DEFAULT_NOTIFY).includes(wish)) return undefined;
+    const original = await content();
+    return notification(deps, message, recipient, detail, action, original ?? new Uint8Array(0));
+  };
+}
+
+function isToBeTold({ sender, info }: StoredMessage, recipient: StoredRecipient): boolean {
+  return sender !== '' && !info.options.testMode && (info.method === 'SMTP' || recipient.notify !== undefined);
 }
 
 /** Pure; costs nothing for mail that needs none. */
@@ -59,8 +85,7 @@ function dsnAction(
   settlement: Settlement,
   delayAfterMs: number,
 ): DsnAction | undefined {
-  if (message.sender === '' || message.info.options.testMode) return undefined;
-  if (message.info.method !== 'SMTP' && recipient.notify === undefined) return undefined;
+  if (!isToBeTold(message, recipient)) return undefined;
   const notify = recipient.notify ?? DEFAULT_NOTIFY;
   const { kind, detail } = settlement.event;
   if (kind === 'failed') return notify.includes('FAILURE') ? 'failed' : undefined;
@@ -84,7 +109,7 @@ function notification(
   deps: DsnDeps,
   message: StoredMessage,
   recipient: StoredRecipient,
-  settlement: Settlement,
+  detail: EventDetail,
   action: DsnAction,
   original: Uint8Array,
 ): AcceptMessage {
@@ -97,7 +122,7 @@ function notification(
     dateMs: nowMs,
     arrivalMs: message.createdMs,
     envid: message.info.envid,
-    recipients: [recipientFacts(message, recipient, settlement.event.detail, action)],
+    recipients: [recipientFacts(message, recipient, detail, action)],
     original: Buffer.from(original.buffer, original.byteOffset, original.byteLength),
     // RFC 3461 §4.3: RET concerns failures only.
     ret: action === 'failed' ? (message.info.ret ?? 'FULL') : 'HDRS',
@@ -139,14 +164,15 @@ function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer
 }
 
 function recipientFacts(message: StoredMessage, recipient: StoredRecipient, detail: EventDetail, action: DsnAction): DsnRecipient {
-  const { attempt } = detail;
-  const reply = attempt?.reply;
+  const { attempt, returned } = detail;
+  // Of a report the reply is what it quotes, and who quotes it stands for the server.
+  const reply = returned === undefined ? attempt?.reply : { code: detail.code, enhanced: detail.enhanced, text: detail.text };
   return {
     address: recipient.address,
     orcpt: recipient.orcpt,
     action,
     status: statusOf(detail, action),
-    remoteMta: reply === undefined ? undefined : attempt?.host,
+    remoteMta: returned === undefined ? (reply === undefined ? undefined : attempt?.host) : returned.reporter,
     reply: reply === undefined ? undefined : [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(' '),
     trouble: attempt?.trouble ?? detail.text,
     lastAttemptMs: attempt?.startedMs,
