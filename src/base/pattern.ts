@@ -1,7 +1,7 @@
 /**
  * Regular expressions that strangers wrote (in templates and routes), matched in time proportional to pattern × text (all states side by side, no backtracking), because a
  * backtracking matcher given a stranger's pattern can be made to run for hours. The syntax is the part of RE2's that such patterns
- * use: literals, `.`, classes, \d \w \s \b and their opposites, anchors, groups (named ones too, as Python and as ECMAScript write them), alternatives, `* + ? {m,n}` (lazy forms match the same), `(?i)` at the start.
+ * use: literals, `.`, classes, \d \w \s \b and their opposites, anchors, groups (named ones too, as Python and as ECMAScript write them), alternatives, `* + ? {m,n}` (lazy forms match the same text, and capture less), `(?i)` at the start.
  */
 
 /** Pays for work from the caller's budget; throws when it is spent. */
@@ -15,7 +15,7 @@ export interface PatternUse {
 
 const PATTERN_LENGTH_MAX = 500;
 const PROGRAM_MAX = 2000;
-const TEXT_LENGTH_MAX = 10_000;
+export const TEXT_LENGTH_MAX = 10_000;
 const REPEAT_MAX = 200;
 const GROUP_DEPTH_MAX = 30;
 
@@ -38,20 +38,35 @@ export function checkPattern(pattern: string): void {
 }
 
 function compile(pattern: string, isCaseBlind: boolean): Instruction[] {
+  return compilePattern(pattern, isCaseBlind, false).program;
+}
+
+/** As a program for `run`, or with `isCapturing` for `pattern-captures`. Throws SyntaxError for a pattern that cannot be read or is too large. */
+export function compilePattern(pattern: string, isCaseBlind: boolean, isCapturing: boolean): CompiledPattern {
   const hasFlag = pattern.startsWith('(?i)');
   const body = hasFlag ? pattern.slice(4) : pattern;
   if (body.length > PATTERN_LENGTH_MAX) throw new SyntaxError(`a pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
-  return new Compiler(body, hasFlag || isCaseBlind).compile();
+  const compiler = new Compiler(body, hasFlag || isCaseBlind, isCapturing);
+  return { program: compiler.compile(), groups: compiler.groups };
 }
 
 type Test = (char: string) => boolean;
 type Anchor = 'start' | 'end' | 'word' | 'not-word';
-type Instruction =
+export type Instruction =
   | { readonly op: 'char'; readonly test: Test }
+  /** `a` is tried first. */
   | { readonly op: 'split'; a: number; b: number }
   | { readonly op: 'jump'; to: number }
   | { readonly op: 'anchor'; readonly anchor: Anchor }
+  /** Only in a program that captures: the position is a group's beginning (even slot) or end. */
+  | { readonly op: 'save'; readonly slot: number }
   | { readonly op: 'match' };
+
+export interface CompiledPattern {
+  readonly program: Instruction[];
+  /** Names of the groups, in the order of their numbers from 1; undefined: it has none. */
+  readonly groups: readonly (string | undefined)[];
+}
 
 /** A piece of syntax: how to write its instructions, so that a repetition can write it several times. */
 type Piece = (out: Instruction[]) => void;
@@ -59,12 +74,15 @@ type Piece = (out: Instruction[]) => void;
 class Compiler {
   readonly #source: string;
   readonly #isCaseBlind: boolean;
+  readonly #isCapturing: boolean;
+  readonly groups: (string | undefined)[] = [];
   #at = 0;
   #depth = 0;
 
-  constructor(source: string, isCaseBlind: boolean) {
+  constructor(source: string, isCaseBlind: boolean, isCapturing: boolean) {
     this.#source = source;
     this.#isCaseBlind = isCaseBlind;
+    this.#isCapturing = isCapturing;
   }
 
   compile(): Instruction[] {
@@ -97,8 +115,8 @@ class Compiler {
     for (;;) {
       const bounds = this.#bounds();
       if (bounds === undefined) return piece;
-      this.#eat('?');
-      piece = repeat(piece, bounds[0], bounds[1]);
+      const isLazy = this.#eat('?');
+      piece = repeat(piece, bounds[0], bounds[1], isLazy);
     }
   }
 
@@ -141,17 +159,20 @@ class Compiler {
   }
 
   #group(): Piece {
-    if (this.#eat('?') && !this.#eat(':') && !this.#eatName()) throw new SyntaxError('a pattern has a group that is not supported');
+    const isPlain = !this.#eat('?');
+    const isUncounted = !isPlain && this.#eat(':');
+    const name = isPlain || isUncounted ? undefined : this.#eatName();
+    if (!isPlain && !isUncounted && name === undefined) throw new SyntaxError('a pattern has a group that is not supported');
+    const number = isUncounted ? 0 : this.groups.push(name);
     const piece = this.#alternatives();
     if (!this.#eat(')')) throw new SyntaxError('a pattern has a group that is not closed');
-    return piece;
+    return number > 0 && this.#isCapturing ? capturing(piece, number) : piece;
   }
 
-  #eatName(): boolean {
-    const match = /^P?<[A-Za-z_]\w{0,63}>/.exec(this.#source.slice(this.#at, this.#at + 70));
-    if (match === null) return false;
-    this.#at += match[0].length;
-    return true;
+  #eatName(): string | undefined {
+    const match = /^P?<([A-Za-z_]\w{0,63})>/.exec(this.#source.slice(this.#at, this.#at + 70));
+    if (match !== null) this.#at += match[0].length;
+    return match?.[1];
   }
 
   #escape(): Piece {
@@ -218,24 +239,33 @@ function either(left: Piece, right: Piece): Piece {
   };
 }
 
-function repeat(piece: Piece, min: number, max: number): Piece {
+function repeat(piece: Piece, min: number, max: number, isLazy: boolean): Piece {
+  const [more, end] = isLazy ? (['b', 'a'] as const) : (['a', 'b'] as const);
   return (out) => {
     for (let i = 0; i < min; i++) piece(out);
     if (max === Infinity) {
       const split = push(out, { op: 'split', a: 0, b: 0 });
       const start = out.length - 1;
-      split.a = out.length;
+      split[more] = out.length;
       piece(out);
       push(out, { op: 'jump', to: start });
-      split.b = out.length;
+      split[end] = out.length;
       return;
     }
     for (let i = min; i < max; i++) {
       const split = push(out, { op: 'split', a: 0, b: 0 });
-      split.a = out.length;
+      split[more] = out.length;
       piece(out);
-      split.b = out.length;
+      split[end] = out.length;
     }
+  };
+}
+
+function capturing(piece: Piece, number: number): Piece {
+  return (out) => {
+    push(out, { op: 'save', slot: number * 2 });
+    piece(out);
+    push(out, { op: 'save', slot: number * 2 + 1 });
   };
 }
 
@@ -330,11 +360,12 @@ function follow(program: readonly Instruction[], start: number, at: number, text
     else if (instruction.op === 'split') stack.push(instruction.b, instruction.a);
     else if (instruction.op === 'anchor') {
       if (holds(instruction.anchor, at, text)) stack.push(position + 1);
-    } else threads.push(position);
+    } else if (instruction.op === 'save') stack.push(position + 1);
+    else threads.push(position);
   }
 }
 
-function holds(anchor: Anchor, at: number, text: string): boolean {
+export function holds(anchor: Anchor, at: number, text: string): boolean {
   if (anchor === 'start') return at === 0;
   if (anchor === 'end') return at === text.length;
   const isEdge = isWord(text[at - 1] ?? ' ') !== isWord(text[at] ?? ' ');
