@@ -65,3 +65,31 @@ test('text that is no token is told as such, however long', () => {
     assert.equal(tokens.openBase32(LINK, text), undefined);
   }
 });
+
+test('what is sealed is opened again, is the same each time, and shows nothing of its payload', () => {
+  const tokens = createSignedTokens(Buffer.alloc(32, 5));
+  for (const size of [0, 1, 40, TOKEN_PAYLOAD_MAX]) {
+    const payload = Buffer.alloc(size, 'reader@example.com');
+    const token = tokens.signSealed(3, payload);
+    assert.deepEqual(tokens.openSealed(3, token), payload);
+    assert.equal(tokens.signSealed(3, payload), token);
+    assert.equal(Buffer.from(token, 'base64url').includes('reader'), false);
+  }
+  assert.notEqual(tokens.signSealed(3, Buffer.from('a@example.com')), tokens.signSealed(4, Buffer.from('a@example.com')));
+});
+
+test('a sealed token with any bit changed, of another kind, of another key, cut, or signed only, is none', () => {
+  const tokens = createSignedTokens(Buffer.alloc(32, 5));
+  const token = tokens.signSealed(3, Buffer.from('reader@example.com'));
+  const octets = Buffer.from(token, 'base64url');
+  for (let bit = 0; bit < octets.length * 8; bit++) {
+    const other = Buffer.from(octets);
+    other[bit >> 3] = (other[bit >> 3] as number) ^ (1 << (bit & 7));
+    assert.equal(tokens.openSealed(3, other.toString('base64url')), undefined, `bit ${bit}`);
+  }
+  for (let size = 0; size < token.length; size++) assert.equal(tokens.openSealed(3, token.slice(0, size)), undefined);
+  assert.equal(tokens.openSealed(4, token), undefined);
+  assert.equal(createSignedTokens(Buffer.alloc(32, 6)).openSealed(3, token), undefined);
+  assert.equal(tokens.openSealed(3, tokens.sign(3, Buffer.from('reader@example.com'))), undefined);
+  assert.equal(tokens.openSealed(3, `${token}=`), undefined);
+});
