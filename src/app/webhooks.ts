@@ -13,14 +13,17 @@ import type { Resolver } from '#dns/resolver.ts';
 import { mailgunEvent } from '#events/mailgun-json.ts';
 import type { DeliveryJob } from '#model/delivery.ts';
 import type { EventKind } from '#model/event.ts';
+import { AppError } from '#model/errors.ts';
 import type { WorkItem } from '#queue/work-item.ts';
 import type { Fact } from '#store/fact-store.ts';
 import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
 import type { Settlement, Store } from '#store/store.ts';
+import type { WebhookEvent } from '#store/webhook-store.ts';
 import { archiveEntry, createArchiveMaker } from '#webhooks/archive.ts';
-import { createEventMaker, type SigningKeys } from '#webhooks/event-maker.ts';
-import { createPoster } from '#webhooks/guarded-post.ts';
+import { createEventMaker, type SigningKeys, WEBHOOK_HEADERS, webhookBody } from '#webhooks/event-maker.ts';
+import { createPoster, type PostResult } from '#webhooks/guarded-post.ts';
 import { OutboxRunner } from '#webhooks/outbox-runner.ts';
+import { type SampleOf, sampleEvent } from '#webhooks/sample-event.ts';
 import { Subscriptions } from '#webhooks/subscriptions.ts';
 import type { Config } from './config.ts';
 import type { Services } from './services.ts';
@@ -49,6 +52,8 @@ export interface Webhooks {
   record(fact: Omit<Fact, 'outbox'>): Promise<'recorded' | 'repeated'>;
   /** Webhooks or signing keys were changed here. */
   changed(): void;
+  /** Tells the URL of an event that never happened; what came of it. */
+  test(of: SampleOf, type: WebhookEvent, url: string): Promise<PostResult>;
   /** Something was put in. */
   ring(): void;
   isIdle(): boolean;
@@ -59,6 +64,8 @@ export interface Webhooks {
 type MaybeLater = readonly OutboxEntry[] | undefined | Promise<readonly OutboxEntry[] | undefined>;
 
 const STOP_MS = 5000;
+/** That run at a time, for everybody. */
+const TESTS_MAX = 20;
 const KEYS_MAX = 10_000;
 /** Within this a key that was made anew on another node is used here. */
 const KEYS_MS = 1500;
@@ -73,6 +80,9 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     clock: parts.clock,
   });
   const keys = signingKeys(parts);
+  const shown = eventData(config);
+  const stopTests = new AbortController();
+  let tests = 0;
   const poster = createPoster({
     resolver: parts.resolver,
     guard: createAddressGuard({ allowNetworks: webhooks.allowNetworks, ownListeners: [] }),
@@ -93,7 +103,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
       event: createEventMaker({
         giveUpAfterMs: webhooks.giveUpAfterMs,
         clock: parts.clock,
-        eventData: eventData(config),
+        eventData: shown,
         signingKeys: keys.of,
       }),
     },
@@ -107,6 +117,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     name: 'webhooks',
     stopMs: STOP_MS,
     async stop() {
+      stopTests.abort();
       await runner.stop();
       poster.close();
     },
@@ -144,6 +155,17 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     changed() {
       subscriptions.forget();
       keys.forget();
+    },
+    async test(of, type, url) {
+      if (tests >= TESTS_MAX) throw new AppError('overloaded');
+      tests++;
+      try {
+        const nowMs = parts.clock.nowMs();
+        const body = [webhookBody(shown(sampleEvent(of, type, nowMs)), await keys.of(of.accountId), nowMs)];
+        return await poster.post({ url, headers: WEBHOOK_HEADERS, body }, stopTests.signal);
+      } finally {
+        tests--;
+      }
     },
     ring: () => runner.ring(),
     isIdle: () => runner.running === 0,

@@ -47,10 +47,13 @@ export function createEventMaker(deps: EventMakerDeps): OutboxMaker {
       const { event, message, recipient } = item;
       if (event === undefined) return { gone: 'the event was deleted meanwhile' };
       const keys = await deps.signingKeys(item.accountId);
+      const data = deps.eventData({ event, message, recipient });
+      const body = (): Buffer[] => [webhookBody(data, keys, deps.clock.nowMs())];
       return {
         url: item.target,
         headers: { ...WEBHOOK_HEADERS, 'x-postrider-delivery': String(item.id), 'x-postrider-attempt': String(item.attempts + 1) },
-        body: [webhookBody(deps.eventData({ event, message, recipient }), keys, deps.clock.nowMs())],
+        body: body(),
+        bodyAgain: body,
       };
     },
     eventKind: 'untold',

@@ -19,6 +19,8 @@ export interface PostRequest {
   /** Names and values are printable ASCII. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: readonly Buffer[];
+  /** The body for a second time, on a connection of its own, where a kept one was cut without an answer. Default: the same. */
+  readonly bodyAgain?: () => readonly Buffer[];
 }
 
 export type PostResult =
@@ -167,7 +169,8 @@ async function postTo(posting: Posting, url: URL, authorization: string | undefi
     const exchange = { posting, url, address, authorization, request };
     let hop = await exchanged(exchange);
     // A kept connection that the server closed meanwhile: nothing was answered, and it says nothing about the server.
-    if (hop.kind === 'failed' && hop.wasKept && posting.cut.reason === undefined) hop = await exchanged({ ...exchange, isFresh: true });
+    if (hop.kind === 'failed' && hop.wasKept && posting.cut.reason === undefined)
+      hop = await exchanged({ ...exchange, request: { ...request, body: request.bodyAgain?.() ?? request.body }, isFresh: true });
     if (posting.cut.reason !== undefined && hop.kind === 'failed') return { kind: 'failed', text: posting.cut.reason };
     if (hop.kind === 'answered' || hop.hasConnected) return stripped(hop);
     trouble += `${trouble === '' ? '' : '; '}${address}: ${hop.text}`;

@@ -32,6 +32,14 @@ export interface Owner {
   readonly domainId: number;
 }
 
+/** Refuses what nothing can be posted to. */
+export function assertUrl(url: string): void {
+  const trouble = urlTrouble(url);
+  if (trouble === undefined) return;
+  const sentence = `${url.slice(0, 200)} is not a valid url: ${trouble}`;
+  throw new Refusal(400, sentence, { Reason: sentence });
+}
+
 export async function domainOwner(door: Door, call: Call): Promise<Owner> {
   const { id, accountId } = await domainOf(door, call);
   return { accountId, domainId: id };

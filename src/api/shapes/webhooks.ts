@@ -10,12 +10,18 @@ const types = z.enum(WEBHOOK_EVENTS);
 
 export const webhookForm = z.object({ id: types, url: urls });
 export const webhookUrlForm = z.object({ url: urls });
+export const webhookTestForm = z.object({ url });
 export const webhookEventsForm = z.object({ url, event_types: list.describe('Types of events, repeated') });
 export const urlQuery = z.object({ url: z.string().describe('One URL, or several with commas') });
 
 export const webhookShown = z.object({ webhook });
 export const webhookAnswer = z.object({ message: z.string(), webhook });
 export const webhookList = z.object({ webhooks: z.partialRecord(types, webhook) });
+
+export const webhookTested = z.object({
+  code: z.number().describe('Status that the URL answered with; 0: no answer'),
+  message: z.string(),
+});
 
 export const accountWebhookForm = z.object({ url, event_types: list, description: z.string().optional() });
 export const webhookId = z.object({ webhook_id: z.string() });

@@ -4,18 +4,27 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { badParameter, NotFound, Refusal } from '#api/conventions/errors.ts';
 import {
+  assertUrl,
   byEvent,
   changeWebhooks,
   domainOwner,
   eventOf,
   URLS_PER_EVENT_MAX,
   urlsFor,
-  urlTrouble,
   webhooksOf,
   withUrls,
 } from '#api/conventions/webhooks.ts';
+import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
-import { webhookAnswer, webhookForm, webhookList, webhookShown, webhookUrlForm } from '#api/shapes/webhooks.ts';
+import {
+  webhookAnswer,
+  webhookForm,
+  webhookList,
+  webhookShown,
+  webhookTested,
+  webhookTestForm,
+  webhookUrlForm,
+} from '#api/shapes/webhooks.ts';
 
 export function domainWebhooks(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain/webhooks';
@@ -55,6 +64,15 @@ export function domainWebhooks(door: Door): Endpoint[] {
       answer: webhookAnswer,
       handle: (call) => remove(door, call),
     },
+    {
+      method: 'PUT',
+      url: `${url}/:type/test`,
+      summary: 'Tell a URL of an event that never happened, and learn what it answers',
+      right: 'write',
+      form: webhookTestForm,
+      answer: webhookTested,
+      handle: (call) => test(door, call),
+    },
   ];
 }
 
@@ -69,12 +87,7 @@ function typeOf(call: Call): WebhookEvent {
 function readUrls(call: Call): string[] {
   const urls = [...new Set(call.body.form.all('url'))];
   if (urls.length === 0) throw badParameter('url parameter is missing');
-  for (const url of urls) {
-    const trouble = urlTrouble(url);
-    if (trouble === undefined) continue;
-    const sentence = `${url.slice(0, 200)} is not a valid url: ${trouble}`;
-    throw new Refusal(400, sentence, { Reason: sentence });
-  }
+  urls.forEach(assertUrl);
   return urls;
 }
 
@@ -136,4 +149,16 @@ async function remove(door: Door, call: Call): Promise<Answer> {
     return withUrls(before, event, [], door.deps.clock.nowMs());
   });
   return json({ message: 'Webhook has been deleted', webhook: { urls } });
+}
+
+/** `code`: what the URL answered; 0: nothing. */
+async function test(door: Door, call: Call): Promise<Answer> {
+  const domain = await domainOf(door, call);
+  const event = typeOf(call);
+  const url = call.body.form.get('url') ?? call.query.get('url');
+  if (url === undefined) throw badParameter('url parameter is missing');
+  assertUrl(url);
+  const tested = await door.deps.testWebhook?.(domain, event, url);
+  if (tested === undefined) throw new NotFound('Webhooks are not tried by this server');
+  return json({ code: tested.status ?? 0, message: tested.text });
 }
