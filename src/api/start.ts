@@ -27,6 +27,7 @@ import { createMetrics } from './metrics.ts';
 import { mountOperations } from './operations.ts';
 import { notOffered } from './mailgun/not-offered.ts';
 import { mountPages } from './pages/mount.ts';
+import { mountTrackedLinks } from './pages/tracked-links.ts';
 
 export interface Api {
   /** Of the first listener. */
@@ -101,7 +102,10 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   const described = endpoints(door);
   for (const endpoint of [...described, ...notOffered()]) mount(app, door, endpoint);
   mountOperations(app, deps, metrics, described);
-  if (deps.services?.includes('web') !== false) mountPages(app, door);
+  if (deps.services?.includes('web') !== false) {
+    mountPages(app, door);
+    if (deps.tracking !== undefined) mountTrackedLinks(app, door, deps.tracking);
+  }
   return app;
 }
 

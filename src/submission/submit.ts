@@ -12,7 +12,7 @@ import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
 import { splitMessage } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
-import type { Priority } from '#model/message.ts';
+import type { MessageTracking, Priority } from '#model/message.ts';
 import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
 import { accountTemplates } from '#store/template-store.ts';
@@ -67,6 +67,8 @@ export interface SubmitDeps {
   /** A sandbox domain of the account may send to all of these addresses. Absent: to any. */
   readonly maySandboxSendTo?: (accountId: number, addresses: readonly string[]) => Promise<boolean>;
   /** o:sending-ip-pool: there is such a pool for the account. */
+  /** What of a message of the domain is to be counted; undefined: nothing. Absent: never anything. */
+  readonly trackingOf?: (domain: Domain, options: SubmissionOptions) => MessageTracking | undefined;
   readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
 }
 
@@ -246,7 +248,10 @@ async function keep(
     createdMs: nowMs,
     ...due.message,
     priority: priorityOf(submission, recipients.length),
-    info: infoOf(principal, submission, domain, content, recipients, due.isUnoptimized),
+    info: infoOf(principal, submission, domain, content, recipients, {
+      isUnoptimized: due.isUnoptimized,
+      tracking: deps.trackingOf?.(domain, submission.options),
+    }),
     content: content.bytes,
     recipients: recipients.map((recipient) =>
       due.own === undefined ? acceptRecipient(recipient) : { ...acceptRecipient(recipient), ...due.own(recipient) },
@@ -283,8 +288,9 @@ function infoOf(
   domain: Domain,
   content: Prepared,
   recipients: readonly EnvelopeRecipient[],
-  isUnoptimized: true | undefined,
+  decided: { readonly isUnoptimized: true | undefined; readonly tracking: MessageTracking | undefined },
 ): AcceptMessage['info'] {
+  const { isUnoptimized, tracking } = decided;
   const { envelope, origin } = submission;
   return {
     from: content.from,
@@ -305,6 +311,7 @@ function infoOf(
     ...(submission.batch && { batchId: randomHex(12) }),
     ...(content.renderLate !== undefined && { renderLate: content.renderLate }),
     ...(isUnoptimized === true && { isUnoptimized }),
+    ...(tracking !== undefined && { tracking }),
   };
 }
 

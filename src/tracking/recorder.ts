@@ -11,13 +11,12 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { TokenBucket } from '#base/token-bucket.ts';
 import { type VisitReason, visitReason } from '#model/count-reason.ts';
-import type { EventDetail, EventKind } from '#model/event.ts';
+import type { EventDetail } from '#model/event.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import { countersOf } from '#store/counters-of.ts';
 import type { Fact } from '#store/fact-store.ts';
-import type { OutboxEntry } from '#store/outbox-store.ts';
-import type { CounterKey, EventStore, MailStore } from '#store/store.ts';
+import type { CounterKey, EventStore } from '#store/store.ts';
 import { AGENT_MAX, botOf } from './bots.ts';
 import { clientOf } from './clients.ts';
 import type { TrackedCopy } from './link-tokens.ts';
@@ -36,13 +35,8 @@ export interface TrackedVisit {
 
 export interface RecorderOptions {
   readonly events: Pick<EventStore, 'recipientById'>;
-  readonly mail: Pick<MailStore, 'record'>;
-  /** What webhooks are to be told with it. */
-  entriesFor(
-    accountId: number,
-    domainId: number,
-    kind: EventKind,
-  ): readonly OutboxEntry[] | undefined | Promise<readonly OutboxEntry[] | undefined>;
+  /** Writes it down, and what webhooks are to be told of it with it. */
+  record(fact: Fact): Promise<'recorded' | 'repeated'>;
   readonly clock: Clock;
   readonly log: Log;
   /** See `tracking.human_after`. */
@@ -124,41 +118,33 @@ export class TrackingRecorder {
 
   /** Tries until it is written or too old; never rejects. */
   async #record(waiting: Waiting): Promise<void> {
-    const { clock, mail, log } = this.#options;
+    const { clock, humanAfterMs } = this.#options;
     for (;;) {
       try {
-        const fact = await this.#factOf(waiting);
-        if (fact === undefined) return;
-        await mail.record(fact);
+        const known = await this.#find(waiting.visit.copy.recipient);
+        if (known === undefined) return;
+        await this.#options.record(factOf(waiting.visit, known, waiting.atMs, humanAfterMs));
         this.counts.recorded++;
         return;
       } catch (error) {
         const isOver = this.#stop.signal.aborted || clock.nowMs() - waiting.atMs > GIVE_UP_AFTER_MS;
         if (isOver) this.counts.lost++;
-        this.#complain(log, error, isOver);
+        this.#complain(error, isOver);
         if (isOver) return;
         await pause(RETRY_MS, this.#stop.signal);
       }
     }
   }
 
-  #complain(log: Log, error: unknown, isLost: boolean): void {
-    const nowMs = this.#options.clock.monotonicMs();
+  #complain(error: unknown, isLost: boolean): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock.monotonicMs();
     if (nowMs - this.#complainedMs < COMPLAIN_EVERY_MS) return;
     this.#complainedMs = nowMs;
     log.warn(
       { error: error instanceof Error ? error.message : String(error), waiting: this.#waiting.length, isLost },
       'opens and clicks cannot be written down now; links work all the same',
     );
-  }
-
-  async #factOf({ visit, atMs }: Waiting): Promise<Fact | undefined> {
-    const known = await this.#find(visit.copy.recipient);
-    if (known === undefined) return undefined;
-    const { message } = known;
-    const { accountId, domainId } = message;
-    const outbox = await this.#options.entriesFor(accountId, domainId, visit.kind);
-    return { ...factOf(visit, known, atMs, this.#options.humanAfterMs), ...(outbox !== undefined && { outbox }) };
   }
 
   async #find(recipient: number): Promise<Known> {

@@ -91,13 +91,16 @@ export const connectionAnswer = z.object({
 
 export const trackingForm = {
   open: z.object({ active: z.string().optional(), place_at_the_top: z.string().optional() }),
-  click: z.object({ active: z.string().optional().describe('yes, no or htmlonly') }),
+  click: z.object({
+    active: z.string().optional().describe('yes, no or htmlonly'),
+    utm: z.string().optional().describe('Ours: parameters that counted links get, such as utm_source=news&utm_medium=email'),
+  }),
   unsubscribe: z.object({ active: z.string().optional(), html_footer: z.string().optional(), text_footer: z.string().optional() }),
 };
 export const trackingAnswer = z.object({
   tracking: z.object({
     open: z.object({ active: z.boolean(), place_at_the_top: z.boolean() }),
-    click: z.object({ active: z.union([z.boolean(), z.literal('htmlonly')]) }),
+    click: z.object({ active: z.union([z.boolean(), z.literal('htmlonly')]), utm: z.string().optional() }),
     unsubscribe: z.object({ active: z.boolean(), html_footer: z.string(), text_footer: z.string() }),
     web_scheme: z.string(),
   }),

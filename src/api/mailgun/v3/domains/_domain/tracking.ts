@@ -13,6 +13,8 @@ import type { DomainSettings } from '#store/domain-store.ts';
 const HTML_FOOTER = '\n<br>\n<p><a href="%unsubscribe_url%">unsubscribe</a></p>\n';
 const TEXT_FOOTER = '\n\nTo unsubscribe click: <%unsubscribe_url%>\n\n';
 const FOOTER_MAX = 16_384;
+const UTM_MAX = 500;
+const UTM = /^[\w.-]+=[\w.~%+-]+(?:&[\w.-]+=[\w.~%+-]+)*$/;
 
 const KINDS = {
   open: { read: openSettings, show: open },
@@ -67,7 +69,16 @@ function openSettings(fields: Fields): DomainSettings {
 
 function clickSettings(fields: Fields): DomainSettings {
   const isHtmlOnly = fields.get('active')?.trim().toLowerCase() === 'htmlonly';
-  return given({ trackClicks: isHtmlOnly ? 'htmlonly' : flagOf(fields, 'active') });
+  return given({ trackClicks: isHtmlOnly ? 'htmlonly' : flagOf(fields, 'active'), utm: utmOf(fields) });
+}
+
+/** Ours: parameters for counted links, as they stand in a URL; empty: none. */
+function utmOf(fields: Fields): string | undefined {
+  const text = fields.get('utm') ?? (fields.has('utm') ? '' : undefined);
+  if (text !== undefined && text !== '' && (text.length > UTM_MAX || !UTM.test(text))) {
+    throw badParameter("'utm' parameter is not valid: it is written as in a URL, such as utm_source=news&utm_medium=email");
+  }
+  return text;
 }
 
 function unsubscribeSettings(fields: Fields): DomainSettings {
@@ -90,8 +101,8 @@ function open({ trackOpens = false, openAtTop = false }: DomainSettings): Json {
   return { active: trackOpens, place_at_the_top: openAtTop };
 }
 
-function click({ trackClicks = false }: DomainSettings): Json {
-  return { active: trackClicks };
+function click({ trackClicks = false, utm = '' }: DomainSettings): Json {
+  return { active: trackClicks, ...(utm !== '' && { utm }) };
 }
 
 function unsubscribe({ trackUnsubscribes = false, unsubscribeHtml = HTML_FOOTER, unsubscribeText = TEXT_FOOTER }: DomainSettings): Json {
