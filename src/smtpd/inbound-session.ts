@@ -14,6 +14,7 @@ import { AppError } from '#model/errors.ts';
 import type { Addressee, InboundRcpt, InboundRefusal } from '#model/inbound.ts';
 import { siteOf } from '#smtp/server-admission.ts';
 import type { HookAnswer, MailCommand, OpenSession, RcptCommand, ServerReply, SessionFacts } from '#smtp/server-hooks.ts';
+import { isRefusal } from '#inbound/addressees.ts';
 import type { Arrival, Receive } from '#inbound/receive.ts';
 
 export interface InboundDoor {
@@ -126,9 +127,8 @@ class InboundSession {
     const { local, domain, address } = path;
     const rcpt: InboundRcpt = { local, domain, address, sender, clientAddress: this.#session.address };
     const found = await this.#door.findAddressee(rcpt);
-    const refusal = 'code' in found ? found : found.refusal;
-    if (refusal !== undefined) return this.#refuse(refusal);
-    const addressee = found as Addressee;
+    const addressee = isRefusal(found) ? { kind: 'nobody', refusal: found } : found;
+    if (addressee.refusal !== undefined) return this.#refuse(addressee.refusal);
     const [first] = this.#recipients;
     // Given twice, it is delivered once; the place in the envelope is the client's.
     if (this.#recipients.some((taken) => taken.rcpt.address === address)) return undefined;
