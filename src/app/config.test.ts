@@ -216,6 +216,14 @@ test('a key that can be guessed is warned about', () => {
   assert.deepEqual(environmentWarnings({ POSTRIDER_API_KEY: 'key-0123456789abcdef' }), []);
 });
 
+test('a listener for other servers that would do nothing, or greet with half a name, is warned about', () => {
+  const warned = (more: Readonly<Record<string, string>>): string =>
+    settingWarnings(loadConfig({ env: { POSTRIDER_SMTP_INBOUND: ':25', POSTRIDER_SMTP_HOSTNAME: 'mx.example.org', ...more } })).join();
+  assert.equal(warned({}), '');
+  assert.match(warned({ POSTRIDER_NODE_SERVICES: 'deliver' }), /smtp\.inbound has no effect/);
+  assert.match(warned({ POSTRIDER_SMTP_HOSTNAME: 'mx' }), /smtp\.hostname: other servers expect a full name.*"mx"/);
+});
+
 test('every setting has a sentence and a name of its own in the environment', () => {
   assert.equal(new Set(ALL_SETTINGS.map((s) => s.environment)).size, ALL_SETTINGS.length);
   for (const { key, setting } of ALL_SETTINGS) assert.match(setting.sentence, /^[A-Z].*[.)]$/, key);

@@ -83,11 +83,20 @@ export function environmentWarnings(env: ConfigSources['env']): string[] {
 /** Settings that are right and do nothing yet, or less than one may think. */
 export function settingWarnings(config: Config): string[] {
   const warnings: string[] = [];
+  if (config.smtp.inbound.length > 0 && !config.isDev) warnings.push(...inboundWarnings(config));
   const place = storePlace(config.store.url);
   if (place.kind === 'postgres' && !place.tls.isChosen)
     warnings.push(
       'store.url: the connections to the database are not encrypted; add sslmode=verify-full, or sslmode=disable where the network is trusted',
     );
+  return warnings;
+}
+
+function inboundWarnings({ smtp, node }: Config): string[] {
+  const warnings: string[] = [];
+  if (!node.services.includes('accept')) warnings.push('smtp.inbound has no effect: this node does not accept mail (node.services)');
+  if (!smtp.hostname.includes('.'))
+    warnings.push(`smtp.hostname: other servers expect a full name, which the MX of your domains points to; it is ${show(smtp.hostname)}`);
   return warnings;
 }
 

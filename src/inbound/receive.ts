@@ -59,7 +59,8 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const taker = recipients[0]?.addressee;
     if (taker?.take === undefined) throw new Error('a recipient without a taker was accepted');
     const [authentication, spam] = await Promise.all([authenticate(arrival, header), opinionOf(arrival, header, id, nowMs)]);
-    const refusal = (deps.dmarc === 'reject' ? refusalOf(authentication) : undefined) ?? (await spamRefusal(arrival, spam));
+    const forged = deps.dmarc === 'reject' ? (authorsTrouble(header) ?? refusalOf(authentication)) : undefined;
+    const refusal = forged ?? (await spamRefusal(arrival, spam));
     if (refusal !== undefined) return refusal;
     const opinion = spam === 'failed' || spam === undefined ? undefined : spam;
     const rcpts = recipients.map(({ rcpt }) => rcpt);
@@ -152,4 +153,10 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const actions = new Set(await Promise.all([...domains].map((domain) => deps.spamActionOf(domain))));
     return actions.has('block') ? 'block' : actions.has('tag') ? 'tag' : 'disabled';
   }
+}
+
+/** Readers show one author, and a checker may have looked at another (RFC 9989 §5.3.1). */
+function authorsTrouble(header: Header): InboundRefusal | undefined {
+  const count = header.fields.filter(({ name }) => name === 'from').length;
+  return count > 1 ? { code: 550, enhanced: '5.7.1', text: 'The message has more than one From field' } : undefined;
 }

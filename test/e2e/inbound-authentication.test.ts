@@ -111,6 +111,11 @@ test('a forged sender fails, and is refused only where that is asked for', async
   assert.equal(refusing.counts.refused, 1);
 });
 
+test('a second From, which a reader may show, is no way around a policy', async (t) => {
+  const { greeted } = await door(t, 'reject');
+  assert.match(await bring(await greeted(), await signed(`From: bill@closed.test\r\n${MESSAGE}`)), /^550 5\.7\.1 .*more than one From/);
+});
+
 test('an unrelated pass proves nothing about From', async (t) => {
   const { greeted, taken } = await door(t);
   const forged = MESSAGE.replaceAll('sender.test', 'closed.test');
