@@ -59,8 +59,8 @@ function recordJson(domain: Domain, record: DnsRecord): Json {
   return {
     is_active: record.purpose === 'dkim' ? record.isSigning === true && domain.state !== 'unverified' : true,
     cached: answer?.found ?? [],
-    // An MX stands at the domain itself, and clients know it without a name.
-    ...(record.type !== 'MX' && { name: record.name }),
+    // The MX of the domain itself clients know without a name.
+    ...((record.type !== 'MX' || record.name !== domain.name) && { name: record.name }),
     ...(record.priority !== undefined && { priority: String(record.priority) }),
     record_type: record.type,
     valid: answer === undefined ? unasked : VALID[answer.state],
