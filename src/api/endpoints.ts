@@ -44,6 +44,7 @@ import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { ipWhitelist } from './mailgun/v2/ip-whitelist.ts';
 import { account } from './mailgun/v5/accounts/account.ts';
+import { accountFeatures } from './mailgun/v5/accounts/features.ts';
 import { customLimits } from './mailgun/v5/accounts/limit.ts';
 import { subaccounts } from './mailgun/v5/accounts/subaccounts.ts';
 import { authRecipients } from './mailgun/v5/sandbox/auth-recipients.ts';
@@ -96,6 +97,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...keys(door),
     ...httpSigningKey(door),
     ...account(door),
+    ...accountFeatures(door),
     ...customLimits(door),
     ...subaccounts(door),
     ...authRecipients(door),

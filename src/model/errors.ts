@@ -23,6 +23,7 @@ export const ERRORS = {
   },
   'account-disabled': { http: 403, smtp: [550, '5.7.1'], text: 'The account is disabled' },
   'sending-disabled': { http: 403, smtp: [550, '5.7.1'], text: 'The account is not allowed to send: sending is disabled for it' },
+  'feature-disabled': { http: 403, smtp: [550, '5.7.1'], text: 'The account is not allowed to do that: {feature} is disabled for it' },
   'no-users-key': { http: 403, smtp: [550, '5.7.1'], text: 'Incompatible key for this endpoint' },
   'too-many-keys': { http: 403, smtp: [550, '5.7.1'], text: 'could not create key, account limit reached' },
   'sandbox-recipient': {

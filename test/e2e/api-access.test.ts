@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
+import { publicId } from '#accounts/public-id.ts';
 import { type ApiRig, basic, bodyOf, startRig } from './api-kit.ts';
 
 const SUBACCOUNTS = '/v5/accounts/subaccounts';
@@ -190,4 +191,38 @@ test('the account has another name when it is told so, and nothing changes for w
     await bodyOf(await put(query), 400);
   const facts = await rig.store.access.accountFacts(rig.tenant.accountId);
   assert.deepEqual([facts?.name, facts?.settings], ['Shop', { inactive_session_timeout: 600 }]);
+});
+
+test('what a parent switched off for a subaccount is refused there, and the subaccount does not switch it on', async () => {
+  await using rig = await startRig();
+  const below = await rig.accounts.createSubaccount(rig.tenant.accountId, 'below');
+  assert.ok(below);
+  const { secret: own } = await rig.accounts.createKey({ accountId: below.id, role: 'admin' });
+  const put = (fields: Record<string, string>, options: { readonly key?: string; readonly as?: number } = {}): Promise<Response> =>
+    rig.fetch('/v5/accounts/features', {
+      ...form('PUT', fields),
+      ...(options.key !== undefined && { key: options.key }),
+      headers: { ...(options.as !== undefined && { 'x-mailgun-on-behalf-of': publicId(options.as) }) },
+    });
+  const validate = async (key: string): Promise<number> => (await rig.fetch('/v4/address/validate?address=a@example.net', { key })).status;
+  assert.equal(await validate(own), 200);
+  const off = await bodyOf<Subaccount>(await put({ validations: '{"enabled":false}' }, { as: below.id }));
+  assert.deepEqual(off.features['validations'], { enabled: false });
+  assert.equal(off.features['webhooks_redact_pii']?.enabled, false);
+  assert.equal(await validate(own), 403);
+  assert.equal(await validate(rig.tenant.key), 200);
+  assert.equal((await put({ validations: '{"enabled":true}' }, { key: own })).status, 400);
+  assert.equal(await validate(own), 403);
+  const wish = await bodyOf<Subaccount>(await put({ webhooks_redact_pii: '{"enabled":true}' }, { key: own }));
+  assert.deepEqual([wish.features['webhooks_redact_pii']?.enabled, wish.features['validations']?.enabled], [true, false]);
+  assert.equal((await put({ validations: 'yes' }, { as: below.id })).status, 200);
+  assert.equal(await validate(own), 200);
+  assert.equal((await put({ validations: '{"enabled":7}' })).status, 400);
+});
+
+test('mailgun.js changes features of the account', async () => {
+  await using rig = await startRig();
+  const client = new Mailgun(FormData).client({ username: 'api', key: rig.tenant.key, url: rig.url });
+  const { features } = (await client.accountManagement.updateAccountFeature({ ai_insights: { enabled: true } })) as unknown as Subaccount;
+  assert.deepEqual(features['ai_insights'], { enabled: true });
 });

@@ -76,10 +76,15 @@ export const featuresForm = z.object({
   email_preview: z.string().optional().describe('JSON: {"enabled": true}; likewise below'),
   inbox_placement: z.string().optional(),
   sending: z.string().optional().describe('Without it nothing is accepted from the account'),
-  validations: z.string().optional(),
+  validations: z.string().optional().describe('Without it no address is validated for the account'),
   validations_bulk: z.string().optional(),
 });
 export const featuresAnswer = z.object({ features });
+export const accountFeaturesForm = featuresForm.extend({
+  webhooks_redact_pii: z.string().optional(),
+  ai_insights: z.string().optional(),
+});
+export const accountFeaturesAnswer = z.object({ features: features.extend({ webhooks_redact_pii: feature, ai_insights: feature }) });
 
 export const limitQuery = z.object({ limit: z.string().describe('Recipients in a month of the calendar (UTC), at least 1000') });
 export const limitAnswer = z.object({ limit: z.number(), current: z.number(), period: z.string() });

@@ -5,6 +5,7 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { badParameter } from '#api/conventions/errors.ts';
+import { assertFeature } from '#api/conventions/features.ts';
 import type { Form } from '#api/conventions/form.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { parseAnswer, parseQuery, validateAnswer, validateQuery } from '#api/shapes/validation.ts';
@@ -17,6 +18,7 @@ const ELDER_PATHS = ['/v3/address', '/v3/address/private'];
 
 export function addressValidation(door: Door): Endpoint[] {
   const validateOne = async (call: Call, given: Form, show: (validation: Validation) => unknown): Promise<Answer> => {
+    await assertFeature(door, call, 'validations');
     const address = required(given, 'address', ADDRESS_MAX);
     return json(show(await door.deps.validateAddress(call.principal.accountId, address)));
   };

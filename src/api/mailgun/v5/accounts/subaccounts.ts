@@ -5,8 +5,8 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
 import { gmtDate } from '#api/conventions/dates.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
-import { countOf, fieldOf, textField } from '#api/conventions/fields.ts';
-import { parseJson } from '#api/conventions/json.ts';
+import { featuresGiven, featuresJson, SUBACCOUNT_FEATURES } from '#api/conventions/features.ts';
+import { countOf, textField } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import {
@@ -20,7 +20,6 @@ import {
 } from '#api/shapes/access.ts';
 import type { AccountFacts } from '#store/access-store.ts';
 
-const FEATURES = ['email_preview', 'inbox_placement', 'sending', 'validations', 'validations_bulk'] as const;
 const LIMIT_DEFAULT = 10;
 const LIMIT_MAX = 1000;
 const REASON_MAX = 1000;
@@ -159,35 +158,10 @@ function changed(facts: AccountFacts | undefined): Answer {
 
 async function setFeatures(door: Door, call: Call): Promise<Answer> {
   const { id } = await required(door, call);
-  const change: Record<string, boolean> = {};
-  for (const name of FEATURES) {
-    const isEnabled = enabledOf(door, call, name);
-    if (isEnabled !== undefined) change[name] = isEnabled;
-  }
-  if (Object.keys(change).length === 0) throw badParameter('No valid updates provided');
+  const change = featuresGiven(door, call, SUBACCOUNT_FEATURES);
   const facts = await door.deps.accounts.changeAccount(id, { features: change });
   if (facts === undefined) throw new NotFound('Not Found');
-  return json({ features: featuresOf(facts) });
-}
-
-/** A form has `{"enabled": true}` as text, a JSON body as it is. */
-function enabledOf(door: Door, call: Call, name: string): boolean | undefined {
-  const body = call.body.json;
-  const isInJson = typeof body === 'object' && body !== null && Object.hasOwn(body, name);
-  const text = isInJson ? undefined : fieldOf(call, name);
-  if (!isInJson && text === undefined) return undefined;
-  const value = isInJson ? (body as Readonly<Record<string, unknown>>)[name] : (parseJson(text ?? '', door.limits) ?? readBoolean(text));
-  if (typeof value === 'boolean') return value;
-  if (typeof value === 'object' && value !== null && Object.hasOwn(value, 'enabled')) {
-    const { enabled } = value as { readonly enabled: unknown };
-    if (typeof enabled === 'boolean') return enabled;
-  }
-  throw badParameter(`'${name}' parameter looks like {"enabled": true}`);
-}
-
-/** All are on for an account that nothing was said of. */
-function featuresOf({ features }: AccountFacts): Record<string, { readonly enabled: boolean }> {
-  return Object.fromEntries(FEATURES.map((name) => [name, { enabled: features[name] ?? true }]));
+  return json({ features: featuresJson(facts, SUBACCOUNT_FEATURES) });
 }
 
 function shown(facts: AccountFacts): Record<string, unknown> {
@@ -197,6 +171,6 @@ function shown(facts: AccountFacts): Record<string, unknown> {
     status: facts.status,
     created_at: gmtDate(facts.createdMs),
     updated_at: gmtDate(facts.updatedMs),
-    features: featuresOf(facts),
+    features: featuresJson(facts, SUBACCOUNT_FEATURES),
   };
 }
