@@ -29,7 +29,7 @@ async function greeted(server: Server): Promise<SmtpTalk> {
 
 interface StoredEvent {
   readonly event: string;
-  readonly message: { readonly recipients: readonly string[] };
+  readonly message: { readonly recipients: readonly string[]; readonly headers: { readonly 'message-id': string } };
   readonly storage: { readonly key: string };
 }
 
@@ -115,3 +115,48 @@ test('a stop lets the message under way in, and no new client', async (t) => {
   const again = await home.start();
   assert.equal((await events(again, 'stored')).length, 1);
 });
+
+test('whatever was told 250 is there after a kill at any moment, and nothing is there by half', async (t) => {
+  const home = await Installation.make(t, { ...INBOUND, 'inbound.unknown_sender': 'accept', 'inbound.authentication': 'false' });
+  const acknowledged: string[] = [];
+  let number = 0;
+  for (const afterAcknowledged of [1, 40]) {
+    const server = await home.start();
+    const goal = acknowledged.length + afterAcknowledged;
+    const clients = Array.from({ length: 8 }, async () => {
+      const talk = await greeted(server);
+      for (;;) {
+        const id = `${++number}@sender.test`;
+        const reply = await bring(talk, MESSAGE.replace('1@sender.test', id), { to: [`postmaster@${DOMAIN}`] });
+        assert.match(reply, /^250 /);
+        acknowledged.push(id);
+      }
+    });
+    const ended = Promise.allSettled(clients);
+    await until(() => acknowledged.length >= goal, 'enough was taken');
+    await server.kill();
+    await ended;
+  }
+  const again = await home.start();
+  const kept = (await everyEvent(again)).map(({ message }) => message.headers['message-id']);
+  const known = new Set(kept);
+  assert.deepEqual(
+    acknowledged.filter((id) => !known.has(id)),
+    [],
+  );
+  assert.ok(kept.length <= number, 'nothing is there twice');
+  assert.equal(known.size, kept.length);
+});
+
+/** All pages. */
+async function everyEvent(server: Server): Promise<readonly StoredEvent[]> {
+  const found: StoredEvent[] = [];
+  let url = `${server.url}/v3/${DOMAIN}/events?event=stored&limit=300`;
+  for (;;) {
+    const response = await fetch(url, { headers: server.authorization() });
+    const body = (await response.json()) as { readonly items: readonly StoredEvent[]; readonly paging: { readonly next: string } };
+    if (body.items.length === 0) return found;
+    found.push(...body.items);
+    url = body.paging.next;
+  }
+}
