@@ -3,6 +3,7 @@
  */
 import type { EventRow } from '#model/event.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { PostRow, PostStore } from './post-store.ts';
 
 /**
  * archive: a copy of a delivered message (`o:archive-to`). event: what happened, for a webhook. forward, notify: mail that came in, for a route's URL; what was received stays
@@ -61,6 +62,8 @@ export interface OutboxSettlement {
   readonly isUntried?: true;
   /** Written in the same commit. */
   readonly event?: Omit<EventRow, 'id'>;
+  /** For the log of webhooks, in the same commit. */
+  readonly post?: PostRow;
 }
 
 /**
@@ -68,7 +71,7 @@ export interface OutboxSettlement {
  * Shared by all nodes. A claim leases an entry for a bounded time, in which an attempt ends: a lease that runs out makes the entry due again, and there is nothing to
  * clean up after a node that is gone. An entry may be posted twice, when a node is lost between the answer and the commit; its id tells receivers.
  */
-export interface OutboxStore {
+export interface OutboxStore extends PostStore {
   /** Endpoints whose earliest entry is due, earliest first. */
   dueEndpoints(nowMs: number, limit: number): Promise<OutboxEndpoint[]>;
   /** Leases up to `room` due entries of each endpoint until `leaseUntilMs`, the earliest first. */

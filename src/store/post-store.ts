@@ -1,79 +1,86 @@
 /**
- * The log of what was posted to servers outside, as the other rooms see it: one row for each attempt of a webhook or a forward, written in the commit of its settlement (P7), kept for a
- * while. What it names can be posted again. Part of the store's contract (store.ts), which says what holds for all of it.
+ * The log of what was posted to webhooks, as the other rooms see it: every attempt with what came of it, written in the commit of the entry's settlement, kept for a bounded time.
+ * The request is not kept: it is made again from the event. Part of the store's contract (store.ts), which says what holds for all of it.
  */
 import type { EventKind, PostRecord } from '#model/event.ts';
-import type { OutboxItem, OutboxKind } from './outbox-store.ts';
 
-/** What an attempt adds to what its entry says. */
-export interface PostFacts extends Pick<PostRecord, 'result' | 'number' | 'tookMs' | 'status' | 'address' | 'nextAtMs'> {
-  readonly atMs: number;
-  /** What came of it, in words. */
-  readonly text: string;
-  /** What the answer's body began with. */
-  readonly excerpt?: string;
-}
+/** Of the texts that are kept. Longer ones are cut. */
+export const POST_ERROR_MAX = 500;
+export const POST_RESPONSE_MAX = 1024;
 
-/** The event that it told is told by its id; it may be gone before the row is. */
-export interface PostRow extends PostFacts, Pick<OutboxItem, 'accountId' | 'domainId' | 'endpoint' | 'target'> {
-  /** Grows with time. */
-  readonly id: number;
-  /** The entry's: the same for all attempts. */
-  readonly outbox: number;
-  readonly kind: OutboxKind;
-  readonly eventId: number;
-  readonly eventKind?: EventKind;
-  /** 0: of none. */
+/** What a webhook was told, or was to be. */
+export interface PostSubject {
+  readonly accountId: number;
+  readonly domainId: number;
+  /** The event's id. */
+  readonly event: number;
   readonly message: number;
   readonly recipient: number;
+  readonly kind: EventKind;
+  /** As it was called: it may hold a secret. */
+  readonly url: string;
+}
+
+/** One attempt. */
+export interface PostAttempt extends PostSubject {
+  /** When it ended. */
+  readonly atMs: number;
+  /** From 1. */
+  readonly number: number;
+  readonly result: PostRecord['result'];
+  /** Of the answer, when there was one. */
+  readonly status?: number;
+  readonly tookMs: number;
+  /** Why it failed; '': it did not. */
+  readonly error: string;
+  /** The beginning of the answer's body. */
+  readonly response: string;
+}
+
+/** As it is handed in, with what an entry of the outbox is made of again. */
+export interface PostRow extends PostAttempt {
+  readonly endpoint: string;
+  readonly payload: string;
+}
+
+export interface LoggedPost extends PostAttempt {
+  readonly id: number;
 }
 
 /** All given conditions hold. */
 export interface PostFilter {
   readonly accountId: number;
   readonly domainId?: number;
-  /** Inclusive, exclusive. */
-  readonly beginMs?: number;
-  readonly endMs?: number;
+  readonly url?: string;
   readonly result?: PostRecord['result'];
-  readonly eventKind?: EventKind;
+  readonly kind?: EventKind;
   readonly message?: number;
-  readonly target?: string;
+  /** One attempt. */
+  readonly id?: number;
+  /** Both inclusive. */
+  readonly beginMs: number;
+  readonly endMs: number;
 }
 
-/** How a server that is posted to fares, over all nodes. */
-export interface PostEndpoint {
-  readonly endpoint: string;
-  /** Entries that were not told yet. */
-  readonly waiting: number;
-  /** When the next of them is tried; absent: none waits. */
-  readonly nextMs?: number;
-  /** It is left alone until then. */
-  readonly pausedUntilMs?: number;
-  /** Its last attempt; absent: none is in the log. */
-  readonly last?: Pick<PostRow, 'atMs' | 'result' | 'status' | 'text'>;
-  /** The first attempt that failed since the last that did not, or the first that did not since the last that failed. */
-  readonly sinceMs?: number;
+export interface PostPosition {
+  readonly atMs: number;
+  readonly id: number;
+}
+
+export interface Replayed {
+  /** Entries that were put in. */
+  readonly entries: number;
+  /** There may be more, after this one. */
+  readonly after?: PostPosition;
 }
 
 export interface PostStore {
-  /** Newest first, those before `before` (an id). */
-  listPosts(filter: PostFilter, before: number | undefined, limit: number): Promise<PostRow[]>;
-  postById(accountId: number, id: number): Promise<PostRow | undefined>;
+  /** Newest first, strictly after `after`. */
+  listPosts(filter: PostFilter, after: PostPosition | undefined, limit: number): Promise<LoggedPost[]>;
   /**
-   * Puts what the row told into the outbox again, as a new entry, due now: same target, event and payload. False: there is no such row of the account, or its event is gone.
+   * Puts what was posted into the outbox again, due at `nowMs`, looking at up to `limit` attempts, newest first, strictly after `after`: the same event for the same URL, once
+   * for all of its attempts. What stands in the outbox for that event and URL already is left alone, and so is what has lost its event. So the same call twice does no more than
+   * once, as long as the first one's entries stand.
    */
-  replayPost(accountId: number, id: number, nowMs: number): Promise<boolean>;
-  /**
-   * Likewise for each entry that ended in that time, or with `isFailed` only those that were given up, once for each entry: at most `limit`, oldest first, from the row after `after`.
-   * `last`: the row to go on after; absent: that was all.
-   */
-  replayPosts(
-    filter: Pick<PostFilter, 'accountId' | 'domainId' | 'beginMs' | 'endMs' | 'target'> & { readonly isFailed: boolean },
-    after: number,
-    nowMs: number,
-    limit: number,
-  ): Promise<{ readonly count: number; readonly last?: number }>;
-  /** By name. */
-  postEndpoints(accountId: number, limit: number): Promise<PostEndpoint[]>;
+  replayPosts(filter: PostFilter, nowMs: number, limit: number, after?: PostPosition): Promise<Replayed>;
 }

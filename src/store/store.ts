@@ -311,11 +311,11 @@ export interface MailStore extends FactStore {
   nextDueAtMs(): Promise<number | undefined>;
   content(contentId: number): Promise<Uint8Array | undefined>;
   /**
-   * One bounded step: deletes contents whose message is wholly settled and whose domain's retention is over since, expired idempotency keys, events past theirs, and
+   * One bounded step: deletes contents whose message is wholly settled and whose domain's retention is over since, expired idempotency keys, events and posts past theirs, and
    * messages of which nothing is left; at most `limit` of each. Resolves to how many, or to at least `limit` when there may be more to do at once. What had to stay is
    * looked at again within the hour.
    */
-  expire(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number>;
+  expire(nowMs: number, limit: number, eventsRetentionMs: number, postsRetentionMs?: number): Promise<number>;
   /** The sender takes back what is not yet leased: one message's recipients, or all scheduled ones of a domain. Resolves to how many. */
   cancel(accountId: number, domainId: number, message: number | undefined, nowMs: number): Promise<number>;
   /** Removes a stored content; refused (false) while recipients are not settled. */

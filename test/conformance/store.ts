@@ -19,6 +19,7 @@ import { outboxConformance } from './store-outbox.ts';
 import { outboxOrderConformance } from './store-outbox-order.ts';
 import { pursesConformance } from './purses.ts';
 import { receptionsConformance } from './store-receptions.ts';
+import { postsConformance } from './store-posts.ts';
 import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
 import { rulesConformance } from './store-rules-of-accounts.ts';
@@ -26,6 +27,7 @@ import { templatesConformance } from './store-templates.ts';
 import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
+import { validationsConformance } from './store-validations.ts';
 
 export function storeConformance(name: string, open: Open): void {
   describe(`store on ${name}`, () => {
@@ -42,6 +44,7 @@ export function storeConformance(name: string, open: Open): void {
     contentionConformance(open);
     outboxConformance(open);
     outboxOrderConformance(open);
+    postsConformance(open);
     factsConformance(open);
     receptionsConformance(open);
     templatesConformance(open);
@@ -50,6 +53,7 @@ export function storeConformance(name: string, open: Open): void {
     statsConformance(open);
     suppressionsConformance(open);
     listsConformance(open);
+    validationsConformance(open);
     pursesConformance(open);
   });
 }

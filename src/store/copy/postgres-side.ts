@@ -9,7 +9,7 @@ import { Database } from '#store/postgres/database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from '#store/postgres/ids.ts';
 import { migrate } from '#store/postgres/migrate.ts';
 import { NODE_LOCK } from '#store/postgres/nodes.ts';
-import { Partitions } from '#store/postgres/partitions.ts';
+import { PARTITIONED, Partitions } from '#store/postgres/partitions.ts';
 import { discard, Server } from '#store/postgres/server.ts';
 import { connectFailure } from '#store/connect-failure.ts';
 import { StoreError } from '#store/store.ts';
@@ -177,8 +177,7 @@ class PostgresSide implements Source, Target {
   }
 
   async write(table: Table, rows: readonly Row[], mark: Mark): Promise<void> {
-    if (table.name === 'content' || table.name === 'event')
-      await this.#partitions.ensureFor(rows.map((row) => Math.max(0, row[0] as number)));
+    if (PARTITIONED.some((name) => name === table.name)) await this.#partitions.ensureFor(rows.map((row) => Math.max(0, row[0] as number)));
     const columns = Object.entries(table.columns);
     const arrays = columns.map(([, kind], position) => arrayOf(kind, rows, position));
     await this.#transaction(async () => {
@@ -208,7 +207,7 @@ class PostgresSide implements Source, Target {
 
   /** What is given away next is above everything that is there. */
   async #continueIds(): Promise<void> {
-    for (const kind of ['message', 'recipient', 'event']) {
+    for (const kind of ['message', 'recipient', 'event', 'webhook_post']) {
       await this.#client.query(
         `UPDATE id_block SET next = greatest(next, (SELECT coalesce(max(id % ${IDS_PER_DAY}), 0) + 1 FROM ${kind} WHERE id >= ${IDS_PER_DAY})) WHERE kind = '${kind}'`,
       );

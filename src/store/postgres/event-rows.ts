@@ -27,9 +27,10 @@ export async function insertEvents(queries: Queries, events: readonly EventRow[]
   );
 }
 
-const STANDING = 'SELECT id FROM event WHERE id = ANY($1::bigint[])';
-
 /** Of those ids, the ones that were written. */
-export async function standing(queries: Queries, ids: readonly number[]): Promise<Set<number>> {
-  return new Set((await queries.all(STANDING, int8Array(ids))).map((row) => Number(row['id'])));
+export async function standing(queries: Queries, table: 'event' | 'webhook_post', ids: readonly number[]): Promise<Set<number>> {
+  if (ids.length === 0) return new Set();
+  return new Set(
+    (await queries.all(`SELECT id FROM ${table} WHERE id = ANY($1::bigint[])`, int8Array(ids))).map((row) => Number(row['id'])),
+  );
 }

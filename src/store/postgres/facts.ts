@@ -12,7 +12,7 @@ import type { Database, Queries } from './database.ts';
 import { insertEvents, standing } from './event-rows.ts';
 import { Gather, type Outcome } from './gather.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
-import { putOutbox } from './outbox-put.ts';
+import { LOCK_RECIPIENTS, putOutbox } from './outbox-put.ts';
 import type { Partitions } from './partitions.ts';
 import { putSuppressions } from './suppressions.ts';
 import { untilSure } from './unsure.ts';
@@ -34,8 +34,6 @@ export interface FactTools {
   readonly node: () => number;
 }
 
-/** Until the commit nobody else puts entries of these recipients into the outbox, which are told in their order. */
-const LOCK_RECIPIENTS = 'SELECT id FROM recipient WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE';
 const FIRST = `INSERT INTO fact_once (recipient, key, at_ms) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ORDER BY 1, 2
   ON CONFLICT DO NOTHING RETURNING recipient, key`;
 const ALLOWED = `SELECT g.n::integer AS n FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS g (domain_id, address, n)
@@ -88,6 +86,7 @@ export class FactWriter {
           mayStand || wasUnsure
             ? await standing(
                 db,
+                'event',
                 given.map(({ event }) => event),
               )
             : new Set<number>();

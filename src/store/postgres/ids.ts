@@ -1,10 +1,10 @@
 /**
- * Ids of messages, recipients and events: day × 2^38 + n, where day is the row's own (days since 1970) and n comes out of blocks that each node takes for itself.
+ * Ids of messages, recipients, events and posts: day × 2^38 + n, where day is the row's own (days since 1970) and n comes out of blocks that each node takes for itself.
  * So an id is known before its row is written, says in which day's partition the row is, is never given twice, and stays below 2^53 until the year 2059.
  */
 import type { Database } from './database.ts';
 
-export type IdKind = 'message' | 'recipient' | 'event';
+export type IdKind = 'message' | 'recipient' | 'event' | 'webhook_post';
 
 const DAY_MS = 86_400_000;
 const IDS_PER_DAY = 2 ** 38;

@@ -239,7 +239,8 @@ class Parts {
       parkBucket: (bucket, untilMs, wait) => this.#parking.park(bucket, untilMs, wait),
       clockSetBack: (byMs, nowMs) => this.#clockSetBack(byMs, nowMs),
       content: (contentId) => readContent(db, contentId),
-      expire: (nowMs, limit, eventsRetentionMs) => this.#retention.expire(nowMs, limit, eventsRetentionMs),
+      expire: (nowMs, limit, eventsRetentionMs, postsRetentionMs) =>
+        this.#retention.expire(nowMs, limit, eventsRetentionMs, postsRetentionMs),
       cancel: (accountId, domainId, message, nowMs) =>
         cancel({ db, ids: this.ids, partitions: this.partitions }, accountId, domainId, message, nowMs),
       deleteContent: (accountId, message) => this.#retention.deleteContent(accountId, message),

@@ -26,6 +26,8 @@ export interface Telling {
   readonly entry: OutboxEntry;
 }
 
+/** Until the commit nobody else puts entries of these recipients into the outbox, which are told in their order. */
+export const LOCK_RECIPIENTS = 'SELECT id FROM recipient WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE';
 const MAKE_ENDPOINTS = `INSERT INTO outbox_endpoint (account_id, name, look_ms)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ORDER BY 1, 2 ON CONFLICT DO NOTHING`;
 const HOLD_ENDPOINTS = `SELECT p.id, p.account_id, p.name, p.look_ms, p.parked_ms FROM unnest($1::bigint[], $2::text[]) AS q (account_id, name)

@@ -12,6 +12,7 @@ import { Gather, type Outcome } from './gather.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
 import { LOWER_ENDPOINT } from './outbox-put.ts';
 import type { Partitions } from './partitions.ts';
+import { insertPosts } from './posts.ts';
 import { untilSure } from './unsure.ts';
 
 export interface OutboxTools {
@@ -21,10 +22,11 @@ export interface OutboxTools {
   readonly lingerMs: number;
 }
 
-/** A settlement under the id of its event; 0: it has none. */
+/** A settlement under the ids of its event and its post; 0: it has none. */
 interface Given {
   readonly settlement: OutboxSettlement;
   readonly event: number;
+  readonly post: number;
 }
 
 /** Locked before an entry is due again, as by those who put one in. */
@@ -49,8 +51,8 @@ const THERE = 'SELECT id, epoch, is_leased, due_ms FROM outbox WHERE id = ANY($1
 export class OutboxSettler {
   readonly #tools: OutboxTools;
   readonly gather: Gather<OutboxSettlement, boolean>;
-  /** Of those whose outcome is not known: whoever hands one in again gets the same id. */
-  readonly #unsure = new WeakMap<OutboxSettlement, number>();
+  /** Of those whose outcome is not known: whoever hands one in again gets the same ids. */
+  readonly #unsure = new WeakMap<OutboxSettlement, Given>();
 
   constructor(tools: OutboxTools) {
     this.#tools = tools;
@@ -81,7 +83,10 @@ export class OutboxSettler {
   async #write(batch: readonly OutboxSettlement[]): Promise<boolean[]> {
     const given = await this.#prepare(batch);
     const wasUnsure = batch.some((settlement) => this.#unsure.has(settlement));
-    const days = batch.flatMap(({ event }) => (event === undefined ? [] : [dayOf(event.atUs / 1000)]));
+    const days = batch.flatMap(({ event, post }) => [
+      ...(event === undefined ? [] : [dayOf(event.atUs / 1000)]),
+      ...(post === undefined ? [] : [dayOf(post.atMs)]),
+    ]);
     const { db, partitions } = this.#tools;
     try {
       return await untilSure(async (mayStand) => {
@@ -91,19 +96,24 @@ export class OutboxSettler {
         return given.map((each) => written.has(each) || settled.has(each.settlement.item.id));
       });
     } catch (error) {
-      for (const { settlement, event } of given) this.#unsure.set(settlement, event);
+      for (const each of given) this.#unsure.set(each.settlement, each);
       throw error;
     }
   }
 
   async #prepare(batch: readonly OutboxSettlement[]): Promise<Given[]> {
-    const count = batch.filter(({ event }) => event !== undefined).length;
-    let number = count === 0 ? 0 : await this.#tools.ids.take('event', count);
-    return batch.map((settlement) => {
-      const { event } = settlement;
-      if (event === undefined) return { settlement, event: 0 };
-      return { settlement, event: this.#unsure.get(settlement) ?? firstIdOfDay(dayOf(event.atUs / 1000)) + number++ };
-    });
+    const { ids } = this.#tools;
+    const take = async (kind: 'event' | 'webhook_post', count: number): Promise<number> => (count === 0 ? 0 : ids.take(kind, count));
+    let event = await take('event', batch.filter((settlement) => settlement.event !== undefined).length);
+    let post = await take('webhook_post', batch.filter((settlement) => settlement.post !== undefined).length);
+    return batch.map(
+      (settlement) =>
+        this.#unsure.get(settlement) ?? {
+          settlement,
+          event: settlement.event === undefined ? 0 : firstIdOfDay(dayOf(settlement.event.atUs / 1000)) + event++,
+          post: settlement.post === undefined ? 0 : firstIdOfDay(dayOf(settlement.post.atMs)) + post++,
+        },
+    );
   }
 
   /** Ids of the entries that were settled. */
@@ -122,11 +132,14 @@ export class OutboxSettler {
       );
       const settled = new Set(rows.map((row) => Number(row['id'])));
       await lower(queries, endpoints, [...rows.filter((row) => row['due_ms'] !== null), ...(await makeNextDue(queries, rows))]);
+      const written = given.filter(({ settlement }) => settled.has(settlement.item.id));
       await insertEvents(
         queries,
-        given.flatMap(({ settlement, event }) =>
-          settlement.event !== undefined && settled.has(settlement.item.id) ? [{ ...settlement.event, id: event }] : [],
-        ),
+        written.flatMap(({ settlement, event }) => (settlement.event === undefined ? [] : [{ ...settlement.event, id: event }])),
+      );
+      await insertPosts(
+        queries,
+        written.flatMap(({ settlement, post }) => (settlement.post === undefined ? [] : [{ id: post, post: settlement.post }])),
       );
       return settled;
     });
@@ -137,12 +150,19 @@ export class OutboxSettler {
 async function writtenOf(queries: Queries, given: readonly Given[]): Promise<Set<Given>> {
   const events = await standing(
     queries,
+    'event',
     given.flatMap(({ event }) => (event === 0 ? [] : [event])),
+  );
+  const posts = await standing(
+    queries,
+    'webhook_post',
+    given.flatMap(({ post }) => (post === 0 ? [] : [post])),
   );
   const rows = await queries.all(THERE, int8Array(given.map(({ settlement }) => settlement.item.id)));
   const there = new Map(rows.map((row) => [Number(row['id']), row]));
   return new Set(
-    given.filter(({ settlement: { item, dueAtMs }, event }) => {
+    given.filter(({ settlement: { item, dueAtMs }, event, post }) => {
+      if (post !== 0) return posts.has(post);
       if (event !== 0) return events.has(event);
       const row = there.get(item.id);
       if (dueAtMs === undefined) return row === undefined;

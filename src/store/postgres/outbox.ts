@@ -7,6 +7,7 @@ import { BEHIND_MS, type OutboxEndpoint, type OutboxItem, type OutboxKind, type 
 import { int8Array } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import type { OutboxSettler } from './outbox-settle.ts';
+import { postTables } from './posts.ts';
 
 const LEASED = 'epoch = o.epoch + 1, attempts = o.attempts + 1, is_leased = 1';
 /** `leased`: rows of entries. */
@@ -61,6 +62,7 @@ export function outboxTables(db: Database, settler: OutboxSettler): OutboxStore 
       const at = (await db.get('SELECT min(look_ms) AS at FROM outbox_endpoint'))?.['at'];
       return at === null || at === undefined ? undefined : Number(at);
     },
+    ...postTables(db),
     depth: async () => Number((await db.get('SELECT count(*) AS n FROM outbox'))?.['n']),
   };
 }

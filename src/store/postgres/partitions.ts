@@ -1,5 +1,5 @@
 /**
- * The partitions of `content` and `event`: one for each day of ids. They are made ahead of time, and on demand for any other day (a clock that is wrong, a test). A table is
+ * The partitions of `content`, `event` and `webhook_post`: one for each day of ids. They are made ahead of time, and on demand for any other day (a clock that is wrong, a test). A table is
  * made by itself and then attached, which waits for no reader and no writer; it is detached beside them too before it is dropped.
  */
 import { FLOOR } from './contents.ts';
@@ -7,7 +7,7 @@ import type { Database, Queries } from './database.ts';
 import { dayOf, dayOfId, firstIdOfDay } from './ids.ts';
 import { isPartitionMissing } from './trouble.ts';
 
-const PARTITIONED = ['content', 'event'] as const;
+export const PARTITIONED = ['content', 'event', 'webhook_post'] as const;
 export type Partitioned = (typeof PARTITIONED)[number];
 
 const LOCK = 7_072_681_251;
@@ -38,7 +38,7 @@ const LIST = `SELECT c.relname AS name, pg_table_size(c.oid) AS size_bytes, i.in
 
 export class Partitions {
   readonly #db: Database;
-  /** Days that have both. */
+  /** Days that have all. */
   #known = new Set<number>([0]);
 
   constructor(db: Database) {

@@ -103,12 +103,12 @@ export class Retention {
   }
 
   /** One step: how much went, or `limit` when there is more to look at than one step may. Nothing while another node is at it. */
-  async expire(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number> {
+  async expire(nowMs: number, limit: number, eventsRetentionMs: number, postsRetentionMs = eventsRetentionMs): Promise<number> {
     await this.#partitions.ensureAhead(nowMs);
     // The transaction only holds the lock; what is done is done beside it.
     return this.#db.transaction(async (queries) => {
       const held = await queries.get('SELECT pg_try_advisory_xact_lock($1::bigint) AS is_mine', LOCK);
-      return held?.['is_mine'] === true ? this.#step(nowMs, limit, eventsRetentionMs) : 0;
+      return held?.['is_mine'] === true ? this.#step(nowMs, limit, eventsRetentionMs, postsRetentionMs) : 0;
     });
   }
 
@@ -122,7 +122,7 @@ export class Retention {
     });
   }
 
-  async #step(nowMs: number, limit: number, eventsRetentionMs: number): Promise<number> {
+  async #step(nowMs: number, limit: number, eventsRetentionMs: number, postsRetentionMs: number): Promise<number> {
     const oldMs = nowMs - eventsRetentionMs;
     const retention = await this.#db.get('SELECT min(retention_ms) AS shortest, max(retention_ms) AS longest FROM domain');
     const [shortestMs, longestMs] = [Number(retention?.['shortest'] ?? 0), Number(retention?.['longest'] ?? 0)];
@@ -131,7 +131,8 @@ export class Retention {
     const contents = await this.#expireContents({ nowMs, limit, days, shortestMs, longestMs });
     // A day goes when nothing is left to be taken from it by itself.
     const dropped = contents < limit ? await this.#dropContents(days, nowMs, longestMs, limit) : 0;
-    return keys + contents + dropped + (await this.#expireEvents(oldMs, limit)) + (await this.#retireMessages(oldMs, nowMs, limit));
+    const posts = await this.#expireByTheDay('webhook_post', 'at_ms', nowMs - postsRetentionMs, limit);
+    return keys + contents + dropped + posts + (await this.#expireEvents(oldMs, limit)) + (await this.#retireMessages(oldMs, nowMs, limit));
   }
 
   #expireKeys(nowMs: number, limit: number): Promise<number> {
@@ -142,14 +143,8 @@ export class Retention {
     );
   }
 
-  /** One day's partition; of those without a day, which came from the other driver nearly in order of time, the oldest rows. */
+  /** What belongs to events goes with them. */
   async #expireEvents(oldMs: number, limit: number): Promise<number> {
-    const first = partitionName('event', 0);
-    const gone = await this.#db.run(
-      `DELETE FROM ${first} WHERE id IN (SELECT id FROM (SELECT id, at_us FROM ${first} ORDER BY id LIMIT $1) e WHERE at_us < $2)`,
-      limit,
-      oldMs * 1000,
-    );
     const tagged = await this.#db.run(
       'DELETE FROM event_tag WHERE ctid = ANY(ARRAY(SELECT ctid FROM event_tag WHERE at_us < $1 LIMIT $2))',
       oldMs * 1000,
@@ -161,10 +156,21 @@ export class Retention {
       limit * TAGGED_TIMES,
     );
     if (tagged === limit * TAGGED_TIMES || once === limit * TAGGED_TIMES) return limit;
-    const [oldest] = await this.#partitions.list('event');
+    return this.#expireByTheDay('event', 'at_us / 1000', oldMs, limit);
+  }
+
+  /** One day's partition; of those without a day, which came from the other driver nearly in order of time, the oldest rows. */
+  async #expireByTheDay(table: 'event' | 'webhook_post', time: string, oldMs: number, limit: number): Promise<number> {
+    const first = partitionName(table, 0);
+    const gone = await this.#db.run(
+      `DELETE FROM ${first} WHERE id IN (SELECT id FROM (SELECT id, ${time} AS at_ms FROM ${first} ORDER BY id LIMIT $1) e WHERE at_ms < $2)`,
+      limit,
+      oldMs,
+    );
+    const [oldest] = await this.#partitions.list(table);
     if (oldest === undefined || (oldest.day + 1) * DAY_MS > oldMs) return gone;
-    await this.#partitions.detach('event', oldest);
-    await this.#partitions.drop('event', oldest, () => Promise.resolve());
+    await this.#partitions.detach(table, oldest);
+    await this.#partitions.drop(table, oldest, () => Promise.resolve());
     return limit;
   }
 

@@ -13,51 +13,8 @@ import {
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 import { appendEvent } from './event-rows.ts';
-import type { PackedOutbox } from './packed.ts';
+import { insertPost, postTables } from './posts.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
-
-/** What an entry belongs to. */
-export interface OutboxOwner {
-  readonly accountId: number;
-  readonly domainId: number;
-  readonly message: number;
-  readonly recipient: number;
-  readonly atMs: number;
-  /** That they tell; 0: none. */
-  readonly event: number;
-}
-
-const EARLIER = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND endpoint = ? AND target = ? LIMIT 1';
-
-/** Puts entries in, due at once or behind an earlier one of theirs. For use inside the transaction of the fact that they tell. */
-export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly PackedOutbox[]): void {
-  const { accountId, domainId, message, recipient, atMs, event } = owner;
-  for (const [kind, endpoint, target, payload] of entries) {
-    const row = db.get(
-      `INSERT INTO outbox_endpoint (account_id, name, look_ms) VALUES (?1,?2,?3)
-       ON CONFLICT (account_id, name) DO UPDATE SET look_ms = max(min(look_ms, ?3), parked_ms) RETURNING id`,
-      accountId,
-      endpoint,
-      atMs,
-    );
-    const id = Number(row?.['id']);
-    const isBehind = message > 0 && db.get(EARLIER, message, recipient, id, target) !== undefined;
-    db.run(
-      'INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms, event) VALUES (?,?,?,?,?,?,?,?,?,?,?)',
-      kind,
-      id,
-      accountId,
-      domainId,
-      message,
-      recipient,
-      target,
-      payload,
-      atMs,
-      isBehind ? BEHIND_MS : atMs,
-      event,
-    );
-  }
-}
 
 const LEASE = 'UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1 WHERE id IN (SELECT id FROM outbox';
 const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = (SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms = 0
@@ -102,6 +59,7 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
       const at = db.get('SELECT min(look_ms) AS at FROM outbox_endpoint')?.['at'];
       return at === null || at === undefined ? undefined : Number(at);
     },
+    ...postTables(db),
     depth: () => Number(db.get('SELECT count(*) AS n FROM outbox')?.['n']),
   };
 }
@@ -113,7 +71,7 @@ const PUT_OFF =
 const NEXT = `UPDATE outbox SET due_ms = created_ms WHERE id = (SELECT min(id) FROM outbox WHERE message = ? AND recipient = ? AND endpoint = ? AND target = ?)
   RETURNING due_ms`;
 
-function settle(db: Database, { item, dueAtMs, isUntried, event }: OutboxSettlement): boolean {
+function settle(db: Database, { item, dueAtMs, isUntried, event, post }: OutboxSettlement): boolean {
   const { id, epoch, endpointId } = item;
   const settled = dueAtMs === undefined ? db.get(DONE, id, epoch) : db.get(PUT_OFF, dueAtMs, isUntried === true ? 1 : 0, id, epoch);
   if (settled === undefined) return false;
@@ -122,6 +80,7 @@ function settle(db: Database, { item, dueAtMs, isUntried, event }: OutboxSettlem
     db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', Number(due['due_ms']), endpointId);
   }
   if (event !== undefined) appendEvent(db, event);
+  if (post !== undefined) insertPost(db, post);
   return true;
 }
 

@@ -8,6 +8,7 @@ import { CONTENT_KINDS } from '#store/outbox-store.ts';
 import { tagsOf } from '#store/rows-json.ts';
 import { expireCounters } from './count.ts';
 import type { Database, Row } from './database.ts';
+import { expirePosts } from './posts.ts';
 
 /** Rows, and recipients that belong to them, that one step of a walk looks at. */
 const ROWS_EXAMINED_MAX = 5000;
@@ -48,7 +49,7 @@ export class Retention {
   }
 
   /** One step: how much went, or `limit` when there is more to look at than one step may. */
-  expire(nowMs: number, limit: number, eventsRetentionMs: number): number {
+  expire(nowMs: number, limit: number, eventsRetentionMs: number, postsRetentionMs = eventsRetentionMs): number {
     const oldMs = nowMs - eventsRetentionMs;
     const shortestMs = Number(this.#db.get('SELECT min(retention_ms) AS ms FROM domain')?.['ms'] ?? 0);
     return (
@@ -56,6 +57,7 @@ export class Retention {
       expireCounters(this.#db, nowMs, limit) +
       this.#expireEvents(oldMs, limit) +
       this.#expireOnce(oldMs, limit) +
+      expirePosts(this.#db, nowMs - postsRetentionMs, limit) +
       this.#walk({ sql: CONTENTS, retire: (row) => this.#retireContent(row, nowMs), youngMs: nowMs - shortestMs }, nowMs, limit) +
       this.#walk({ sql: MESSAGES, retire: (row) => this.#retireMessage(row), youngMs: oldMs - 1 }, nowMs, limit)
     );

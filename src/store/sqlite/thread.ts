@@ -180,7 +180,7 @@ function nodeMethods(opened: Database): Record<string, Method> {
 }
 
 function outboxMethods(opened: Database): Record<string, Method> {
-  const { dueEndpoints, claim, claimOld, settle, park, nextDueAtMs: nextEntryAtMs, depth } = outboxTable(opened);
+  const { dueEndpoints, claim, claimOld, settle, park, nextDueAtMs: nextEntryAtMs, depth, listPosts, replayPosts } = outboxTable(opened);
   return {
     dueEndpoints,
     claimEntries: claim,
@@ -189,6 +189,8 @@ function outboxMethods(opened: Database): Record<string, Method> {
     parkEndpoint: park,
     nextEntryAtMs,
     outboxDepth: depth,
+    listPosts,
+    replayPosts,
   };
 }
 
