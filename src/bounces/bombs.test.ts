@@ -28,6 +28,18 @@ test('a report of 10,000 recipients is cut, and says so', () => {
   assert.equal(read.recipients.length, REPORTED_MAX);
 });
 
+test('a thousand recipients in few octets are told from a thousand and one', () => {
+  const blocks = (count: number): string => 'Action: failed\r\n\r\n'.repeat(count);
+  for (const [count, isTruncated] of [
+    [REPORTED_MAX, false],
+    [REPORTED_MAX + 1, true],
+  ] as const) {
+    const read = readReturned(report(`Reporting-MTA: dns; x.test\r\n\r\n${blocks(count)}`));
+    assert.ok(read.kind === 'report');
+    assert.deepEqual([read.recipients.length, read.isTruncated], [REPORTED_MAX, isTruncated]);
+  }
+});
+
 test('parts within parts end somewhere', () => {
   let inner = 'Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; a@x.test\r\nAction: failed\r\n';
   for (let depth = 0; depth < 3000; depth++)

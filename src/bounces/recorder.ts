@@ -82,6 +82,8 @@ export class Recorder {
     const proven = about ?? provenBy(report.returned, undefined, this.#deps.tokens);
     const all = await this.#concerned(proven, report.format);
     if (all === undefined) return;
+    if (report.isTruncated)
+      this.#deps.log.warn({ message: all.message.id, format: report.format }, 'a report was longer than what is read of one');
     const pairs = pairsOf(all, report.recipients.slice(0, ACTED_ON_MAX));
     if (pairs.length === 0) return this.count('unmatched', { message: all.message.id, format: report.format });
     for (const { subject, reported } of pairs) await this.#outcome(subject, reported, report, atMs);

@@ -2,7 +2,8 @@
  * Groups of fields with an empty line between two, as reports for programs carry them in their bodies (RFC 3464 §2.1, RFC 5965 §3). Linear and bounded; what is no
  * field is passed by.
  */
-export const BLOCKS_MAX = 1001;
+/** One about the whole, a thousand, and one that tells that there are more. */
+export const BLOCKS_MAX = 1002;
 const FIELDS_MAX = 50;
 const VALUES_MAX = 20;
 export const VALUE_MAX = 2000;
