@@ -311,3 +311,16 @@ test('what was tried before the host that took the mail is told with the attempt
   const nowhere = { number: 1, startedMs: START_MS, steps: { route: 3 } };
   assert.doesNotMatch(timelineText(timeline(view([recipient()], [event('deferred', 92, { attempt: nowhere })]))), /^\s+$/m);
 });
+
+test('opens and clicks are told, with what it was done and whether by a machine', () => {
+  const client = { name: 'Chrome', os: 'Windows', type: 'browser', device: 'desktop', userAgent: 'x' };
+  const unknown = { ...client, name: 'unknown', os: 'unknown', bot: 'apple' };
+  const { recipients } = timeline(
+    view(
+      [recipient({ state: 'done', ending: 'delivered' })],
+      [event('opened', 2000, { client: unknown }), event('clicked', 3000, { client, url: 'https://shop.example/\u001b[31m' })],
+    ),
+  );
+  const texts = (recipients[0] as RecipientTimeline).entries.flatMap((entry) => (entry.kind === 'fact' ? [entry.text] : []));
+  assert.deepEqual(texts, ['opened (a machine: apple)', 'followed the link to https://shop.example/ [31m, Chrome on Windows']);
+});

@@ -307,6 +307,10 @@ function factText({ kind, detail }: EventRow): string {
       return archivedText(detail);
     case 'untold':
       return untoldText(detail);
+    case 'opened':
+      return `opened${withWhat(detail)}`;
+    case 'clicked':
+      return `followed the link to ${clean(detail.url ?? 'somewhere')}${withWhat(detail)}`;
     case 'complained':
       return `the recipient complained${detail.feedback === undefined ? '' : ` (${clean(detail.feedback)})`}`;
     case 'recovered':
@@ -314,6 +318,12 @@ function factText({ kind, detail }: EventRow): string {
     default:
       return `${kind}${said}`;
   }
+}
+
+function withWhat({ client }: EventRow['detail']): string {
+  if (client === undefined) return '';
+  const known = [client.name, client.os].filter((part) => part !== 'unknown').join(' on ');
+  return `${known === '' ? '' : `, ${clean(known)}`}${client.bot === undefined ? '' : ` (a machine: ${client.bot})`}`;
 }
 
 function archivedText({ archive, text = '' }: EventRow['detail']): string {
