@@ -11,9 +11,9 @@ import { closest, distance } from 'fastest-levenshtein';
 import { parse } from 'smol-toml';
 import { storePlace } from '#store/store-url.ts';
 import { configName, show } from './setting-kinds.ts';
-import type { Complain, ListenAddress } from './setting-kinds.ts';
+import type { Complain, Group, ListenAddress } from './setting-kinds.ts';
 import { ALL_SETTINGS, SETTINGS } from './settings.ts';
-import type { ConfigOf, Group, NamedSetting } from './settings.ts';
+import type { ConfigOf, NamedSetting } from './settings.ts';
 
 type Settings = ConfigOf<(typeof SETTINGS)['keys']>;
 

@@ -337,3 +337,17 @@ export function show(given: unknown): string {
   const json = JSON.stringify(given) ?? String(given);
   return json.length <= 80 ? json : `${json.slice(0, 77)}...`;
 }
+
+export interface Group {
+  readonly isGroup: true;
+  readonly sentence: string;
+  readonly keys: Readonly<Record<string, AnySetting | Group>>;
+}
+
+/** Settings that belong together, and other groups. */
+export function group<const K extends Group['keys']>(
+  sentence: string,
+  keys: K,
+): { readonly isGroup: true; readonly sentence: string; readonly keys: K } {
+  return { isGroup: true, sentence, keys };
+}

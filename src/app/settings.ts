@@ -11,6 +11,7 @@ import {
   choice,
   duration,
   flag,
+  group,
   integer,
   list,
   listenAddress,
@@ -23,31 +24,9 @@ import {
   tables,
   text,
 } from './setting-kinds.ts';
-import type { AnySetting, ConfigName, Setting } from './setting-kinds.ts';
-
-export interface Group {
-  readonly isGroup: true;
-  readonly sentence: string;
-  readonly keys: Readonly<Record<string, AnySetting | Group>>;
-}
-
-function group<const K extends Group['keys']>(
-  sentence: string,
-  keys: K,
-): { readonly isGroup: true; readonly sentence: string; readonly keys: K } {
-  return { isGroup: true, sentence, keys };
-}
-
-const cidr = (preset: string | undefined, sentence: string): Setting<string> =>
-  text('a network such as "10.0.0.0/8", "fd00::/8" or one address', isNetwork, preset, sentence);
-const ip = (sentence: string): Setting<string> => text('an IP address', (given) => ipaddr.isValid(given), undefined, sentence);
-const host = (preset: string | undefined, sentence: string): Setting<string> => text('a host name', isHostName, preset, sentence);
-const resolverAddress = (preset: string | undefined, sentence: string): Setting<string> =>
-  text('a resolver such as "9.9.9.9", "127.0.0.1:5353" or "[::1]:53"', isResolver, preset, sentence);
-
-const SECONDS = ['1s', '1h'] as const;
-const POSITIVE = ['1ms', '365d'] as const;
-const MANY = 1_000_000;
+import type { AnySetting, ConfigName, Group, Setting } from './setting-kinds.ts';
+import { cidr, host, ip, isDomainPattern, isHostName, isHttpUrl, MANY, POSITIVE, resolverAddress, SECONDS } from './setting-values.ts';
+import { INBOUND_SETTINGS } from './settings-inbound.ts';
 
 export const SETTINGS = group('', {
   data: string(
@@ -179,54 +158,7 @@ export const SETTINGS = group('', {
     handshake_timeout: duration(POSITIVE, '30s', 'Longest time for a TLS handshake or a PROXY protocol header.'),
   }),
 
-  inbound: group('Mail that other servers bring to `smtp.inbound`.', {
-    greeting_delay: duration(
-      ['0s', '1m'],
-      '1s',
-      'How long a client waits for the greeting. One that does not wait is no mail server, and is sent away. 0s: nobody waits.',
-      { dev: '0s' },
-    ),
-    connections: integer(1, MANY, 1_000, 'Connections open at once.'),
-    connections_per_address: integer(1, MANY, 50, 'Connections open at once from one client address (IPv6: from one /64).'),
-    rate_per_address: rate('1000/m', 'Messages in a time from one client address (IPv6: from one /64), on this node.'),
-    refused_recipients: integer(1, MANY, 20, 'Refused recipients after which a connection is closed.'),
-    unknown_sender: choice(
-      ['refuse', 'accept'],
-      'refuse',
-      "What to do with mail whose sender's domain does not exist or has no mail server.",
-      { dev: 'accept' },
-    ),
-    authentication: flag(true, 'Verify SPF, DKIM, DMARC and ARC, and write the results into the message.', { dev: false }),
-    authentication_timeout: duration(
-      ['100ms', '2m'],
-      '10s',
-      'Longest time for that; what is not known by then counts as a temporary error.',
-    ),
-    dmarc: choice(
-      ['record', 'reject'],
-      'record',
-      "What to do with mail that fails its domain's DMARC policy where that asks for refusal: accept it with the result written into it, or refuse it.",
-    ),
-    spam: group('Spam filters. They are asked about mail of domains whose `spam_action` is tag or block.', {
-      rspamd: optional(
-        text(
-          'a URL such as "http://127.0.0.1:11333"',
-          isPlainHttpUrl,
-          undefined,
-          "Where rspamd's normal worker listens. Default: it is not asked.",
-        ),
-      ),
-      spamassassin: optional(
-        listenAddress(undefined, 'Where spamd of SpamAssassin listens, such as "127.0.0.1:783". Default: it is not asked.'),
-      ),
-      timeout: duration(['100ms', '2m'], '15s', 'Longest wait for one answer.'),
-      on_failure: choice(
-        ['accept', 'defer'],
-        'accept',
-        'What to do with a message when a filter does not answer: accept it, or put it off with 451.',
-      ),
-    }),
-  }),
+  inbound: INBOUND_SETTINGS,
 
   tls: group('Certificates of the SMTP listeners.', {
     cert: optional(string(undefined, 'File with the certificate chain, PEM. Default: a self-signed one, made in the data directory.')),
@@ -501,30 +433,4 @@ function flatten(within: Group, prefix: string): NamedSetting[] {
     if ('isGroup' in entry) return flatten(entry, `${key}.`);
     return [{ key, environment: `POSTRIDER_${key.replaceAll('.', '_').toUpperCase()}`, setting: entry }];
   });
-}
-
-function isNetwork(given: string): boolean {
-  return ipaddr.isValid(given) || ipaddr.isValidCIDR(given);
-}
-
-function isHostName(given: string): boolean {
-  return given.length <= 253 && /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*$/i.test(given);
-}
-
-function isDomainPattern(given: string): boolean {
-  return given === '*' || isHostName(given.startsWith('*.') ? given.slice(2) : given);
-}
-
-function isResolver(given: string): boolean {
-  const withPort = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(given);
-  if (withPort === null) return ipaddr.isValid(given);
-  return ipaddr.isValid(withPort[1] ?? withPort[2] ?? '') && Number(withPort[3]) <= 65_535;
-}
-
-function isPlainHttpUrl(given: string): boolean {
-  return URL.canParse(given) && new URL(given).protocol === 'http:';
-}
-
-function isHttpUrl(given: string): boolean {
-  return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }

@@ -2,7 +2,8 @@
 import { ConfigError, environmentWarnings, settingWarnings } from '#app/config.ts';
 import { openTls, tlsFiles } from '#app/tls.ts';
 import { ALL_SETTINGS, SETTINGS } from '#app/settings.ts';
-import type { Group, NamedSetting } from '#app/settings.ts';
+import type { Group } from '#app/setting-kinds.ts';
+import type { NamedSetting } from '#app/settings.ts';
 import type { AnySetting } from '#app/setting-kinds.ts';
 import { closest } from 'fastest-levenshtein';
 import { systemClock } from '#base/clock.ts';
