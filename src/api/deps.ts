@@ -175,6 +175,8 @@ export interface ApiDeps {
   readonly submit: Submit;
   /** A file to be read into a list was put down. */
   readonly ringImports?: () => void;
+  /** A list of addresses to be validated was put down, or one was deleted. */
+  readonly ringValidations?: () => void;
   /** Templates that are rendered for each recipient. Throws AppError 'template-failed'. */
   readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
   /** Asks DNS for the records of a domain; resolves to the domain as it is then. */
@@ -201,6 +203,8 @@ export interface ApiDeps {
   readonly returnCounts?: () => Readonly<Record<string, number>>;
   /** Webhooks, or the key that they are signed with, were changed by a request. */
   readonly webhooksChanged?: () => void;
+  /** Something was put into the outbox by a request. */
+  readonly ringOutbox?: () => void;
   /** Tells a URL of an event that never happened: the status that it answered with, and what came of it in words. */
   readonly testWebhook?: (domain: Domain, type: WebhookEvent, url: string) => Promise<{ readonly status?: number; readonly text: string }>;
   /** Why no mail is taken now; undefined: it is. Absent: always. */

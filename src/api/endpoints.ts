@@ -50,6 +50,7 @@ import { subaccounts } from './mailgun/v5/accounts/subaccounts.ts';
 import { authRecipients } from './mailgun/v5/sandbox/auth-recipients.ts';
 import { users } from './mailgun/v5/users.ts';
 import { httpSigningKey } from './mailgun/v5/accounts/http-signing-key.ts';
+import { bulkValidation } from './mailgun/v4/address-bulk.ts';
 import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
 import { listMembers } from './mailgun/v3/lists/members.ts';
@@ -58,6 +59,7 @@ import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
 import { queue } from './v1/queue.ts';
+import { webhookPosts } from './v1/webhook-posts.ts';
 import { sandboxMessages } from './v1/sandbox/messages.ts';
 
 export function endpoints(door: Door): Endpoint[] {
@@ -118,9 +120,11 @@ export function endpoints(door: Door): Endpoint[] {
     ...ipPools(door),
     ...ipPoolDelegation(door),
     ...addressValidation(door),
+    ...bulkValidation(door),
     ...messages(door),
     queue(door),
     ...nodes(door),
+    ...webhookPosts(door),
     ...sandboxMessages(door),
   ];
 }

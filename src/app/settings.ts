@@ -331,6 +331,11 @@ export const SETTINGS = group('', {
       'Waits after the first, second, … post without success; the last one repeats until it is given up.',
     ),
     give_up_after: duration(['1s', '30d'], '9h', 'A webhook that could not be told of an event in this time is not told of it any more.'),
+    log: duration(
+      ['1h', '365d'],
+      '3d',
+      'How long the log of webhooks is kept: each attempt with its answer. What it has can be told again.',
+    ),
     copies_give_up_after: duration(['1s', '30d'], '1d', 'A copy for `o:archive-to` that could not be posted in this time is given up.'),
     concurrency: integer(1, 1_000, 10, 'Posts at once to one server, for one account.'),
     connections: integer(1, 10_000, 200, 'Posts at once to all servers.'),

@@ -226,7 +226,7 @@ async function start(
     ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
     mayUsePool: sourceChoice.mayUsePool,
   });
-  const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs });
+  const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs, postsMs: config.webhooks.logMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
   const thresholds = startThresholdWatch({ store: store.thresholds, measure: measureBy(store), clock, log });
   services.add({ name: 'thresholds', stopMs: QUICK_STOP_MS, stop: () => thresholds.stop() });
@@ -405,6 +405,7 @@ async function openApi(
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
     webhooksChanged: pipeline.webhooks.changed,
+    ringOutbox: pipeline.webhooks.ring,
     testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,
     returnCounts: () => parts.returnCounts,

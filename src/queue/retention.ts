@@ -13,6 +13,8 @@ export interface RetentionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly eventsMs: number;
+  /** Of the log of webhooks. */
+  readonly postsMs: number;
 }
 
 export function startRetention(options: RetentionOptions): { stop(): Promise<void> } {
@@ -26,11 +28,11 @@ export function startRetention(options: RetentionOptions): { stop(): Promise<voi
   };
 }
 
-async function run({ mail, clock, log, eventsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
+async function run({ mail, clock, log, eventsMs, postsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let pauseMs = LOOK_MS;
     try {
-      if ((await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs)) >= STEP_ROWS) pauseMs = STEP_PAUSE_MS;
+      if ((await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)) >= STEP_ROWS) pauseMs = STEP_PAUSE_MS;
     } catch (error) {
       log.warn({ error: error instanceof Error ? error.message : String(error) }, 'nothing can be deleted at the moment');
     }

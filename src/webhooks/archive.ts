@@ -22,6 +22,7 @@ export function createArchiveMaker(deps: ArchiveDeps): OutboxMaker {
   return {
     eventKind: 'archived',
     giveUpAfterMs: deps.giveUpAfterMs,
+    isLogged: false,
     sizeBytes: deps.sizeBytes,
     async make(item) {
       const body = await deps.remake(item);

@@ -42,6 +42,7 @@ export const WEBHOOK_HEADERS = { 'content-type': 'application/json', 'user-agent
 export function createEventMaker(deps: EventMakerDeps): OutboxMaker {
   return {
     giveUpAfterMs: deps.giveUpAfterMs,
+    isLogged: true,
     sizeBytes: () => BODY_BYTES,
     async make(item: OutboxItem) {
       const { event, message, recipient } = item;

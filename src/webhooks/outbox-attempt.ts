@@ -7,6 +7,7 @@ import type { Log } from '#base/log.ts';
 import { jitter } from '#base/random.ts';
 import type { EventRow, PostRecord } from '#model/event.ts';
 import type { OutboxItem, OutboxKind, OutboxSettlement } from '#store/outbox-store.ts';
+import type { PostRow } from '#store/post-store.ts';
 import type { Verdict } from './endpoint-health.ts';
 import { type Poster, type PostResult, shownUrl } from './guarded-post.ts';
 import type { OutboxMaker } from './outbox-maker.ts';
@@ -63,7 +64,7 @@ export class Attempts {
     return this.#judged(item, result, Math.round(clock.monotonicMs() - startMs));
   }
 
-  givenUp(item: OutboxItem, text: string, facts: Partial<PostRecord>): OutboxSettlement {
+  givenUp(item: OutboxItem, text: string, facts: Facts): OutboxSettlement {
     this.counts.givenUp++;
     this.#deps.log.warn(
       { outbox: item.id, kind: item.kind, message: item.message?.id, url: shown(item.target), trouble: text },
@@ -73,9 +74,9 @@ export class Attempts {
   }
 
   #judged(item: OutboxItem, result: PostResult, tookMs: number): Attempted {
-    const facts = {
+    const facts: Facts = {
       tookMs,
-      ...(result.kind === 'answered' && { status: result.status }),
+      ...(result.kind === 'answered' && { status: result.status, ...(result.excerpt !== undefined && { response: result.excerpt }) }),
       ...('address' in result && result.address !== undefined && { address: result.address }),
     };
     if (result.kind === 'answered' && result.status >= 200 && result.status < 300) {
@@ -102,30 +103,60 @@ export class Attempts {
     return atMs < item.createdMs + this.makerOf(item.kind).giveUpAfterMs ? atMs : undefined;
   }
 
-  /** What is written with the settlement. Nobody can be told of a message that is gone with all its events. */
+  /** What is written with the settlement. */
   #told(
     item: OutboxItem,
     result: PostRecord['result'],
     text: string,
-    facts: Partial<PostRecord>,
-  ): { readonly event?: Omit<EventRow, 'id'> } {
-    if (item.message === undefined) return {};
+    { response, ...facts }: Facts,
+  ): Pick<OutboxSettlement, 'event' | 'post'> {
+    const record: PostRecord = { result, url: shown(item.target), number: item.attempts + 1, tookMs: 0, ...facts };
     const maker = this.makerOf(item.kind);
-    const detail = maker.event(item, { result, url: shown(item.target), number: item.attempts + 1, tookMs: 0, ...facts }, text);
-    if (detail === undefined) return {};
+    const event = this.#event(item, maker, record, text);
     return {
-      event: {
-        kind: maker.eventKind,
-        atUs: this.#deps.clock.nowMs() * 1000,
-        accountId: item.accountId,
-        domainId: item.domainId,
-        message: item.message.id,
-        recipient: item.recipient?.id ?? 0,
-        detail,
-      },
+      ...(event !== undefined && { event }),
+      ...(maker.isLogged && item.event !== undefined && { post: this.#logged(item, item.event, record, text, response) }),
+    };
+  }
+
+  /** Nobody can be told of a message that is gone with all its events. */
+  #event(item: OutboxItem, maker: OutboxMaker, record: PostRecord, text: string): Omit<EventRow, 'id'> | undefined {
+    const detail = item.message === undefined ? undefined : maker.event(item, record, text);
+    if (item.message === undefined || detail === undefined) return undefined;
+    return {
+      kind: maker.eventKind,
+      atUs: this.#deps.clock.nowMs() * 1000,
+      accountId: item.accountId,
+      domainId: item.domainId,
+      message: item.message.id,
+      recipient: item.recipient?.id ?? 0,
+      detail,
+    };
+  }
+
+  #logged(item: OutboxItem, { id, kind, message, recipient }: EventRow, record: PostRecord, text: string, response = ''): PostRow {
+    return {
+      accountId: item.accountId,
+      domainId: item.domainId,
+      event: id,
+      message,
+      recipient,
+      kind,
+      url: item.target,
+      endpoint: item.endpoint,
+      payload: item.payload,
+      atMs: this.#deps.clock.nowMs(),
+      number: record.number,
+      result: record.result,
+      ...(record.status !== undefined && { status: record.status }),
+      tookMs: record.tookMs,
+      error: record.result === 'done' ? '' : text,
+      response,
     };
   }
 }
+
+type Facts = Partial<PostRecord> & { readonly response?: string };
 
 function shown(target: string): string {
   return URL.canParse(target) ? shownUrl(new URL(target)) : '';

@@ -6,6 +6,8 @@ import type { PostRequest } from './guarded-post.ts';
 export interface OutboxMaker {
   /** What could not be posted in this time is given up. */
   readonly giveUpAfterMs: number;
+  /** Each attempt is written in the log of webhooks. */
+  readonly isLogged: boolean;
   /** Octets that posting it will hold in memory. */
   sizeBytes(item: OutboxItem): number;
   /** The request; or why it cannot be made any more. */

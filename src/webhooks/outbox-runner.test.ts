@@ -101,6 +101,7 @@ async function rig(t: TestContext, { post, outbox = (store) => store, giveUpAfte
 function maker(giveUpAfterMs = 60_000): OutboxMaker {
   return {
     giveUpAfterMs,
+    isLogged: false,
     eventKind: 'archived',
     sizeBytes: ({ payload }) => Number(payload),
     make: async (item) => ({ url: item.target, headers: {}, body: [] }),
