@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { BEHIND_MS } from '#store/outbox-store.ts';
 import type { Store } from '#store/store.ts';
 import { accept, bucketsOf, claim, mail, settlement, deferral, type Tenant, tenant, T0 } from './tenant.ts';
 import { startPostgres } from '../kit/postgres.ts';
@@ -19,6 +20,7 @@ const DAY_MS = 86_400_000;
 const DAYS = 40;
 const MESSAGES_A_DAY = 500;
 const QUEUED = 20_000;
+const HOOK = 'https://hooks.example:443';
 /** Rows of a table that a statement for a handful of rows may touch. */
 const FEW = 300;
 
@@ -86,7 +88,7 @@ function partitionsRead({ read }: Asked, table: string): string[] {
   return [...read.keys()].filter((name) => new RegExp(`^${table}_(\\d|first)`).test(name)).toSorted();
 }
 
-const LARGE = ['recipient', 'message', 'event', 'content', 'bucket'];
+const LARGE = ['recipient', 'message', 'event', 'content', 'bucket', 'outbox', 'outbox_endpoint', 'fact_once', 'webhook_post'];
 
 function readsFew(asked: readonly Asked[], most = FEW): void {
   assert.ok(asked.length > 0);
@@ -160,6 +162,28 @@ async function fill(url: string, from: Tenant, sql: (text: string) => Promise<un
   await sql(`INSERT INTO recipient (id, message, bucket, due_ms, expires_ms, state, address, wait)
     SELECT ${big} + n, ${big}, (SELECT id FROM bucket WHERE domain = 'big.example'), ${T0 - 1000} + n % 500, ${T0 + DAY_MS} + n, 0, 'user' || n || '@big.example', 'due'
     FROM generate_series(0, ${QUEUED - 1}) AS n`);
+  await fillOutbox(sql, { accountId, domainId, today });
+}
+
+/** Webhooks: a backlog of one server, of which half waits behind the other, and a log of as many days as there are events. */
+async function fillOutbox(
+  sql: (text: string) => Promise<unknown>,
+  { accountId, domainId, today }: { readonly accountId: number; readonly domainId: number; readonly today: number },
+): Promise<void> {
+  const perDay = firstIdOfDay(1);
+  const yesterday = (today - 1) * perDay;
+  await sql(
+    `INSERT INTO outbox_endpoint (account_id, name, look_ms) SELECT ${accountId}, 'https://idle' || n || '.example:443', ${T0 + DAY_MS} FROM generate_series(1, 2000) n`,
+  );
+  await sql(`INSERT INTO outbox_endpoint (account_id, name, look_ms) VALUES (${accountId}, '${HOOK}', ${T0 - 1000})`);
+  await sql(`INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms, event)
+    SELECT 'event', (SELECT id FROM outbox_endpoint WHERE name = '${HOOK}'), ${accountId}, ${domainId}, ${yesterday} + 1000000 + n, ${yesterday} + 1000000 + n, '${HOOK}/in', '{}',
+      ${T0 - 1000} + k, CASE WHEN k = 1 THEN ${T0 - 1000} ELSE ${BEHIND_MS} END, ${yesterday} + 2000000 + n * 2 + k
+    FROM generate_series(1, ${MESSAGES_A_DAY}) AS n, generate_series(1, 20) AS k ORDER BY k, n`);
+  await sql(`INSERT INTO fact_once (recipient, key, at_ms) SELECT r.id, 'first opened', ${T0} FROM recipient r WHERE r.state = 2`);
+  await sql(`INSERT INTO webhook_post SELECT d * ${perDay} + 1000000 + n, ${accountId}, ${domainId}, d * ${perDay} + 2000000 + n * 2 + 1, d * ${perDay} + 1000000 + n, d * ${perDay} + 1000000 + n,
+      d::bigint * ${DAY_MS} + n, 12, 1, 1, CASE WHEN n % 50 = 0 THEN 3 ELSE 1 END, 200, '${HOOK}/in', '${HOOK}', '{}', '', ''
+    FROM generate_series(${today - DAYS}, ${today - 1}) AS d, generate_series(1, ${MESSAGES_A_DAY}) AS n`);
 }
 
 function ways(store: () => Store, from: () => Tenant, url: () => string): void {
@@ -240,8 +264,92 @@ function ways(store: () => Store, from: () => Tenant, url: () => string): void {
     readsFew(await askedBy(() => store().mail.cancel(from().accountId, from().domainId, id, T0)));
   });
 
+  facts(store, from);
+  webhooks(store, from);
   lists(store, from);
   wholes(store, url);
+}
+
+function facts(store: () => Store, from: () => Tenant): void {
+  const outbox = [{ kind: 'event', endpoint: HOOK, target: `${HOOK}/in`, payload: '{}' }] as const;
+
+  test('what comes back is written beside the rows that it concerns', async () => {
+    const { accountId, domainId } = from();
+    const leased = await accept(store(), mail(from(), { isLeased: true, outbox }));
+    const ids = { message: leased.id, recipient: leased.firstRecipient };
+    const event = { kind: 'opened', atUs: T0 * 1000, accountId, domainId, ...ids, detail: {} } as const;
+    const counter = { accountId, domainId, kind: 'opened', provider: '', tag: '' } as const;
+    const suppression = { kind: 'bounce', address: 'a@big.example', code: 550, error: '', createdMs: T0 } as const;
+    readsFew(
+      await askedBy(async () => {
+        await store().mail.record({ event, once: 'opened', suppression, counters: [counter], firstCounters: [counter], outbox });
+        assert.ok(await store().events.recipientById(leased.firstRecipient));
+      }),
+    );
+  });
+
+  test('what comes in is written beside the rows that it concerns, with what is told of acceptances and settlements', async () => {
+    const { accountId, domainId } = from();
+    const event = { kind: 'stored', atUs: T0 * 1000, accountId, domainId, detail: {} } as const;
+    readsFew(
+      await askedBy(async () => {
+        const forwards = [mail(from(), { to: ['a@big.example'] })];
+        await store().mail.receive({
+          message: mail(from(), { outbox }),
+          events: [{ recipient: 0, event }],
+          outbox: [{ ...outbox[0], recipient: 0 }],
+          forwards,
+        });
+        const leased = await accept(store(), mail(from(), { isLeased: true, outbox }));
+        await store().mail.settle(settlement(from(), leased, { outbox }));
+      }),
+    );
+  });
+}
+
+function webhooks(store: () => Store, from: () => Tenant): void {
+  test('a backlog of webhooks is claimed, settled and logged by the rows that it concerns, and events by the day of theirs', async () => {
+    const asked = await askedBy(async () => {
+      const due = await store().outbox.dueEndpoints(T0, 10);
+      const { id } = due.find(({ endpoint }) => endpoint === HOOK) ?? assert.fail('it is not due');
+      await store().outbox.nextDueAtMs();
+      const items = await store().outbox.claim([{ endpoint: id, room: 10 }], T0, T0 + 60_000);
+      assert.equal(items.length, 10);
+      await Promise.all(
+        items.map((item, n) => {
+          const { accountId, domainId, message, recipient, event, endpoint, payload, target } = item;
+          assert.ok(message && recipient && event);
+          const ids = { event: event.id, message: message.id, recipient: recipient.id, kind: event.kind };
+          const texts = { url: target, endpoint, payload, error: '', response: 'ok' };
+          const post = { accountId, domainId, ...ids, ...texts, atMs: T0, number: 1, result: 'done', status: 200, tookMs: 3 } as const;
+          return store().outbox.settle({ item, post, ...(n % 2 === 1 && { dueAtMs: T0 + 1000 }) });
+        }),
+      );
+      await store().outbox.park(id, T0);
+      assert.equal((await store().outbox.claimOld(T0 - 900, 5, T0, T0 + 60_000)).length, 5);
+    });
+    readsFew(asked);
+    const days = partitionsRead(find(asked, /UPDATE outbox o SET .*FROM event v/s), 'event');
+    assert.ok(days.length <= 2, days.join());
+  });
+
+  test('the log of webhooks is listed by its account and time, in the partitions of the days that are asked for', async () => {
+    const { accountId } = from();
+    const dayMs = T0 - 20 * DAY_MS;
+    const filter = { accountId, beginMs: dayMs - DAY_MS / 2, endMs: dayMs + DAY_MS / 2 };
+    for (const result of [undefined, 'failed'] as const) {
+      const asked = await askedBy(async () => {
+        const page = await store().outbox.listPosts({ ...filter, ...(result !== undefined && { result }) }, undefined, 5);
+        assert.equal(page.length, 5);
+      });
+      readsFew(asked, 20);
+      const opened = partitionsRead(find(asked, /FROM webhook_post/), 'webhook_post').filter((name) => name !== 'webhook_post_first');
+      assert.ok(opened.length <= 4, opened.join());
+    }
+    readsFew(
+      await askedBy(async () => assert.equal((await store().outbox.replayPosts({ ...filter, result: 'failed' }, T0, 5)).entries, 5)),
+    );
+  });
 }
 
 function lists(store: () => Store, from: () => Tenant): void {

@@ -10,7 +10,8 @@ import { after, before, test } from 'node:test';
 import type { AcceptMessage, Settlement } from '#store/store.ts';
 import { Database, migrate, type Row, type Value } from './database.ts';
 import { eventTables } from './events.ts';
-import { packMessage, packSettlement } from './packed.ts';
+import { outboxTable } from './outbox.ts';
+import { packFact, packMessage, packReception, packSettlement } from './packed.ts';
 import { dueBuckets, nextDueAtMs, queuedOfDomain } from './queue-reads.ts';
 import { Retention } from './retention.ts';
 import { MailWriter } from './write-mail.ts';
@@ -132,7 +133,7 @@ function plansOf(body: () => void): [sql: string, plan: string][] {
 
 // The index of what is leased is as small as memory; those of what is queued are read only where they hold all that is asked.
 const LARGE =
-  /\bSCAN (r|recipient|e|x|event|m|message|c|content)\b(?! USING (COVERING INDEX recipient_(due|expiring)|(COVERING )?INDEX recipient_leased))/;
+  /\bSCAN (r|recipient|e|x|event|m|message|c|content|outbox|webhook_post|fact_once)\b(?! USING (COVERING INDEX recipient_(due|expiring)|(COVERING )?INDEX recipient_leased))/;
 
 function noneReadsAll(plans: readonly [string, string][]): void {
   assert.ok(plans.length > 0);
@@ -158,6 +159,65 @@ test('accepting, settling and releasing find their rows', () => {
   });
   noneReadsAll(plans);
   uses(plans, 'UPDATE recipient SET state = ?, ending', /SEARCH recipient USING INTEGER PRIMARY KEY/);
+});
+
+const told = { kind: 'event', endpoint: 'https://hooks.example:443', target: 'https://hooks.example/in', payload: '{}' } as const;
+
+test('what comes back and what comes in find their rows', () => {
+  const plans = plansOf(() => {
+    const { id, recipient } = accept(true);
+    const ids = { accountId: 1, domainId: 1, message: id, recipient };
+    const event = { kind: 'opened', atUs: T0 * 1000, ...ids, detail: {} } as const;
+    const counter = { accountId: 1, domainId: 1, kind: 'opened', provider: '', tag: '' } as const;
+    const suppression = { kind: 'bounce', address: 'b@y.example', code: 1, error: '', createdMs: T0 } as const;
+    const fact = { event, once: 'a', suppression, counters: [counter], firstCounters: [], outbox: [told] };
+    assert.equal(mail.record(...packFact(fact)), 'recorded');
+    const stored = { kind: 'stored', atUs: T0 * 1000, accountId: 1, domainId: 1, detail: {} } as const;
+    const events = [{ recipient: 0, event: stored }];
+    const reception = { message: message(false), events, outbox: [{ ...told, recipient: 0 }], forwards: [message(false)] };
+    assert.equal(mail.receive(packReception(reception), reception.message.content).kind, 'received');
+    mail.flushCounters();
+    assert.ok(eventTables(db).recipientById(recipient));
+  });
+  noneReadsAll(plans);
+});
+
+test('the outbox is claimed by what is due, and its log is read by account and time', () => {
+  const outbox = outboxTable(db);
+  const plans = plansOf(() => {
+    for (const _ of [1, 2]) settle(accept(true), { ending: 'delivered', outbox: [told, told] });
+    const due = outbox.dueEndpoints(T0, 10);
+    outbox.nextDueAtMs();
+    const items = outbox.claim(
+      due.map(({ id }) => ({ endpoint: id, room: 10 })),
+      T0,
+      T0 + 1000,
+    );
+    for (const [n, item] of items.entries()) {
+      const ids = {
+        accountId: 1,
+        domainId: 1,
+        event: item.event?.id ?? 0,
+        message: item.message?.id ?? 0,
+        recipient: item.recipient?.id ?? 0,
+      };
+      const texts = { url: told.target, endpoint: told.endpoint, payload: '{}', error: '', response: '' };
+      const post = { ...ids, ...texts, kind: 'delivered', atMs: T0, number: 1, result: 'failed', tookMs: 1 } as const;
+      assert.equal(outbox.settle({ item, post, ...(n === 0 && { dueAtMs: T0 + 5000 }) }), true);
+    }
+    outbox.claimOld(T0, 1, T0, T0 + 1000);
+    const filter = { accountId: 1, beginMs: 0, endMs: T0 };
+    assert.ok(outbox.listPosts({ ...filter, result: 'failed' }, { atMs: T0 + 1, id: 1 }, 10).length > 0);
+    outbox.listPosts({ ...filter, domainId: 1, url: told.target }, undefined, 10);
+    assert.ok(outbox.replayPosts(filter, T0, 10).entries > 0);
+  });
+  noneReadsAll(plans);
+  for (const [sql, plan] of plans) {
+    assert.doesNotMatch(plan, /\bSCAN (outbox|webhook_post)\b(?! USING)/, sql);
+    if (sql.includes('webhook_post')) assert.doesNotMatch(plan, /TEMP B-TREE/, sql);
+  }
+  uses(plans, 'UPDATE outbox SET epoch', /SEARCH outbox USING (COVERING )?INDEX outbox_due \(endpoint=\? AND due_ms<\?\)(?!.*TEMP)/);
+  uses(plans, 'SELECT 1 FROM outbox WHERE message', /SEARCH outbox USING INDEX outbox_by_recipient \(message=\? AND recipient=\?\)/);
 });
 
 test('claims go by the buckets that are due, and in a bucket by what is due', () => {
