@@ -28,12 +28,10 @@ import { measureHealth } from './pool-health.ts';
 import { measureBy } from './thresholds.ts';
 import type { InboundCounts } from '#smtpd/inbound-session.ts';
 import type { SmtpdListener } from '#smtpd/open-listeners.ts';
-import { startSmtpd } from '#smtpd/smtpd.ts';
 import type { AcceptResult } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
-import { mayUseReversePath } from '#submission/senders.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
 import { LimitGate } from '#thresholds/gate.ts';
@@ -54,6 +52,7 @@ import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
 import { createSourceChoice } from './source-choice.ts';
 import { startStore } from './start-store.ts';
+import { openSubmission } from './submission-door.ts';
 import { openTls, tlsFiles } from './tls.ts';
 import { createTracking, startTrackedLinks, type TrackedLinks } from './tracking.ts';
 
@@ -329,9 +328,9 @@ async function openDoors(parts: DoorParts): Promise<void> {
   const memory = new ByteBudget(config.limits.memoryBytes);
   if (!node.does('accept')) return openApi(parts, memory, undefined, undefined);
   const secureContext = openTls(tlsFiles(config), clock, log);
-  const smtp = await openSmtpd(parts, memory, secureContext);
-  const { resolver } = pipeline;
   const refusal = (): AppError | undefined => node.refusal();
+  const submission = await openSubmission({ config, log, clock, services, memory, accounts, submit: parts.submit, secureContext, refusal });
+  const { resolver } = pipeline;
   const inbound = await openInbound({
     config,
     log,
@@ -345,41 +344,11 @@ async function openDoors(parts: DoorParts): Promise<void> {
     secureContext,
     refusal,
   });
-  for (const { kind, address, port } of inbound?.listeners ?? []) state.addresses.push({ service: kind, host: address, port });
+  for (const { kind, address, port } of [...submission, ...(inbound?.listeners ?? [])])
+    state.addresses.push({ service: kind, host: address, port });
   parts.reports.door = inbound?.sandboxDoor;
+  const smtp = submission.find(({ kind }) => kind === 'submission');
   await openApi(parts, memory, smtp, inbound?.counts);
-}
-
-/** The first listener for submission with STARTTLS. */
-async function openSmtpd(
-  parts: DoorParts,
-  memory: ByteBudget,
-  secureContext: ReturnType<typeof openTls>,
-): Promise<SmtpdListener | undefined> {
-  const { config, log, services, accounts, submit, state, node, clock } = parts;
-  const smtpd = await startSmtpd({
-    memory,
-    accounts,
-    submit,
-    mayUseSender: (principal, address) =>
-      mayUseReversePath(
-        {
-          domainFor: accounts.domainFor,
-          domainById: accounts.domainById,
-          requireVerification: config.domains.requireVerification,
-        },
-        principal,
-        address,
-      ),
-    options: smtpdOptions(config),
-    refusal: () => node.refusal(),
-    secureContext,
-    clock,
-    log,
-  });
-  services.add({ name: 'smtpd', stopMs: DRAIN_MS + QUICK_STOP_MS, stop: () => smtpd.drain(DRAIN_MS) });
-  for (const listener of smtpd.listeners) state.addresses.push({ service: listener.kind, host: listener.address, port: listener.port });
-  return smtpd.listeners.find(({ kind }) => kind === 'submission');
 }
 
 async function openApi(
@@ -466,37 +435,5 @@ function openPage(config: Config, credentials: FirstCredentials | undefined, smt
       config.http.publicUrl ?? `http://${http.host === '::1' ? '[::1]' : http.host}:${http.port}`,
     ),
     smtp: isKnown ? { host: smtp.address, port: smtp.port, login: smtpLogin, password: smtpPassword } : undefined,
-  };
-}
-
-function smtpdOptions(config: Config): Parameters<typeof startSmtpd>[0]['options'] {
-  const { smtp, limits } = config;
-  return {
-    hostname: smtp.hostname,
-    submission: smtp.submission,
-    submissions: smtp.submissions,
-    trusted: smtp.trusted,
-    proxyFrom: smtp.proxyFrom,
-    authWithoutTls: smtp.authWithoutTls,
-    bareNewlines: smtp.bareNewline,
-    memoryBytes: limits.memoryBytes,
-    tagsMax: limits.tagsPerMessage,
-    horizonMs: config.delivery.scheduleHorizonMs,
-    limits: {
-      messageBytes: limits.messageSizeBytes,
-      recipientsPerMessage: limits.recipientsPerMessage,
-      messagesPerConnection: limits.messagesPerConnection,
-      errorsHard: limits.errorsPerConnection,
-      errorsSoft: Math.min(10, limits.errorsPerConnection),
-      authFailures: limits.loginFailuresPerConnection,
-      unauthenticatedCommands: limits.commandsWithoutAuth,
-      connections: limits.connections,
-      connectionsPerAddress: limits.connectionsPerAddress,
-      idleTimeoutMs: smtp.idleTimeoutMs,
-      dataTimeoutMs: smtp.dataTimeoutMs,
-      messageTimeoutMs: smtp.messageTimeoutMs,
-      firstMailTimeoutMs: smtp.loginTimeoutMs,
-      handshakeTimeoutMs: smtp.handshakeTimeoutMs,
-    },
   };
 }
