@@ -272,8 +272,8 @@ test('retention goes by ids, a stretch at a time', () => {
     retention.deleteContent(1, accept(true).id);
   });
   for (const [sql, plan] of plans) {
-    // The oldest events by id: the walk ends after `limit` rows.
-    assert.doesNotMatch(plan.replace(/SCAN event(?=;|$)/, sql.includes('ORDER BY id LIMIT') ? 'walk' : '$&'), LARGE, sql);
+    // The oldest events and posts by id: the walk ends after `limit` rows.
+    assert.doesNotMatch(plan.replace(/SCAN (event|webhook_post)(?=;|$)/, sql.includes('ORDER BY id LIMIT') ? 'walk' : '$&'), LARGE, sql);
     assert.doesNotMatch(plan, /TEMP B-TREE/, sql);
   }
 });
