@@ -82,18 +82,29 @@ function told(result: Awaited<ReturnType<typeof authenticate>>): Verification {
       domain: spf === false ? '' : text(spf.domain),
     },
     dkim: signatures.map((signature) => ({
-      result: oneOf(DKIM_RESULTS, signature.status.result, 'neutral'),
+      result: isPartial(signature.status) ? 'policy' : oneOf(DKIM_RESULTS, signature.status.result, 'neutral'),
       domain: text(signature.signingDomain).toLowerCase(),
       selector: text(signature.selector),
       mark: text(signature.signature).replace(/\s/g, '').slice(0, 8),
     })),
     dmarc: {
-      result: dmarc === false ? 'none' : oneOf(DMARC_RESULTS, dmarc.status.result, 'none'),
+      result: dmarc === false ? 'none' : restsOnPart(dmarc) ? 'fail' : oneOf(DMARC_RESULTS, dmarc.status.result, 'none'),
       domain: text(header?.['from']),
       ...(policy !== undefined && { policy }),
     },
     arc: arcOf(arc),
   };
+}
+
+/** The signature passes and has left something of the body out (l=): anybody may have written that (RFC 6376 §8.2). */
+function isPartial({ result, underSized }: { readonly result?: unknown; readonly underSized?: number }): boolean {
+  return result === 'pass' && (underSized ?? 0) > 0;
+}
+
+/** Nothing but such a signature speaks for the domain in From. */
+function restsOnPart({ status, alignment }: Exclude<Awaited<ReturnType<typeof authenticate>>['dmarc'], false | undefined>): boolean {
+  if (status.result !== 'pass' || alignment === undefined) return false;
+  return (alignment.spf.result ?? false) === false && (alignment.dkim.underSized ?? 0) > 0;
 }
 
 function arcOf(arc: Awaited<ReturnType<typeof authenticate>>['arc']): Verification['arc'] {

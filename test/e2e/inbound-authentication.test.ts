@@ -111,6 +111,19 @@ test('a forged sender fails, and is refused only where that is asked for', async
   assert.equal(refusing.counts.refused, 1);
 });
 
+test("what was added behind a signature that leaves the end of the body out is nobody's", async (t) => {
+  const { greeted, taken } = await door(t, 'reject');
+  const key = { signingDomain: 'sender.test', selector: 's', privateKey, maxBodyLength: 12 };
+  const { signatures } = await dkimSign(MESSAGE, { ...key, signatureData: [key] });
+  assert.match(signatures, / l=12;/);
+  const talk = await greeted();
+  const longer = `${signatures}${MESSAGE}Send money.\r\n`;
+  assert.match(await bring(talk, longer, { from: 'eve@nothing.test' }), /^550 5\.7\.1 .*DMARC policy of sender\.test/);
+  // SPF speaks for the whole message.
+  assert.match(await bring(talk, longer), /^250 /);
+  assert.equal(taken[0]?.authentication.dkim[0]?.result, 'policy');
+});
+
 test('a second From, which a reader may show, is no way around a policy', async (t) => {
   const { greeted } = await door(t, 'reject');
   assert.match(await bring(await greeted(), await signed(`From: bill@closed.test\r\n${MESSAGE}`)), /^550 5\.7\.1 .*more than one From/);
