@@ -89,10 +89,13 @@ test('the page at /', async (t) => {
 
   await t.test('shows a mail’s own HTML only under a sandbox policy, its images as data', async () => {
     const frame = await rig.fetch(`/-/sandbox/${id}/html`);
-    assert.match(frame.headers.get('content-security-policy') ?? '', /^sandbox; default-src 'none'/);
-    assert.match(await frame.text(), /src="data:image\/png;base64,aGVsbG8="/);
+    assert.match(
+      frame.headers.get('content-security-policy') ?? '',
+      /^sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'/,
+    );
+    assert.match(await frame.text(), /<base target="_blank">[^]*src="data:image\/png;base64,aGVsbG8="/);
     const page = await (await rig.fetch(`/-/sandbox/${id}`)).text();
-    assert.match(page, /<iframe [^>]*sandbox=""/);
+    assert.match(page, /<iframe [^>]*sandbox="allow-popups allow-popups-to-escape-sandbox"/);
     assert.doesNotMatch(page, /<script>alert/);
   });
 

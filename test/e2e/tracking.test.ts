@@ -248,6 +248,17 @@ test('a webhook is told of opens and clicks', async (t) => {
   await until(() => receiver.at('/opened').length === 1, 'the open');
 });
 
+test('the copy that is posted is what was sent, links and all', async (t) => {
+  const receiver = await startHttpReceiver();
+  t.after(() => receiver.close());
+  await server.send('kim@x.example', { html: HTML, 'o:tracking': 'yes', 'o:archive-to': `http://127.0.0.1:${receiver.port}/copies` });
+  const { raw } = await mailTo('kim@x.example');
+  const [copy] = await until(() => receiver.at('/copies').length > 0 && receiver.at('/copies'), 'the copy');
+  assert.equal(linksIn(raw.replaceAll('=\r\n', '')).length, 1);
+  // The server that took it put its own field above.
+  assert.ok(raw.endsWith((copy as { body: Buffer }).body.toString()));
+});
+
 test('a token that is forged, cut or of another kind leads nowhere', async () => {
   await server.send('ida@x.example', { html: HTML, 'o:tracking': 'yes' });
   const { html } = await mailTo('ida@x.example');

@@ -1,7 +1,8 @@
-/** A captured message as a page: headers, text, HTML in a frame that can do nothing, attachments, DKIM. */
+/** A captured message as a page: headers, text, HTML in a frame that can do nothing but open links in another window, attachments, DKIM. */
 import type { ParsedAttachment, ParsedMail } from '#api/conventions/parsed-mail.ts';
 import type { DkimResult } from '#api/v1/sandbox/captured.ts';
 import type { CapturedMail } from '#store/store.ts';
+import { scanHtml } from '#tracking/html-scan.ts';
 import { html } from './html.ts';
 import { layout, pill, size, time } from './layout.ts';
 
@@ -41,7 +42,12 @@ export function capturedPage(facts: CapturedMail, mail: ParsedMail, dkim: readon
         mail.html !== undefined &&
         html`<section>
           <h2>HTML</h2>
-          <iframe title="HTML of the message" sandbox="" referrerpolicy="no-referrer" src="${base}/html"></iframe>
+          <iframe
+            title="HTML of the message"
+            sandbox="allow-popups allow-popups-to-escape-sandbox"
+            referrerpolicy="no-referrer"
+            src="${base}/html"
+          ></iframe>
         </section>`
       }
       ${
@@ -74,8 +80,14 @@ export function frameDocument(mail: ParsedMail): string {
     room -= attachment.sizeBytes;
     data.set(attachment.contentId, `data:${attachment.contentType};base64,${attachment.bytes.toString('base64')}`);
   }
-  const source = mail.html ?? '';
+  const source = withOtherWindow(mail.html ?? '');
   return data.size === 0 ? source : source.replace(/cid:([^"'\s)>]{1,255})/gi, (whole, id: string) => data.get(decoded(id)) ?? whole);
+}
+
+/** Links open in another window: the frame itself goes nowhere. Put where it does not come before the document type. */
+function withOtherWindow(source: string): string {
+  const { top } = scanHtml(source);
+  return `${source.slice(0, top)}<base target="_blank">${source.slice(top)}`;
 }
 
 function isImage(attachment: ParsedAttachment): boolean {

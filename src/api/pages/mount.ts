@@ -29,11 +29,11 @@ const PAGE_HEADERS = {
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-store',
 };
-/** The mail's own HTML: no script, no origin, nothing loaded from anywhere. */
+/** The mail's own HTML: no script, no origin, nothing loaded from anywhere. Links open in another window, where they are pages like others. */
 const FRAME_HEADERS = {
   ...PAGE_HEADERS,
   'content-security-policy':
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
   'x-frame-options': 'SAMEORIGIN',
 };
 const LATEST = 30;
