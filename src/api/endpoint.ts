@@ -3,6 +3,8 @@
  * same order: authenticate, check the right, read the body, run, answer. A handler sees parsed things and returns data.
  */
 import { Buffer } from 'node:buffer';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { AppError } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
@@ -122,11 +124,19 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
 /** Straight to the wire: header and body leave in one write. */
 export function send(reply: FastifyReply, answer: Answer): FastifyReply {
   reply.hijack();
+  if (answer.pieces !== undefined) return sendPieces(reply, answer, answer.pieces);
   const size = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length;
   // RFC 9110 §8.6: an answer without content has no length.
   const ofContent = answer.status === 204 ? {} : { 'content-type': answer.contentType, 'content-length': size };
   reply.raw.writeHead(answer.status, { ...ofContent, ...answer.headers });
   reply.raw.end(answer.body);
+  return reply;
+}
+
+/** Without a length. What fails under way ends the connection, so that nobody takes a part for the whole. */
+function sendPieces(reply: FastifyReply, answer: Answer, pieces: AsyncIterable<string>): FastifyReply {
+  reply.raw.writeHead(answer.status, { 'content-type': answer.contentType, ...answer.headers });
+  pipeline(Readable.from(pieces), reply.raw).catch(() => reply.raw.destroy());
   return reply;
 }
 

@@ -32,9 +32,11 @@ import type { AcceptResult } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { storePlace } from '#store/store-url.ts';
 import { createSubmit } from '#submission/submit.ts';
+import { startListRunner } from '#validation/list-runner.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
 import { LimitGate } from '#thresholds/gate.ts';
+import type { Validate } from '#validation/validate.ts';
 import { startThresholdWatch } from '#thresholds/watch.ts';
 import { addressValidation } from './address-validation.ts';
 import { createBounces, createReturnPaths, createSandboxReports, type SandboxReports } from './bounces.ts';
@@ -249,6 +251,15 @@ async function start(
     mayRun: () => node.isRunning && node.does('web'),
   });
   services.add({ name: 'imports', stopMs: QUICK_STOP_MS, stop: () => imports.stop() });
+  const validateAddress = addressValidation(config, store, pipeline.resolver);
+  const validatedLists = startListRunner({
+    validations: store.validations,
+    validate: validateAddress,
+    clock,
+    log,
+    mayRun: () => node.isRunning && node.does('web'),
+  });
+  services.add({ name: 'validated lists', stopMs: QUICK_STOP_MS, stop: () => validatedLists.stop() });
   state.credentials = await firstStart(config, accounts, store.accounts, log);
   const isReady = { value: false };
   await openDoors({
@@ -268,6 +279,8 @@ async function start(
     quotas,
     requestRates,
     imports,
+    validateAddress,
+    ringValidations: validatedLists.ring,
     trackedLinks,
     domainCheck,
     addressees: bounces.handlers([]),
@@ -314,6 +327,8 @@ interface DoorParts {
   readonly node: ThisNode;
   readonly clock: Clock;
   readonly imports: ImportRunner;
+  readonly validateAddress: Validate;
+  readonly ringValidations: () => void;
   readonly trackedLinks: TrackedLinks;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
@@ -367,7 +382,8 @@ async function openApi(
     verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
     egress: egressSources(config),
     dynamicPools: parts.dynamicPools,
-    validateAddress: addressValidation(config, store, pipeline.resolver),
+    validateAddress: parts.validateAddress,
+    ringValidations: parts.ringValidations,
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,

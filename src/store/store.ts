@@ -22,6 +22,7 @@ import type { ListStore } from './list-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
 import type { TemplateStore } from './template-store.ts';
 import type { ThresholdStore } from './threshold-store.ts';
+import type { ValidationStore } from './validation-store.ts';
 import type { WebhookStore } from './webhook-store.ts';
 
 /** full: no space left. busy: another process holds the store. closed: the store is shut or stopped after a failed sync. */
@@ -479,6 +480,7 @@ export interface Store {
   readonly suppressions: SuppressionStore;
   readonly imports: ImportStore;
   readonly lists: ListStore;
+  readonly validations: ValidationStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

@@ -21,7 +21,7 @@ import { Memory } from '#queue/memory.ts';
 import { createSubmit } from '#submission/submit.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
-import { createValidate } from '#validation/validate.ts';
+import { createValidate, type Validate } from '#validation/validate.ts';
 import { openTestStore } from '../kit/stores.ts';
 
 export interface Tenant {
@@ -75,10 +75,7 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
       clock: systemClock,
       log: silentLog,
     }),
-    validateAddress: createValidate({
-      dns: undefined,
-      pastTroubles: (accountId, address) => store.suppressions.suppressionsOfAddress(accountId, address, 10),
-    }),
+    validateAddress: validation(store),
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },
     clock: systemClock,
@@ -117,6 +114,14 @@ async function makeTenant(accounts: Accounts, name: string, domainName: string):
 
 export function basic(key: string): string {
   return `Basic ${Buffer.from(`api:${key}`).toString('base64')}`;
+}
+
+/** Without DNS. */
+export function validation(store: OpenedStore): Validate {
+  return createValidate({
+    dns: undefined,
+    pastTroubles: (accountId, address) => store.suppressions.suppressionsOfAddress(accountId, address, 10),
+  });
 }
 
 /** The real way in, up to the commit; nothing is delivered. */

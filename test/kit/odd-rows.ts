@@ -232,6 +232,24 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
   warm_up: [
     { address: '2001:db8::1', plan: '[50,100]', stage: 2, started_ms: NOW_MS, stage_started_ms: NOW_MS, updated_ms: NOW_MS, history: '[]' },
   ],
+  validation_job: [
+    {
+      id: 4,
+      account_id: 1,
+      name: ODD,
+      quantity: 2,
+      processed: 1,
+      position: 9,
+      summary: '{}',
+      created_ms: NOW_MS,
+      finished_ms: null,
+      deleted_ms: null,
+      held_until_ms: 0,
+      epoch: 3,
+      bytes: Buffer.from('a@x.example\nzoë@x.example\n'),
+    },
+  ],
+  validation_result: [{ job: 4, number: 1, results: `[${JSON.stringify(ODD)}]` }],
   dynamic_pool: [{ owner_id: 1, pools: '{"good":["192.0.2.1"],"poor":[],"new":[]}' }],
   dynamic_domain: [
     {

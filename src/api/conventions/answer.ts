@@ -6,6 +6,8 @@ export interface Answer {
   readonly body: string | Buffer;
   readonly contentType: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** In place of `body`, where that would be too much to hold: sent as they are made. */
+  readonly pieces?: AsyncIterable<string>;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';

@@ -15,3 +15,19 @@ export function download(bytes: Uint8Array, filename: string, contentType = 'app
     },
   };
 }
+
+/** Likewise, in pieces that are made as they are sent. */
+export function downloadPieces(pieces: AsyncIterable<string>, filename: string, contentType: string): Answer {
+  return { ...download(EMPTY, filename, contentType), pieces };
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** RFC 4180. What a program for tables would take for a formula is text there too: it has a quote before it. */
+export function csvRow(fields: readonly string[]): string {
+  const quoted = fields.map((field) => {
+    const text = /^[=+\-@\t\r]/.test(field) ? `'${field}` : field;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  });
+  return `${quoted.join(',')}\r\n`;
+}

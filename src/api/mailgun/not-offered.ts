@@ -55,9 +55,9 @@ const REFUSALS: readonly Refusal[] = [
     message: 'This version of bounce classification is not offered; use POST /v2/bounce-classification/metrics',
   },
   {
-    paths: ['/v3/lists/:address/validate', ...below('/v4/address/validate/preview', '/v4/address/validate/bulk')],
+    paths: ['/v3/lists/:address/validate', ...below('/v4/address/validate/preview')],
     status: 404,
-    message: 'Addresses are validated one by one here; use GET /v4/address/validate',
+    message: 'Addresses are validated one by one (GET /v4/address/validate) or as a list (POST /v4/address/validate/bulk/{id}) here',
   },
   {
     paths: below('/v3/exports'),

@@ -31,3 +31,27 @@ export const parseQuery = z.object({
 });
 
 export const parseAnswer = z.object({ parsed: z.array(z.string()), unparseable: z.array(z.string()) });
+
+export const bulkForm = z.object({
+  file: z.string().describe('A CSV with a column of addresses, or a JSON array; at most 25 MB'),
+});
+export const bulkMade = z.object({ id: z.string(), message: z.string() });
+const count = z.number();
+export const bulkJob = z.object({
+  id: z.string(),
+  created_at: z.number().describe('Unix seconds'),
+  quantity: z.number(),
+  records_processed: z.number(),
+  status: z.enum(['created', 'processing', 'uploaded']).describe('uploaded: it is done, and what came of it can be fetched'),
+  summary: z.object({
+    result: z.object({ catch_all: count, deliverable: count, do_not_send: count, undeliverable: count, unknown: count }),
+    risk: z.object({ high: count, low: count, medium: count, unknown: count }),
+  }),
+  download_url: z.object({ csv: z.string(), json: z.string() }).optional().describe('With a key, as all else'),
+});
+export const bulkListQuery = z.object({ limit: z.string().optional(), page: z.string().optional(), pivot: z.string().optional() });
+export const bulkList = z.object({
+  jobs: z.array(bulkJob),
+  total: z.number(),
+  paging: z.object({ first: z.string(), last: z.string(), next: z.string(), previous: z.string() }),
+});

@@ -40,6 +40,7 @@ import { Server } from './server.ts';
 import { ReturnWriter } from './settle.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
+import { validationTables } from './validations.ts';
 
 export interface PostgresOptions {
   readonly url: string;
@@ -188,6 +189,7 @@ class Parts {
       thresholds: thresholdTables(db),
       suppressions: suppressionTables(db),
       imports: importTables(db),
+      validations: validationTables(db),
       lists: listTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,

@@ -96,6 +96,7 @@ const WRITES = {
   thresholds: ['createThreshold', 'changeThreshold', 'deleteThreshold', 'claimThresholds', 'recordHit'],
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
+  validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
   lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'deleteMember', 'clearMembers'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
@@ -136,6 +137,7 @@ const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
+  validations: ['validationBytes', 'validationOf', 'validationPage', 'countValidations', 'validationResults'],
   lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
   outbox: ['depth', 'listPosts'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
@@ -228,6 +230,7 @@ type Families = Pick<
   | 'thresholds'
   | 'suppressions'
   | 'imports'
+  | 'validations'
   | 'lists'
   | 'sandbox'
 > & {
@@ -269,6 +272,11 @@ function joinFamilies(writer: Channel, reader: Channel, browser: Channel, commit
     return writer.call('receive', [packReception(reception)], reception.message.content);
   };
   mail['record'] = async (fact: unknown) => writer.call('record', packFact(fact as Fact));
+  const validations = families['validations'] as typeof mail;
+  validations['createValidation'] = async (job, openMax, keepFromMs, bytes) => {
+    if (commits.isFull) throw new StoreError('full', 'space is short: what is left is for mail that was accepted before');
+    return writer.call('createValidation', [job, openMax, keepFromMs], bytes as Uint8Array);
+  };
   mail['settle'] = async (settlement: unknown) => writer.call('settle', packSettlement(settlement as Settlement));
   mail['cancel'] = async (accountId, domainId, message, nowMs) =>
     message === undefined

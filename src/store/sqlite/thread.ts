@@ -25,6 +25,7 @@ import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
+import { validationTables } from './validations.ts';
 import { dueBuckets, nextDueAtMs, queuedOfDomain } from './queue-reads.ts';
 import { MailWriter } from './write-mail.ts';
 
@@ -122,6 +123,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
+    ...validationTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
@@ -150,6 +152,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...statsTables(opened),
     ...suppressionTables(opened),
     ...importTables(opened),
+    ...validationTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
