@@ -1,6 +1,7 @@
 /** Rows of either driver to attempts of webhooks, and back. */
 import { EVENT_KINDS, type EventKind, type PostRecord } from '#model/event.ts';
-import { type LoggedPost, POST_ERROR_MAX, POST_RESPONSE_MAX, type PostRow, type Replayed } from './post-store.ts';
+import { type LoggedPost, POST_ERROR_MAX, POST_RESPONSE_MAX, type PostEndpoint, type PostRow, type Replayed } from './post-store.ts';
+import { BEHIND_MS } from './outbox-store.ts';
 import type { Row } from './rows-json.ts';
 
 /** Numbers are stored: never change or reuse one. */
@@ -82,4 +83,46 @@ export function onePerTelling(posts: readonly (LoggedPost & PostRow)[]): (Logged
 export function replayedOf(posts: readonly LoggedPost[], limit: number, entries: number): Replayed {
   const last = posts.at(-1);
   return { entries, ...(posts.length === limit && last !== undefined && { after: { atMs: last.atMs, id: last.id } }) };
+}
+
+/** Columns that `endpointsOf` needs of attempts. */
+export const FARE_COLUMNS = 'endpoint, at_ms, result, status, error';
+
+/** `waiting`: name, look_ms, parked_ms and n of each endpoint that has entries. `attempts`: newest first. */
+export function endpointsOf(waiting: readonly Row[], attempts: readonly Row[], nowMs: number, limit: number): PostEndpoint[] {
+  const fares = faresOf(attempts);
+  const entries = new Map(waiting.map((row) => [String(row['name']), row]));
+  const names = [...new Set([...entries.keys(), ...fares.keys()])].sort().slice(0, limit);
+  return names.map((endpoint) => {
+    const row = entries.get(endpoint);
+    const lookMs = Number(row?.['look_ms'] ?? BEHIND_MS);
+    const parkedMs = Number(row?.['parked_ms'] ?? 0);
+    const count = Number(row?.['n'] ?? 0);
+    return {
+      endpoint,
+      waiting: count,
+      ...(count > 0 && lookMs < BEHIND_MS && { nextMs: Math.max(lookMs, parkedMs) }),
+      ...(parkedMs > nowMs && { pausedUntilMs: parkedMs }),
+      ...fares.get(endpoint),
+    };
+  });
+}
+
+function faresOf(attempts: readonly Row[]): Map<string, Pick<PostEndpoint, 'last' | 'sinceMs'>> {
+  const fares = new Map<string, { last: NonNullable<PostEndpoint['last']>; sinceMs: number; hasChanged: boolean }>();
+  for (const row of attempts) {
+    const endpoint = String(row['endpoint']);
+    const atMs = Number(row['at_ms']);
+    const status = Number(row['status']);
+    const result = RESULTS.get(Number(row['result'])) as PostRecord['result'];
+    const fare = fares.get(endpoint);
+    if (fare === undefined) {
+      const last = { atMs, result, ...(status > 0 && { status }), error: String(row['error']) };
+      fares.set(endpoint, { last, sinceMs: atMs, hasChanged: false });
+      continue;
+    }
+    if ((fare.last.result === 'done') !== (result === 'done')) fare.hasChanged = true;
+    if (!fare.hasChanged) fare.sinceMs = atMs;
+  }
+  return new Map([...fares].map(([endpoint, { last, sinceMs }]) => [endpoint, { last, sinceMs }]));
 }

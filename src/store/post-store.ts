@@ -74,7 +74,29 @@ export interface Replayed {
   readonly after?: PostPosition;
 }
 
+/** A server that webhooks, copies or mail go to, over all nodes. */
+export interface PostEndpoint {
+  /** As entries of the outbox name it. */
+  readonly endpoint: string;
+  /** Entries that wait, up to `WAITING_COUNTED_MAX`. */
+  readonly waiting: number;
+  /** When the next of them is looked at; absent: none waits, but for others. */
+  readonly nextMs?: number;
+  /** It is left alone until then. */
+  readonly pausedUntilMs?: number;
+  /** The last attempt of those that the log has. */
+  readonly last?: Pick<PostAttempt, 'atMs' | 'result' | 'status' | 'error'>;
+  /** The first attempt since which all went as the last did. */
+  readonly sinceMs?: number;
+}
+
+export const WAITING_COUNTED_MAX = 100_000;
+/** Of an account's attempts the latest that are looked at to tell how endpoints fare. */
+export const FARES_LOOKED_AT = 10_000;
+
 export interface PostStore {
+  /** Where something waits, or was posted lately, by name. */
+  postEndpoints(accountId: number, nowMs: number, limit: number): Promise<PostEndpoint[]>;
   /** Newest first, strictly after `after`. */
   listPosts(filter: PostFilter, after: PostPosition | undefined, limit: number): Promise<LoggedPost[]>;
   /**

@@ -127,6 +127,40 @@ function logging(store: () => Store): void {
     assert.equal(logged?.response.at(-1), '\ufffd');
   });
 
+  it('tells how each server fares, since when, and what waits for it', async () => {
+    const from = await tenant(store());
+    const [steady, ill] = [`https://a-${endpointName()}`, `https://b-${endpointName()}`];
+    for (const [name, atMs, result] of [
+      [ill, T0, 'failed'],
+      [ill, T0 + 1, 'done'],
+      [ill, T0 + 2, 'failed'],
+      [steady, T0 + 3, 'done'],
+      [ill, T0 + 4, 'failed'],
+    ] as const) {
+      await accept(store(), mail(from, { outbox: [entry(name)] }));
+      const [item] = await claimEntries(store(), name);
+      assert.ok(item);
+      await store().outbox.settle({ item, post: post(item, { atMs, result, ...(result === 'done' && { status: 200, error: '' }) }) });
+    }
+    await accept(store(), mail(from, { outbox: [entry(ill)] }));
+    const [waiting] = await claimEntries(store(), ill);
+    assert.ok(waiting);
+    await store().outbox.settle({ item: waiting, dueAtMs: T0 + HOUR_MS });
+    await store().outbox.park(waiting.endpointId, T0 + 2 * HOUR_MS);
+    assert.deepEqual(await store().outbox.postEndpoints(from.accountId, T0, 10), [
+      { endpoint: steady, waiting: 0, last: { atMs: T0 + 3, result: 'done', status: 200, error: '' }, sinceMs: T0 + 3 },
+      {
+        endpoint: ill,
+        waiting: 1,
+        nextMs: T0 + 2 * HOUR_MS,
+        pausedUntilMs: T0 + 2 * HOUR_MS,
+        last: { atMs: T0 + 4, result: 'failed', status: 500, error: 'HTTP 500' },
+        sinceMs: T0 + 2,
+      },
+    ]);
+    assert.deepEqual(await store().outbox.postEndpoints((await tenant(store())).accountId, T0, 10), []);
+  });
+
   it('is asked by domain, URL, result, one attempt and time, and never for another account’s', async () => {
     const from = await tenant(store());
     const second = await tenant(store(), { accountId: from.accountId });

@@ -102,3 +102,30 @@ test('what was given up is told again, and nothing else', async () => {
   assert.equal(again.body['count'], 1);
   await until(() => there.received.length === 1, 'it is told again');
 });
+
+test('each server is shown with how it fares, since when, and what waits for it', async (t) => {
+  const failing = await startHttpReceiver();
+  t.after(() => failing.close());
+  failing.answerWith((_received, response) => void response.writeHead(500).end());
+  await server.mustCall('POST', '/v1/webhooks', { url: `http://127.0.0.1:${failing.port}/`, event_types: 'delivered' });
+  await server.send('three@x.test');
+  const shown = await until(async () => {
+    const { body } = await server.mustCall('GET', '/v1/webhook_endpoints');
+    const items = body['items'] as {
+      endpoint: string;
+      state: string;
+      waiting: number;
+      last_status?: number;
+      since?: string;
+      next_at?: string;
+    }[];
+    const bad = items.find(({ endpoint }) => endpoint === `http://127.0.0.1:${failing.port}`);
+    return bad?.last_status === 500 && items;
+  }, 'it has failed');
+  const [well, bad] = [there, failing].map(({ port }) => shown.find(({ endpoint }) => endpoint === `http://127.0.0.1:${port}`));
+  assert.partialDeepStrictEqual(well, { state: 'well', last_status: 200, waiting: 0 });
+  assert.match(bad?.state ?? '', /^(failing|paused)$/);
+  assert.equal(bad?.waiting, 1);
+  assert.ok(Date.parse(bad?.next_at ?? '') > 0);
+  assert.ok(Date.parse(bad?.since ?? '') <= Date.now());
+});

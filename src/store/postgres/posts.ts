@@ -1,7 +1,25 @@
 /** The log of what was posted to webhooks, on PostgreSQL. */
 import { EVENT_KINDS } from '#model/event.ts';
-import { loggedOf, onePerTelling, POST_COLUMNS, POST_RESULTS, postOf, replayedOf, storedTexts } from '#store/post-rows.ts';
-import type { LoggedPost, PostFilter, PostPosition, PostRow, PostStore } from '#store/post-store.ts';
+import {
+  endpointsOf,
+  FARE_COLUMNS,
+  loggedOf,
+  onePerTelling,
+  POST_COLUMNS,
+  POST_RESULTS,
+  postOf,
+  replayedOf,
+  storedTexts,
+} from '#store/post-rows.ts';
+import {
+  FARES_LOOKED_AT,
+  type LoggedPost,
+  type PostFilter,
+  type PostPosition,
+  type PostRow,
+  type PostStore,
+  WAITING_COUNTED_MAX,
+} from '#store/post-store.ts';
 import type { Row } from '#store/rows-json.ts';
 import { int2Array, int4Array, int8Array, textArray } from './arrays.ts';
 import type { Database, Queries, Value } from './database.ts';
@@ -16,6 +34,10 @@ const STANDING = `SELECT q.n::integer AS n FROM unnest($1::bigint[], $2::bigint[
   JOIN outbox o ON o.message = q.message AND o.recipient = q.recipient AND o.event = q.event AND o.target = q.target`;
 /** Ids stay below 2^53. */
 const DAY_MAX = 32_000;
+
+const WAITING = `SELECT p.name, p.look_ms, p.parked_ms, (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.endpoint = p.id LIMIT ${WAITING_COUNTED_MAX}) AS w) AS n
+  FROM outbox_endpoint p WHERE p.account_id = $1 ORDER BY p.name LIMIT $2`;
+const FARES = `SELECT ${FARE_COLUMNS} FROM webhook_post WHERE account_id = $1 ORDER BY at_ms DESC, id DESC LIMIT $2`;
 
 /** In the transaction of the entries' settlements. */
 export async function insertPosts(queries: Queries, rows: readonly { readonly id: number; readonly post: PostRow }[]): Promise<void> {
@@ -47,6 +69,8 @@ export async function insertPosts(queries: Queries, rows: readonly { readonly id
 export function postTables(db: Database): PostStore {
   return {
     listPosts: async (filter, after, limit) => (await found(db, filter, after, limit)).map(loggedOf),
+    postEndpoints: async (accountId, nowMs, limit) =>
+      endpointsOf(await db.all(WAITING, accountId, limit), await db.all(FARES, accountId, FARES_LOOKED_AT), nowMs, limit),
     replayPosts: (filter, nowMs, limit, after) =>
       db.transaction(async (queries) => {
         const posts = (await found(queries, filter, after, limit)).map(postOf);

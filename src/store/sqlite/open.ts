@@ -139,7 +139,7 @@ const BROWSES = {
   imports: ['importBytes', 'importOf', 'listImports'],
   validations: ['validationBytes', 'validationOf', 'validationPage', 'countValidations', 'validationResults'],
   lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
-  outbox: ['depth', 'listPosts'],
+  outbox: ['depth', 'listPosts', 'postEndpoints'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
   webhooks: ['webhooksOf'],
   routes: ['routeOf', 'listRoutes', 'countRoutes'],

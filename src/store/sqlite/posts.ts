@@ -1,7 +1,24 @@
 /** The log of what was posted to webhooks, on the embedded store. */
 import { EVENT_KINDS } from '#model/event.ts';
-import { loggedOf, onePerTelling, POST_COLUMNS, POST_RESULTS, postOf, postValues, replayedOf } from '#store/post-rows.ts';
-import type { PostFilter, PostPosition, PostRow, PostStore } from '#store/post-store.ts';
+import {
+  endpointsOf,
+  FARE_COLUMNS,
+  loggedOf,
+  onePerTelling,
+  POST_COLUMNS,
+  POST_RESULTS,
+  postOf,
+  postValues,
+  replayedOf,
+} from '#store/post-rows.ts';
+import {
+  FARES_LOOKED_AT,
+  type PostFilter,
+  type PostPosition,
+  type PostRow,
+  type PostStore,
+  WAITING_COUNTED_MAX,
+} from '#store/post-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row, Value } from './database.ts';
 import { putOutbox } from './outbox-put.ts';
@@ -11,6 +28,10 @@ const INSERT = `INSERT INTO webhook_post (${POST_COLUMNS}) VALUES (${POST_COLUMN
   .join(',')})`;
 const STANDING = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND event = ? AND target = ? LIMIT 1';
 
+const WAITING = `SELECT p.name, p.look_ms, p.parked_ms, (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.endpoint = p.id LIMIT ${WAITING_COUNTED_MAX})) AS n
+  FROM outbox_endpoint p WHERE p.account_id = ? ORDER BY p.name LIMIT ?`;
+const FARES = `SELECT ${FARE_COLUMNS} FROM webhook_post WHERE account_id = ? ORDER BY at_ms DESC, id DESC LIMIT ?`;
+
 /** For use inside the transaction of the entry's settlement. */
 export function insertPost(db: Database, post: PostRow): void {
   db.run(INSERT, ...postValues(post));
@@ -19,6 +40,8 @@ export function insertPost(db: Database, post: PostRow): void {
 export function postTables(db: Database): Synchronous<PostStore> {
   return {
     listPosts: (filter, after, limit) => found(db, filter, after, limit).map(loggedOf),
+    postEndpoints: (accountId, nowMs, limit) =>
+      endpointsOf(db.all(WAITING, accountId, limit), db.all(FARES, accountId, FARES_LOOKED_AT), nowMs, limit),
     replayPosts(filter, nowMs, limit, after) {
       const posts = found(db, filter, after, limit).map(postOf);
       let entries = 0;

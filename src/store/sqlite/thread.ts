@@ -183,7 +183,9 @@ function nodeMethods(opened: Database): Record<string, Method> {
 }
 
 function outboxMethods(opened: Database): Record<string, Method> {
-  const { dueEndpoints, claim, claimOld, settle, park, nextDueAtMs: nextEntryAtMs, depth, listPosts, replayPosts } = outboxTable(opened);
+  const tables = outboxTable(opened);
+  const { dueEndpoints, claim, claimOld, settle, park, nextDueAtMs: nextEntryAtMs, depth } = tables;
+  const { listPosts, replayPosts, postEndpoints } = tables;
   return {
     dueEndpoints,
     claimEntries: claim,
@@ -194,6 +196,7 @@ function outboxMethods(opened: Database): Record<string, Method> {
     outboxDepth: depth,
     listPosts,
     replayPosts,
+    postEndpoints,
   };
 }
 
