@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { rewriteLeaves } from '#mail/text-leaves.ts';
 import { partText, parseMime } from '#mail/mime.ts';
 import type { MessageTracking, StoredMessage, StoredRecipient } from '#model/message.ts';
+import { LINKS_MAX } from './html-scan.ts';
 import { createLinkTokens } from './link-tokens.ts';
 import { trackingPass } from './tracking-pass.ts';
 
@@ -80,6 +81,13 @@ test('of several HTML parts the first has the pixel', () => {
 test('parameters are added to what is counted', () => {
   const { text } = run({ ...BOTH, utm: 'utm_source=news&x=9' });
   assert.equal(linksOf(text)[0]?.target, 'https://shop.example/a?x=1&y=2&utm_source=news');
+});
+
+test('links beyond the limit stay as they are', () => {
+  const many = Array.from({ length: LINKS_MAX + 10 }, (_, n) => `https://shop.example/${n}`).join('\r\n');
+  const { text } = run(BOTH, 7, `Content-Type: text/plain\r\n\r\n${many}\r\n`);
+  assert.equal(linksOf(text).length, LINKS_MAX);
+  assert.ok(text.includes(`https://shop.example/${LINKS_MAX + 9}`));
 });
 
 test('no address stands in a token', () => {

@@ -10,6 +10,7 @@ import type { BodyPass } from '#model/body-pass.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { LinkTokens } from './link-tokens.ts';
 import { linkTarget, withUtm } from './link-target.ts';
+import { LINKS_MAX } from './html-scan.ts';
 import { rewriteHtml } from './rewrite-html.ts';
 import { rewriteText } from './rewrite-text.ts';
 
@@ -22,7 +23,7 @@ export function trackingPass(tokens: LinkTokens, message: StoredMessage, recipie
   const made = new Map<string, string | undefined>();
   const link = (given: string): string | undefined => {
     if (made.has(given)) return made.get(given);
-    const target = linkTarget(given, base);
+    const target = made.size < LINKS_MAX ? linkTarget(given, base) : undefined;
     const url = target === undefined ? undefined : `${base}/c/${mine.link(withUtm(target, utm))}`;
     made.set(given, url);
     return url;
