@@ -14,6 +14,7 @@ import type { AccessStore } from './access-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { EgressStore } from './egress-store.ts';
 import type { FactStore } from './fact-store.ts';
+import type { ForwardStore } from './forward-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { RouteStore } from './route-store.ts';
@@ -476,6 +477,7 @@ export interface Store {
   readonly stats: StatsStore;
   readonly webhooks: WebhookStore;
   readonly routes: RouteStore;
+  readonly forwards: ForwardStore;
   readonly thresholds: ThresholdStore;
   readonly suppressions: SuppressionStore;
   readonly imports: ImportStore;

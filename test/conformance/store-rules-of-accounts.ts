@@ -1,6 +1,7 @@
 /** Webhooks, routes and thresholds: each account has its own, and changes them without losing what another caller changed. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { ForwardRule } from '#store/forward-store.ts';
 import type { Route } from '#store/route-store.ts';
 import type { Store } from '#store/store.ts';
 import type { Threshold, ThresholdHit } from '#store/threshold-store.ts';
@@ -18,6 +19,7 @@ export function rulesConformance(open: Open): void {
 
     webhooks(() => store);
     routes(() => store);
+    forwards(() => store);
     thresholds(() => store);
     hits(() => store);
   });
@@ -44,6 +46,49 @@ function webhooks(store: () => Store): void {
     assert.equal(await put(0, 'c'), false);
     assert.deepEqual((await Promise.all([put(1, 'd'), put(1, 'e')])).sort(), [false, true]);
     assert.equal((await store().webhooks.webhooksOf(accountId, domainId)).revision, 2);
+  });
+}
+
+function forwards(store: () => Store): void {
+  const rule = (accountId: number, domainId: number, change: Partial<ForwardRule> = {}): ForwardRule => ({
+    id: unique('rule'),
+    accountId,
+    domainId,
+    match: '*@in.example',
+    urls: ['https://a.example/ü'],
+    recipients: [],
+    createdMs: T0,
+    updatedMs: T0,
+    ...change,
+  });
+
+  it('keeps plain rules for a domain, the earlier made first, with and without a place that is told', async () => {
+    const { accountId, domainId } = await tenant(store());
+    const { forwards: kept } = store();
+    const later = rule(accountId, domainId, { createdMs: T0 + 1, store: '', urls: [] });
+    const first = rule(accountId, domainId, { recipients: ['x@y.example'] });
+    const other = rule(accountId, domainId + 1_000_000, { createdMs: T0 + 2, store: 'https://b.example' });
+    for (const each of [later, first, other]) assert.equal(await kept.createForward(each, 2), true);
+    assert.equal(await kept.createForward(rule(accountId, domainId), 2), false);
+    assert.deepEqual(await kept.listForwards(accountId, domainId, 0, 10), [first, later]);
+    assert.deepEqual(await kept.listForwards(accountId, undefined, 1, 1), [later]);
+    assert.deepEqual([await kept.countForwards(accountId, domainId), await kept.countForwards(accountId, undefined)], [2, 3]);
+    assert.deepEqual(await kept.forwardOf(accountId, other.id), other);
+  });
+
+  it('changes and deletes a plain rule for its account alone', async () => {
+    const [mine, theirs] = [await tenant(store()), await tenant(store())];
+    const { forwards: kept } = store();
+    const made = rule(mine.accountId, mine.domainId);
+    await kept.createForward(made, 10);
+    const changed = { ...made, match: 'a*', urls: [], recipients: ['c@d.example'], store: 'https://n.example', updatedMs: T0 + 5 };
+    assert.equal(await kept.changeForward(theirs.accountId, changed), false);
+    assert.equal(await kept.changeForward(mine.accountId, changed), true);
+    assert.equal(await kept.forwardOf(theirs.accountId, made.id), undefined);
+    assert.deepEqual(await kept.forwardOf(mine.accountId, made.id), changed);
+    assert.equal(await kept.deleteForward(theirs.accountId, made.id), false);
+    assert.equal(await kept.deleteForward(mine.accountId, made.id), true);
+    assert.deepEqual(await kept.listForwards(mine.accountId, mine.domainId, 0, 10), []);
   });
 }
 

@@ -225,6 +225,17 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     actions: '["stop()"]',
     created_ms: NOW_MS,
   })),
+  forward_rule: [ODD, null].map((store, n) => ({
+    id: `7${n}`,
+    account_id: 1,
+    domain_id: 7,
+    pattern: ODD,
+    urls: '["https://a.example/"]',
+    recipients: '[]',
+    store,
+    created_ms: NOW_MS,
+    updated_ms: NOW_MS,
+  })),
   threshold: [{ ...ODD_THRESHOLD, description: ODD, period: '1d', filters: '[]', channels: '[]', updated_ms: NOW_MS, checked_ms: 0 }],
   threshold_hit: [
     { ...ODD_THRESHOLD, threshold_id: 'a1', dimension_value: ODD, latest: '0.25', updated_ms: NOW_MS, expires_ms: NOW_MS + DAY_MS },

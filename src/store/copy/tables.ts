@@ -390,6 +390,21 @@ export const TABLES: readonly Table[] = [
     },
   },
   {
+    name: 'forward_rule',
+    key: ['id'],
+    columns: {
+      id: 'text',
+      account_id: 'integer',
+      domain_id: 'integer',
+      pattern: 'text',
+      urls: 'text',
+      recipients: 'text',
+      store: 'text',
+      created_ms: 'integer',
+      updated_ms: 'integer',
+    },
+  },
+  {
     name: 'threshold',
     key: ['id'],
     columns: {

@@ -33,6 +33,7 @@ import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
 import { Receiver } from './receive.ts';
 import { Retention } from './retention.ts';
+import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
@@ -186,6 +187,7 @@ class Parts {
       stats: statsTables(db),
       webhooks: webhookTables(db),
       routes: routeTables(db),
+      forwards: forwardTables(db),
       thresholds: thresholdTables(db),
       suppressions: suppressionTables(db),
       imports: importTables(db),

@@ -18,12 +18,12 @@ import type { WebhookStore } from '#store/webhook-store.ts';
 import type { Database, Queries } from './database.ts';
 
 /** "$1, $2, …" */
-function places(count: number): string {
+export function places(count: number): string {
   return Array.from({ length: count }, (_, n) => `$${n + 1}`).join(', ');
 }
 
 /** Of two that come at once the second sees the first. */
-async function holdAccount(queries: Queries, accountId: number): Promise<void> {
+export async function holdAccount(queries: Queries, accountId: number): Promise<void> {
   await queries.get('SELECT 1 FROM account WHERE id = $1 FOR UPDATE', accountId);
 }
 

@@ -93,6 +93,7 @@ const WRITES = {
   stats: ['describeTag', 'deleteTag'],
   webhooks: ['putWebhooks'],
   routes: ['createRoute', 'changeRoute', 'deleteRoute'],
+  forwards: ['createForward', 'changeForward', 'deleteForward'],
   thresholds: ['createThreshold', 'changeThreshold', 'deleteThreshold', 'claimThresholds', 'recordHit'],
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
@@ -121,6 +122,8 @@ const READS = {
     'setting',
   ],
   lists: ['listByAddress', 'listDomains'],
+  routes: ['listRoutes'],
+  forwards: ['listForwards'],
   events: ['recipientById'],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
@@ -142,7 +145,8 @@ const BROWSES = {
   outbox: ['depth', 'listPosts', 'postEndpoints'],
   stats: ['sums', 'tags', 'accountTags', 'countTags'],
   webhooks: ['webhooksOf'],
-  routes: ['routeOf', 'listRoutes', 'countRoutes'],
+  routes: ['routeOf', 'countRoutes'],
+  forwards: ['forwardOf', 'countForwards'],
   thresholds: ['listThresholds', 'listHits', 'activeHits'],
   sandbox: ['list', 'get'],
   nodes: ['list'],
@@ -227,6 +231,7 @@ type Families = Pick<
   | 'stats'
   | 'webhooks'
   | 'routes'
+  | 'forwards'
   | 'thresholds'
   | 'suppressions'
   | 'imports'

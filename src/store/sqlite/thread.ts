@@ -20,6 +20,7 @@ import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { listTables } from './lists.ts';
 import { outboxTable } from './outbox.ts';
 import { Retention } from './retention.ts';
+import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
@@ -113,6 +114,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...bound,
     ...webhookTables(opened),
     ...routeTables(opened),
+    ...forwardTables(opened),
     ...thresholdTables(opened),
     ...accountTables(opened),
     ...accessTables(opened),
@@ -142,6 +144,7 @@ function readerMethods(opened: Database): Record<string, Method> {
   return {
     ...webhookTables(opened),
     ...routeTables(opened),
+    ...forwardTables(opened),
     ...thresholdTables(opened),
     ...accountTables(opened),
     ...accessTables(opened),
