@@ -101,11 +101,11 @@ function pickFields(header: Header): Picked[] {
 }
 
 /** RFC 6376 §3.4.2 for a field as it stands in the message. */
-function relaxedField(bytes: Buffer, field: RawField): string {
+export function relaxedField(bytes: Buffer, field: RawField): string {
   return relaxField(field.name, bytes.toString('latin1', field.valueStart, field.end)) + '\r\n';
 }
 
-function relaxField(name: string, value: string): string {
+export function relaxField(name: string, value: string): string {
   const unfolded = /[\r\n\t]| {2}/.test(value) ? value.replace(/[\r\n]/g, '').replace(/[ \t]+/g, ' ') : value;
   return `${name}:${trimSpaces(unfolded)}`;
 }
@@ -119,7 +119,7 @@ function trimSpaces(text: string): string {
   return start === 0 && end === text.length ? text : text.slice(start, end);
 }
 
-function signText(text: string, signer: DkimSigner): Promise<Buffer> {
+export function signText(text: string, signer: DkimSigner): Promise<Buffer> {
   const data = Buffer.from(text, 'latin1');
   // RFC 8463 §3: Ed25519 signs the SHA-256 of the header, not the header.
   if (signer.algorithm === 'ed25519') return Promise.resolve(sign(null, hash('sha256', data, 'buffer'), signer.key));
@@ -128,7 +128,7 @@ function signText(text: string, signer: DkimSigner): Promise<Buffer> {
   });
 }
 
-function foldNames(names: string): string {
+export function foldNames(names: string): string {
   let result = '';
   let line = 3;
   for (const name of names.split(':')) {
@@ -142,7 +142,7 @@ function foldNames(names: string): string {
   return result.slice(0, -1);
 }
 
-function foldBase64(bytes: Buffer): string {
+export function foldBase64(bytes: Buffer): string {
   const text = bytes.toString('base64');
   let result = text.slice(0, 72);
   for (let at = 72; at < text.length; at += 72) result += `\r\n ${text.slice(at, at + 72)}`;

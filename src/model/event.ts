@@ -56,6 +56,8 @@ export interface EventDetail {
   readonly possibleDuplicate?: true;
   /** archived: what became of posting the copy. */
   readonly archive?: PostRecord;
+  /** delivered, deferred, failed: mail that came in was posted to a URL, or could not be. */
+  readonly forward?: PostRecord & { readonly rule?: string };
   /** untold: the last attempt to tell the webhook, and of what. */
   readonly webhook?: PostRecord & { readonly event?: EventKind };
   /** Told later by others: how the report was read, whether its token was of the recipient alone, and who reported. */

@@ -1,4 +1,5 @@
 /** The actions of routes: `forward("…")` to a URL or to addresses, `store()` with or without a URL that is told, and `stop()`. */
+import { namesHostItself } from './fill.ts';
 import { tokensOf } from './tokens.ts';
 
 export type Action =
@@ -40,6 +41,7 @@ function destinations(text: string): readonly string[] {
   return list;
 }
 
+/** What a pattern caught may stand anywhere but in the host. */
 function isWebUrl(text: string): boolean {
-  return /^https?:\/\//i.test(text) && URL.canParse(text) && !/[\u0000-\u0020\u007f]/.test(text);
+  return /^https?:\/\//i.test(text) && namesHostItself(text) && URL.canParse(text) && !/[\u0000-\u0020\u007f]/.test(text);
 }

@@ -24,7 +24,7 @@ export interface Arrival {
 
 const EXPRESSION_BYTES_MAX = 4096;
 const DEPTH_MAX = 30;
-const HEADER_VALUE_MAX = 2000;
+export const HEADER_VALUE_MAX = 2000;
 
 /** Throws SyntaxError with a sentence. */
 export function parseExpression(text: string): Expression {

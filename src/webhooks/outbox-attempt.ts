@@ -124,7 +124,7 @@ export class Attempts {
     const detail = item.message === undefined ? undefined : maker.event(item, record, text);
     if (item.message === undefined || detail === undefined) return undefined;
     return {
-      kind: maker.eventKind,
+      kind: typeof maker.eventKind === 'function' ? maker.eventKind(record) : maker.eventKind,
       atUs: this.#deps.clock.nowMs() * 1000,
       accountId: item.accountId,
       domainId: item.domainId,

@@ -14,5 +14,6 @@ export interface OutboxMaker {
   make(item: OutboxItem): Promise<PostRequest | { readonly gone: string }>;
   /** What the timeline is told of an attempt; undefined: nothing. */
   event(item: OutboxItem, record: PostRecord, text: string): EventRow['detail'] | undefined;
-  readonly eventKind: EventRow['kind'];
+  /** Of that event. */
+  readonly eventKind: EventRow['kind'] | ((record: PostRecord) => EventRow['kind']);
 }

@@ -1,0 +1,44 @@
+/**
+ * What a filter caught, put into an action: `\1` and `\g<name>` (or `\g<1>`). What stands there came from whoever wrote the mail, so in a URL it is percent-encoded and never part of
+ * the host, and in an address it is only ever one address.
+ */
+import type { Captures } from '#base/pattern-captures.ts';
+import { parsePath } from '#mail/address.ts';
+
+export type Caught = Pick<Captures, 'byNumber' | 'byName'>;
+
+export const NOTHING_CAUGHT: Caught = { byNumber: [], byName: {} };
+
+const REFERENCE = /\\(?:(\d{1,2})|g<([A-Za-z_]\w{0,63}|\d{1,2})>)/g;
+const URL_MAX = 4096;
+
+export function hasReference(text: string): boolean {
+  return text.search(REFERENCE) !== -1;
+}
+
+function filled(text: string, { byNumber, byName }: Caught, encode: (caught: string) => string): string {
+  return text.replace(REFERENCE, (_whole, number: string | undefined, name: string | undefined) => {
+    const position = Number(number ?? name);
+    const caught = Number.isInteger(position) ? byNumber[position] : Object.hasOwn(byName, name ?? '') ? byName[name ?? ''] : undefined;
+    return encode(caught ?? '');
+  });
+}
+
+/** Undefined: with what was caught it is no URL any more. */
+export function filledUrl(url: string, caught: Caught): string | undefined {
+  const result = filled(url, caught, (text) => encodeURIComponent(text.toWellFormed()));
+  return result.length <= URL_MAX && URL.canParse(result) ? result : undefined;
+}
+
+/** Undefined: with what was caught it is no address. */
+export function filledAddress(address: string, caught: Caught): string | undefined {
+  return parsePath(
+    filled(address, caught, (text) => text),
+    { allowNull: false },
+  )?.address;
+}
+
+/** The host of a URL has to be the writer's own. */
+export function namesHostItself(url: string): boolean {
+  return !/^https?:\/*[^/?#]*\\/i.test(url);
+}

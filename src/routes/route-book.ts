@@ -1,0 +1,119 @@
+/**
+ * The rules of accounts for mail that comes in, read: routes by account, in the order in which they are tried, and the plain rules of a domain. Asked for each recipient, so the answer comes from memory; what was changed on
+ * this node holds at once, on others within `FRESH_MS`. A rule that an older version took and this one cannot read is passed by.
+ */
+import { BoundedCache } from '#base/bounded-cache.ts';
+import type { Clock } from '#base/clock.ts';
+import { InFlight } from '#base/in-flight.ts';
+import type { ForwardRule, ForwardStore } from '#store/forward-store.ts';
+import type { Route, RouteStore } from '#store/route-store.ts';
+import { type Action, parseAction } from './action.ts';
+import { type Expression, parseExpression } from './expression.ts';
+
+export interface ReadRoute {
+  readonly id: string;
+  /** As it was written. */
+  readonly text: string;
+  readonly expression: Expression;
+  readonly actions: readonly Action[];
+}
+
+/** What a recipient is asked about. */
+export interface Rules {
+  /** Of the recipient's domain; they are tried before routes. */
+  readonly forwards: readonly ForwardRule[];
+  readonly routes: readonly ReadRoute[];
+}
+
+/** A domain may have so many plain rules. */
+export const FORWARDS_MAX = 1000;
+const FORWARD_DOMAINS_MAX = 5000;
+const FRESH_MS = 1500;
+const PAGE = 1000;
+/** Characters of rules in memory; what is read of one takes some times that. */
+const CHARACTERS_MAX = 16 * 1024 * 1024;
+
+type BookStore = Pick<RouteStore, 'listRoutes'> & Pick<ForwardStore, 'listForwards'>;
+
+export class RouteBook {
+  readonly #store: BookStore;
+  readonly #clock: Clock;
+  readonly #known = new BoundedCache<number, { readonly routes: readonly ReadRoute[]; readonly characters: number }>({
+    max: CHARACTERS_MAX,
+    ttlMs: FRESH_MS,
+    weigh: ({ characters }) => characters,
+  });
+  readonly #reading = new InFlight<number, readonly ReadRoute[]>();
+  readonly #forwards = new BoundedCache<number, readonly ForwardRule[]>({ max: FORWARD_DOMAINS_MAX, ttlMs: FRESH_MS });
+  readonly #readingForwards = new InFlight<number, readonly ForwardRule[]>();
+  #changes = 0;
+
+  constructor(store: BookStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Rejects as the store does. */
+  async rulesOf(accountId: number, domainId: number): Promise<Rules> {
+    const [forwards, routes] = await Promise.all([this.#forwardsOf(accountId, domainId), this.#routesOf(accountId)]);
+    return { forwards, routes };
+  }
+
+  async #forwardsOf(accountId: number, domainId: number): Promise<readonly ForwardRule[]> {
+    const known = this.#forwards.get(domainId, this.#clock.monotonicMs());
+    if (known !== undefined) return known;
+    return this.#readingForwards.once(domainId, async () => {
+      for (;;) {
+        const change = this.#changes;
+        const readAtMs = this.#clock.monotonicMs();
+        const rules = await this.#store.listForwards(accountId, domainId, 0, FORWARDS_MAX);
+        if (change !== this.#changes) continue;
+        this.#forwards.set(domainId, rules, readAtMs);
+        return rules;
+      }
+    });
+  }
+
+  async #routesOf(accountId: number): Promise<readonly ReadRoute[]> {
+    const known = this.#known.get(accountId, this.#clock.monotonicMs());
+    return known?.routes ?? this.#reading.once(accountId, () => this.#read(accountId));
+  }
+
+  /** Something was changed here. */
+  forget(): void {
+    this.#changes++;
+    this.#known.clear();
+    this.#forwards.clear();
+  }
+
+  async #read(accountId: number): Promise<readonly ReadRoute[]> {
+    for (;;) {
+      const change = this.#changes;
+      const readAtMs = this.#clock.monotonicMs();
+      const rows = await this.#rows(accountId);
+      if (change !== this.#changes) continue;
+      const routes = rows.flatMap((row) => readRoute(row) ?? []);
+      const characters = rows.reduce((sum, { expression, actions }) => sum + expression.length + actions.join('').length, 100);
+      this.#known.set(accountId, { routes, characters }, readAtMs);
+      return routes;
+    }
+  }
+
+  async #rows(accountId: number): Promise<Route[]> {
+    const rows: Route[] = [];
+    for (;;) {
+      const page = await this.#store.listRoutes(accountId, rows.length, PAGE);
+      rows.push(...page);
+      if (page.length < PAGE) return rows;
+    }
+  }
+}
+
+function readRoute({ id, expression, actions }: Route): ReadRoute | undefined {
+  try {
+    return { id, text: expression, expression: parseExpression(expression), actions: actions.map(parseAction) };
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
