@@ -95,6 +95,24 @@ test('swaks brings mail with STARTTLS', async (t) => {
   assert.equal((await events(server, 'stored')).length, 1);
 });
 
+test('a node that drains sends other servers elsewhere, and serves them again when it is resumed', async (t) => {
+  const home = await Installation.make(t, { ...INBOUND, 'inbound.unknown_sender': 'accept', 'node.name': 'mail-1', 'store.lease': '2s' });
+  const server = await home.start();
+  const talk = await greeted(server);
+  const greeting = async (): Promise<string> => {
+    const client = await SmtpTalk.open(portOf(server), { expectGreeting: false });
+    const said = await client.reply();
+    client.destroy();
+    return said.slice(0, 9);
+  };
+  await home.command('nodes', 'drain', 'mail-1');
+  await until(async () => (await greeting()) === '421 4.3.2', 'new clients are sent away');
+  assert.match(await talk.say('MAIL FROM:<ann@sender.test>'), /^421 4\.3\.2 /);
+  await home.command('nodes', 'resume', 'mail-1');
+  await until(async () => (await greeting()).startsWith('220'), 'new clients are greeted');
+  assert.match(await bring(await greeted(server), MESSAGE, { to: [`postmaster@${DOMAIN}`] }), /^250 /);
+});
+
 test('a stop lets the message under way in, and no new client', async (t) => {
   const home = await Installation.make(t, { ...INBOUND, 'inbound.unknown_sender': 'accept' });
   const server = await home.start();
