@@ -23,6 +23,21 @@ export interface MessageTracking {
   readonly utm?: string;
 }
 
+/** How its recipients unsubscribe. Decided when it was accepted. */
+export interface MessageUnsubscribe {
+  /** What links begin with, without a slash at the end. */
+  readonly base: string;
+  /** Its texts or header fields have variables that become addresses to unsubscribe at. */
+  readonly variables?: true;
+  /**
+   * Header fields that mailbox providers act upon are added (RFC 2369, RFC 8058): to unsubscribe from what; of mail to a list from the list, whatever stands here.
+   * post: the sender's own field is one of ours, and lacks what says that one click suffices.
+   */
+  readonly fields?: 'all' | 'tags' | 'post';
+  /** Domain of addresses that mail to unsubscribe goes to. Absent: none comes in. */
+  readonly mailDomain?: string;
+}
+
 /** What events and timelines show about a message, stored as JSON with it. */
 export interface MessageInfo {
   readonly from: string;
@@ -45,12 +60,16 @@ export interface MessageInfo {
   readonly body: '7BIT' | '8BITMIME' | 'BINARYMIME';
   /** Batch: content is expanded for each recipient when it is delivered. */
   readonly batchId?: string;
+  /** It came in, or is sent on, because of these rules; `recipient`: whose mail it is. */
+  readonly routes?: readonly { readonly id: string; readonly expression: string; readonly recipient: string }[];
   /** It was made of a message to a mailing list, for some of its members. */
   readonly mailingList?: { readonly address: string; readonly listId: string; readonly sid: string };
   /** o:deliverytime-optimize-period was asked for, and nothing told when the recipients read: it was not made to wait. */
   readonly isUnoptimized?: true;
   /** Its links and pixel are each recipient's own. Absent: nothing of it is counted. */
   readonly tracking?: MessageTracking;
+  /** Absent: nothing of it leads to where they unsubscribe. */
+  readonly unsubscribe?: MessageUnsubscribe;
   /** The template is rendered for each recipient when it is delivered (its source stands in the content). */
   readonly renderLate?: { readonly name: string; readonly version: string };
 }
