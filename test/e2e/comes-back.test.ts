@@ -1,6 +1,7 @@
 /** What comes back about delivered mail, in the running program: the sandbox's own reports, and those that strangers bring to its door. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { startHttpReceiver } from '../kit/http-receiver.ts';
 import { DOMAIN, Installation, type Server, submit } from '../kit/installation.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
@@ -13,6 +14,7 @@ const home = await Installation.make(
     'inbound.greeting_delay': '0s',
     'inbound.authentication': 'false',
     'inbound.unknown_sender': 'accept',
+    'webhooks.allow_networks': '127.0.0.0/8',
   },
 );
 const server = await home.start();
@@ -141,6 +143,28 @@ test('complain@: a report by mail becomes an event and a suppression', async () 
   assert.ok(await isSuppressed('complaints', 'complain+7@example.com'));
 });
 
+test('webhooks are told of both, once', async (t) => {
+  const hooks = await startHttpReceiver();
+  t.after(() => hooks.close());
+  for (const id of ['permanent_fail', 'complained'])
+    await server.mustCall('POST', `/v3/domains/${DOMAIN}/webhooks`, { id, url: `http://127.0.0.1:${hooks.port}/${id}` });
+  const { id, returnPath } = await sent('walter@example.net');
+  for (const _ of [1, 2]) await bring(returnPath, dsn('walter@example.net'));
+  const complained = await server.send('complain+hook@example.com');
+  await until(() => hooks.received.length === 2, 'two posts');
+  const told = hooks.received.map(({ path, body }) => {
+    const { event, message } = (
+      JSON.parse(body.toString()) as { 'event-data': { event: string; message: { headers: Record<string, string> } } }
+    )['event-data'];
+    return [path, event, message.headers['message-id']];
+  });
+  assert.deepEqual(told, [
+    ['/permanent_fail', 'failed', id],
+    ['/complained', 'complained', complained],
+  ]);
+  for (const type of ['permanent_fail', 'complained']) await server.mustCall('DELETE', `/v3/domains/${DOMAIN}/webhooks/${type}`);
+});
+
 test('a report that comes twice, or by two servers, counts once', async () => {
   const { id, returnPath } = await sent('alice@example.net');
   const before = (await results()).get('repeated') ?? 0;
@@ -227,7 +251,7 @@ test('an abuse report that encloses our mail is proven by its header; another is
   const number = list.find(({ recipients }) => recipients.includes('erin@example.net'))?.id;
   const { text } = await server.mustCall('GET', `/v1/sandbox/messages/${number}/raw`);
   const header = text.slice(0, text.indexOf('\r\n\r\n')).replaceAll('\r\n', '\n');
-  assert.match(header, /^CFBL-Address: complaints\+[a-z2-7]+@ours\.test; report=arf$/m);
+  assert.match(header, /^CFBL-Address: complaints\+[a-z2-7]+@ours\.test;\s+report=arf$/m);
   const report = (enclosed: string): string =>
     `From: fbl@example.net\nSubject: Complaint\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n` +
     `--b\nContent-Type: text/plain\n\nSpam.\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: T/1\nVersion: 1\n` +
