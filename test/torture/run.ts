@@ -1,7 +1,8 @@
 /**
  * The crash test itself. Clients load the real program through SMTP and the API at once while it is killed with SIGKILL at random moments, also while
  * it starts, and started again on the same data. Then the clients stop, the queue runs empty, and what the clients were promised is compared with
- * what the sink received: nothing accepted is lost (P1, P3), nothing unknown is delivered, and every repetition is marked as possible (P4).
+ * what the sink received: nothing accepted is lost (P1, P3), nothing unknown is delivered, every repetition is marked as possible (P4), and no event lacks its
+ * webhook (P7).
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +12,7 @@ import { apiClient } from './api-client.ts';
 import { type Delivery, Ledger, type Verdict, judge } from './ledger.ts';
 import { isMarked } from './marks.ts';
 import { smtpClient } from './smtp-client.ts';
+import { Witness } from './witness.ts';
 
 export interface TortureOptions {
   readonly directory: string;
@@ -30,6 +32,8 @@ export interface TortureReport {
   readonly ledger: Ledger;
   readonly accepted: number;
   readonly delivered: number;
+  /** That webhooks were to be told of. */
+  readonly events: number;
   /** Repetitions whose events do not say so. */
   readonly unmarked: readonly Delivery[];
   /** Everything that must not be; empty when all is well. */
@@ -66,12 +70,16 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   const sink = new Child(join(import.meta.dirname, '../../bench/sink.ts'));
   const ledger = new Ledger();
   const stop = new AbortController();
+  const witness = await Witness.start(chance(options.seed + 2));
   try {
     const sinkPort = await sink.ask<number>('start', { record: true, deferShare: DEFER_SHARE });
-    const settings = 'delivery.retry = ["1s"]\n';
+    const settings = `delivery.retry = ["1s"]\n${Witness.settings}`;
     const { directory, storeUrl } = options;
     const shared = storeUrl === undefined ? {} : { shared: { url: storeUrl, node: 'tortured' } };
     const home = await PostriderHome.make({ directory, sinkPort, sign: false, settings, ...shared });
+    const first = await home.start();
+    await witness.subscribe(first);
+    await first.stop();
     const clients = startClients(home, ledger, options, stop.signal);
     await killAgainAndAgain(home, options);
     stop.abort();
@@ -79,12 +87,13 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     await clients;
     options.say(`${ledger.accepted().length} messages accepted; waiting until all is delivered`);
     const deliveries = await drained(sink, ledger);
-    const report = await settle(server, ledger, deliveries);
+    const report = await settle(server, ledger, deliveries, witness);
     await server.stop();
     return report;
   } finally {
     stop.abort();
     sink.stop();
+    await witness.close();
   }
 }
 
@@ -140,10 +149,11 @@ function delivery(key: string, times: number): Delivery {
   return { id, recipient, messageId, times };
 }
 
-async function settle(server: Postrider, ledger: Ledger, deliveries: readonly Delivery[]): Promise<TortureReport> {
+async function settle(server: Postrider, ledger: Ledger, deliveries: readonly Delivery[], witness: Witness): Promise<TortureReport> {
   const verdict = judge(ledger, deliveries);
   const unmarked: Delivery[] = [];
   for (const repeated of verdict.repeated) if (!(await isMarked(server, repeated))) unmarked.push(repeated);
+  const told = await witness.compare(server);
   const named = (title: string, all: readonly string[]): string[] =>
     all.length === 0 ? [] : [`${all.length} ${title}: ${all.slice(0, NAMED_MAX).join(', ')}`];
   return {
@@ -151,6 +161,7 @@ async function settle(server: Postrider, ledger: Ledger, deliveries: readonly De
     ledger,
     accepted: ledger.accepted().length,
     delivered: deliveries.length,
+    events: told.events,
     unmarked,
     faults: [
       ...named('accepted and lost', verdict.lost),
@@ -159,7 +170,10 @@ async function settle(server: Postrider, ledger: Ledger, deliveries: readonly De
         'repeated without a mark',
         unmarked.map(({ id, recipient, messageId, times }) => `${id} ${recipient} ${messageId} (${times} times)`),
       ),
+      ...named('events without their webhook', told.untold),
+      ...named('webhooks of events that do not stand', told.unknown),
       ...named('permanent refusals of good mail', ledger.wrongs),
+      ...(told.events === 0 ? ['there was nothing to tell webhooks'] : []),
       ...(ledger.accepted().length === 0 ? ['nothing was accepted at all'] : []),
     ],
   };

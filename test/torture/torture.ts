@@ -47,7 +47,7 @@ try {
   for (const end of endings) await end();
 }
 const { verdict, ledger } = report;
-say(`accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients`);
+say(`accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients; webhooks of ${report.events} events`);
 say(
   `connections refused or cut: ${ledger.cut}; put off: ${ledger.putOff}; delivered without the client having been told: ${verdict.untold}`,
 );
