@@ -50,6 +50,9 @@ class Scan {
   /** Where what is never closed begins. */
   #unfinished = -1;
   #nextBang = -2;
+  /** Of the last element that holds text up to its end tag: where it begins, and where that tag does. */
+  #rawOpen = -1;
+  #rawEndAt = -1;
   #places: Readonly<Partial<Record<'doctype' | 'html' | 'head' | 'headEnd' | 'body' | 'bodyEnd' | 'htmlEnd', number>>> = {};
   /** Of the tag that was read last. */
   #hrefStart = -1;
@@ -70,7 +73,8 @@ class Scan {
       if (open === -1 || open + 1 >= html.length) return;
       at = this.#markup(open, html.charCodeAt(open + 1));
       if (at === -1) {
-        this.#unfinished = open;
+        // An end tag that never ends leaves what it was to end open.
+        this.#unfinished = open === this.#rawEndAt ? this.#rawOpen : open;
         return;
       }
     }
@@ -107,7 +111,10 @@ class Scan {
       return end;
     }
     if (name === 'body' || name === 'head' || name === 'html') this.#place(name, end);
-    return RAW.has(name) ? this.#rawEnd(name, end) : end;
+    if (!RAW.has(name)) return end;
+    this.#rawOpen = open;
+    this.#rawEndAt = this.#rawEnd(name, end);
+    return this.#rawEndAt;
   }
 
   #endTag(open: number): number {
