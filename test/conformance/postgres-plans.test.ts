@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { BEHIND_MS } from '#store/outbox-store.ts';
-import type { Store } from '#store/store.ts';
+import type { Settlement, Store } from '#store/store.ts';
 import { accept, bucketsOf, claim, mail, settlement, deferral, type Tenant, tenant, T0 } from './tenant.ts';
 import { startPostgres } from '../kit/postgres.ts';
 import { Database } from '#store/postgres/database.ts';
@@ -266,6 +266,7 @@ function ways(store: () => Store, from: () => Tenant, url: () => string): void {
 
   facts(store, from);
   webhooks(store, from);
+  many(store, from);
   lists(store, from);
   wholes(store, url);
 }
@@ -349,6 +350,19 @@ function webhooks(store: () => Store, from: () => Tenant): void {
     readsFew(
       await askedBy(async () => assert.equal((await store().outbox.replayPosts({ ...filter, result: 'failed' }, T0, 5)).entries, 5)),
     );
+  });
+}
+
+function many(store: () => Store, from: () => Tenant): void {
+  test('settling reads no others that are leased, however many', async () => {
+    const to = Array.from({ length: 2 * FEW }, (_, n) => `user${n}@leased.example`);
+    const leased = await accept(store(), mail(from(), { to, isLeased: true }));
+    const settle = (n: number, change: Partial<Settlement> = {}): Promise<boolean> =>
+      store().mail.settle(settlement(from(), { ...leased, firstRecipient: leased.firstRecipient + n }, change));
+    readsFew(
+      await askedBy(async () => assert.deepEqual(await Promise.all([settle(0), settle(1), settle(2, { epoch: 7 })]), [true, true, false])),
+    );
+    await Promise.all(to.slice(2).map((_, n) => settle(n + 2)));
   });
 }
 

@@ -54,12 +54,13 @@ const GIVEN = parameters({
 });
 const $ = GIVEN.sql;
 
+/** `state + 0`: by the ids, and not by the index of what is leased, in which each of the batch would be compared with each that is leased. */
 const SETTLE = `WITH returned AS (
     UPDATE recipient r SET state = s.state, ending = s.ending, due_ms = s.due_ms, wait = s.wait, attempts = coalesce(s.attempts, r.attempts),
       possible_duplicate = greatest(r.possible_duplicate, s.duplicate), node = NULL
     FROM unnest(${$.recipient}, ${$.epoch}, ${$.state}, ${$.ending}, ${$.due}, ${$.wait}, ${$.attempts}, ${$.duplicate})
       AS s (id, epoch, state, ending, due_ms, wait, attempts, duplicate)
-    WHERE r.id = s.id AND r.epoch = s.epoch AND r.state = ${STATE_LEASED} RETURNING r.bucket, r.state, r.due_ms),
+    WHERE r.id = s.id AND r.epoch = s.epoch AND r.state + 0 = ${STATE_LEASED} RETURNING r.bucket, r.state, r.due_ms),
   events AS (
     INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient, detail)
     SELECT * FROM unnest(${$.eId}, ${$.eKind}, ${$.eAt}, ${$.eAccount}, ${$.eDomain}, ${$.eMessage}, ${$.eRecipient}, ${$.eDetail})),

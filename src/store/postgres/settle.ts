@@ -27,7 +27,7 @@ export interface SettlerOptions extends AcceptTools {
   ring(): void;
 }
 
-const HELD = `SELECT r.id FROM unnest($1::bigint[], $2::integer[]) AS l (id, epoch) JOIN recipient r ON r.id = l.id AND r.epoch = l.epoch WHERE r.state = 1`;
+const HELD = `SELECT r.id FROM unnest($1::bigint[], $2::integer[]) AS l (id, epoch) JOIN recipient r ON r.id = l.id AND r.epoch = l.epoch WHERE r.state + 0 = 1`;
 const RELEASED = `SELECT r.id FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS l (id, epoch, due_ms)
   JOIN recipient r ON r.id = l.id AND r.epoch = l.epoch AND r.due_ms = l.due_ms WHERE r.state = 0`;
 const WRITTEN = 'SELECT id FROM event WHERE id = ANY($1::bigint[])';
