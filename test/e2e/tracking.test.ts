@@ -20,6 +20,9 @@ const home = await Installation.make(
   },
 );
 const server = await home.start();
+// Before any mail: which domains have lists is remembered for a while.
+const LIST = `list@${DOMAIN}`;
+await server.mustCall('POST', '/v3/lists', { address: LIST });
 
 interface Captured {
   readonly id: number;
@@ -170,6 +173,49 @@ test('people and machines are counted apart, and what is unique is so for each',
       ],
     ],
   );
+});
+
+test('logs can be asked for what machines did, and the older aggregates know devices', async () => {
+  await server.send('lea@x.example', { html: HTML, 'o:tracking': 'yes', 'o:tag': 'devices' });
+  const { html } = await mailTo('lea@x.example');
+  const phone =
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Mobile/15E148 Safari/604.1';
+  for (const userAgent of [phone, 'Mozilla/5.0']) await visit(pixelIn(html), { headers: { 'user-agent': userAgent } });
+  await events('opened', 'lea@x.example', 2);
+  const logs = async (attribute: string, value: string): Promise<unknown[]> => {
+    const response = await fetch(`${server.url}/v1/analytics/logs`, {
+      method: 'POST',
+      headers: { ...server.authorization(), 'content-type': 'application/json' },
+      body: JSON.stringify({
+        duration: '1d',
+        events: ['opened'],
+        filter: {
+          AND: [
+            { attribute: 'recipient', comparator: '=', values: [{ value: 'lea@x.example' }] },
+            { attribute, comparator: '=', values: [{ value }] },
+          ],
+        },
+      }),
+    });
+    return ((await response.json()) as { items: { 'client-info': { 'user-agent': string } }[] }).items.map(
+      (item) => item['client-info']['user-agent'],
+    );
+  };
+  assert.deepEqual(await logs('bot', 'apple'), ['Mozilla/5.0']);
+  assert.deepEqual(await logs('bot', ''), [phone]);
+  assert.deepEqual(await logs('device', 'mobile'), [phone]);
+  const { body } = await server.mustCall('GET', `/v3/${DOMAIN}/tag/stats/aggregates?tag=devices&type=devices`);
+  assert.equal((body['device'] as Record<string, Record<string, number>>)['mobile']?.['unique_opened'], 1);
+});
+
+test('each member of a mailing list has links of their own', async () => {
+  for (const address of ['m1@x.example', 'm2@x.example']) await server.mustCall('POST', `/v3/lists/${LIST}/members`, { address });
+  await server.send(LIST, { html: HTML, 'o:tracking': 'yes' });
+  const [first, second] = [await mailTo('m1@x.example'), await mailTo('m2@x.example')];
+  assert.equal(linksIn(first.html).length, 1);
+  assert.notDeepEqual(linksIn(first.html), linksIn(second.html));
+  await visit(linksIn(second.html)[0] as string);
+  await events('clicked', 'm2@x.example', 1);
 });
 
 test('SMTP mail is counted by its headers, which do not leave with it, and each recipient has links of their own', async () => {
