@@ -258,7 +258,7 @@ function exchanged({ posting, url, address, authorization, request, isFresh }: E
         },
         // Read for the sake of the connection: to its end, its limit or the deadline, whichever comes first.
         onResponseData(controller, chunk) {
-          if (excerpt.length < EXCERPT_CHARACTERS_MAX) excerpt = (excerpt + chunk.toString('utf8')).slice(0, EXCERPT_CHARACTERS_MAX);
+          if (excerpt.length < EXCERPT_CHARACTERS_MAX) excerpt = (excerpt + shownText(chunk)).slice(0, EXCERPT_CHARACTERS_MAX);
           bytes += chunk.length;
           if (bytes > ANSWER_BYTES_MAX) controller.abort(new Error('the answer is too long'));
         },
@@ -275,6 +275,13 @@ function exchanged({ posting, url, address, authorization, request, isFresh }: E
       },
     );
   });
+}
+
+/** A stranger's octets as text, without control characters. */
+function shownText(chunk: Buffer): string {
+  return chunk
+    .toString('utf8', 0, EXCERPT_CHARACTERS_MAX * 4)
+    .replace(/[\p{Cc}]/gu, (character) => ('\t\r\n'.includes(character) ? character : '\ufffd'));
 }
 
 /** What the answer's body began with, for people. */

@@ -52,7 +52,7 @@ test('each attempt is in the log, newest first, with what was answered', async (
     result: 'deferred',
     status: 503,
     error: 'HTTP 503',
-    response: 'back\0soon',
+    response: 'back\ufffdsoon',
   });
   assert.partialDeepStrictEqual(second, { attempt: 2, result: 'done', status: 200, response: 'thanks' });
   assert.equal(second?.error, undefined);
