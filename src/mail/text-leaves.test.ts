@@ -66,6 +66,7 @@ for (const [what, headers] of [
   ['a shown text with a file name', ['Content-Type: text/html', 'Content-Disposition: inline; filename=a.html']],
   ['an unknown transfer encoding', ['Content-Type: text/plain', 'Content-Transfer-Encoding: x-uuencode']],
   ['a calendar', ['Content-Type: text/calendar']],
+  ['a text in which spaces at line ends are none', ['Content-Type: text/plain; format=flowed; DelSp=Yes']],
 ] as const) {
   test(`${what} is left alone`, () => {
     const mime = message('Content-Type: multipart/mixed; boundary=b', '', '--b', ...headers, '', 'link', '--b--');

@@ -55,6 +55,8 @@ function kindOf(mime: MimeStructure, part: MimePart): TextLeaf['kind'] | undefin
   const { value, parameters } = part.type;
   if (part.isContainer || (value !== 'text/html' && value !== 'text/plain')) return undefined;
   if (part.bodyEnd - part.bodyStart > LEAF_MAX * 3 || !ENCODINGS.has(partEncoding(part))) return undefined;
+  // RFC 3676 §4.2: a URL may go on behind a space that is none.
+  if (parameters.get('delsp')?.toLowerCase() === 'yes') return undefined;
   const disposition = partDisposition(part);
   if (disposition.value === 'attachment' || disposition.parameters.has('filename') || parameters.has('name')) return undefined;
   for (let above = part.parent; above !== -1; above = (mime.parts[above] as MimePart).parent) {
