@@ -24,6 +24,8 @@ export interface DomainWatchOptions {
   readonly domains: DomainStore;
   readonly accounts: Pick<Accounts, 'domainKeys' | 'rotateDkim'>;
   readonly verify: (domain: Domain) => Promise<Verification>;
+  /** Records broke, or are right again; either may be empty. Never rejects. */
+  readonly changed?: (domain: Domain, broken: Verification['broken'], mended: Verification['mended']) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   /** How often a domain is looked up; undefined: never. */
@@ -91,6 +93,7 @@ class Watch {
     }
     for (const { record } of mended)
       log.info({ domain: domain.name, record: record.name, type: record.type }, 'a DNS record of a domain is right again');
+    if (broken.length + mended.length > 0) await this.#options.changed?.(domain, broken, mended);
     if (now.state !== domain.state) log.info({ domain: domain.name, state: now.state }, 'a domain was found verified');
     if (isRotated) log.info({ domain: domain.name }, 'the new DKIM keys of a domain were seen in DNS and sign from now on');
   }

@@ -54,6 +54,8 @@ export interface DynamicPoolsParts {
   readonly parentOf: (accountId: number) => Promise<number | undefined>;
   /** Of the last week. */
   readonly measure: (domain: Domain) => Promise<Health>;
+  /** A domain came to another pool by itself. Never rejects. */
+  readonly moved?: (move: BandMove) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -121,7 +123,9 @@ export function createDynamicPools(parts: DynamicPoolsParts) {
     const { band, reason } = enrolled.isOverridden ? { band: enrolled.band, reason: '' } : bandFor(measured, enrolled.band);
     if (band === enrolled.band) return void (await egress.moveDomain(measured, undefined, MOVES_KEPT));
     const moved = { ...measured, band };
-    await egress.moveDomain(moved, moveOf(moved, domain.name, { from: enrolled.band, to: band, reason, initiatedBy }), MOVES_KEPT);
+    const move = moveOf(moved, domain.name, { from: enrolled.band, to: band, reason, initiatedBy });
+    await egress.moveDomain(moved, move, MOVES_KEPT);
+    await parts.moved?.(move);
     parts.log.info({ domain: domain.name, from: enrolled.band, to: band, reason }, 'a domain came to another pool of addresses');
   }
 

@@ -7,6 +7,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import type { DynamicPools } from '#accounts/dynamic-pools.ts';
+import type { AlertKeys } from '#accounts/signing-key.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LinkTokens } from '#tracking/link-tokens.ts';
 import type { TrackedVisit } from '#tracking/recorder.ts';
@@ -17,6 +18,7 @@ import type { AppError } from '#model/errors.ts';
 import type { WebhookEvent } from '#store/webhook-store.ts';
 import type { Domain, NodeService, QueueDepth, Store } from '#store/store.ts';
 import type { Validate } from '#validation/validate.ts';
+import type { Alerts } from '#webhooks/alerts.ts';
 
 /** The part of `accounts` that the API uses. */
 export type ApiAccounts = Pick<
@@ -184,6 +186,9 @@ export interface ApiDeps {
   /** Addresses that mail leaves from by the configuration, with the name that each tells. */
   readonly egress?: readonly EgressSource[];
   readonly dynamicPools: DynamicPools;
+  readonly alertKeys: AlertKeys;
+  /** Tells it once, at once. undefined: it was told; else why not. */
+  readonly testAlert: Alerts['test'];
   readonly validateAddress: Validate;
   readonly laneReport: () => readonly LaneReport[];
   /** Why a leased recipient waits in memory; undefined: it is being tried. */

@@ -17,6 +17,7 @@ import { sendMime } from './mailgun/v3/_domain/messages-mime.ts';
 import { sendMessage } from './mailgun/v3/_domain/messages.ts';
 import { templates } from './mailgun/v3/_domain/templates.ts';
 import { unsubscribes } from './mailgun/v3/_domain/unsubscribes.ts';
+import { alerts } from './mailgun/v1/alerts.ts';
 import { dkimKeys } from './mailgun/v1/dkim-keys.ts';
 import { dkimManagement } from './mailgun/v1/dkim-management.ts';
 import { connection } from './mailgun/v3/domains/_domain/connection.ts';
@@ -93,6 +94,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...accountWebhooks(door),
     ...routes(door),
     ...thresholds(door),
+    ...alerts(door),
     ...storedMessages(door),
     sendingQueueStatus(door),
     ...credentials(door),

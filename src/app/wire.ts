@@ -7,6 +7,7 @@ import { startDomainWatch } from '#accounts/domain-watch.ts';
 import { startPoolWatch } from '#accounts/dynamic-pool-watch.ts';
 import { createDynamicPools, type DynamicPools } from '#accounts/dynamic-pools.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
+import { type AlertKeys, createAlertKeys } from '#accounts/signing-key.ts';
 import { startApi } from '#api/start.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
 import type { Clock } from '#base/clock.ts';
@@ -37,8 +38,10 @@ import { htmlToText } from '#templates/html-text.ts';
 import { createRenderer } from '#templates/render.ts';
 import { LimitGate } from '#thresholds/gate.ts';
 import type { Validate } from '#validation/validate.ts';
+import type { Alerts } from '#webhooks/alerts.ts';
 import { startThresholdWatch } from '#thresholds/watch.ts';
 import { addressValidation } from './address-validation.ts';
+import { openAlerts, tellMoved, tellReached, tellRecords } from './alerts.ts';
 import { createBounces, createReturnPaths, createSandboxReports, type SandboxReports } from './bounces.ts';
 import type { ReturnCounts } from '#bounces/recorder.ts';
 import type { Config } from './config.ts';
@@ -130,11 +133,11 @@ async function start(
     domainById: accounts.domainById,
     parentOf: async (accountId) => (await accounts.standingOf(accountId))?.parentId,
     measure: measureHealth(store, clock),
+    // Nothing moves before the watch begins, which is after this.
+    moved: (move) => tellMoved(alerts)(move),
     clock,
     log,
   });
-  const poolWatch = startPoolWatch({ egress: store.egress, pools: dynamicPools, clock, log });
-  services.add({ name: 'dynamic pools', stopMs: QUICK_STOP_MS, stop: () => poolWatch.stop() });
   const sourceChoice = createSourceChoice({
     sources: egressSources(config),
     domains: store.domains,
@@ -229,7 +232,21 @@ async function start(
   });
   const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs, postsMs: config.webhooks.logMs });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
-  const thresholds = startThresholdWatch({ store: store.thresholds, measure: measureBy(store), clock, log });
+  const alertKeys = createAlertKeys(store.alerts, secret);
+  const alerts = openAlerts({
+    config,
+    store,
+    keys: alertKeys,
+    resolver: pipeline.resolver,
+    submit,
+    clock,
+    log,
+    mayPost: () => node.isRunning && node.does('webhooks'),
+  });
+  services.add({ name: 'alerts', stopMs: QUICK_STOP_MS, stop: () => alerts.stop() });
+  const poolWatch = startPoolWatch({ egress: store.egress, pools: dynamicPools, clock, log });
+  services.add({ name: 'dynamic pools', stopMs: QUICK_STOP_MS, stop: () => poolWatch.stop() });
+  const thresholds = startThresholdWatch({ store: store.thresholds, measure: measureBy(store), reached: tellReached(alerts), clock, log });
   services.add({ name: 'thresholds', stopMs: QUICK_STOP_MS, stop: () => thresholds.stop() });
   const domainCheck = createDomainCheck(config, accounts, clock);
   services.add({ name: 'domain check', stopMs: QUICK_STOP_MS, stop: async () => domainCheck.close() });
@@ -237,6 +254,7 @@ async function start(
     domains: store.domains,
     accounts,
     verify: domainCheck.verify,
+    changed: tellRecords(alerts),
     clock,
     log,
     // With the sandbox nothing leaves the machine, questions included.
@@ -281,6 +299,8 @@ async function start(
     imports,
     validateAddress,
     ringValidations: validatedLists.ring,
+    alertKeys,
+    testAlert: alerts.test,
     trackedLinks,
     domainCheck,
     addressees: bounces.handlers([]),
@@ -329,6 +349,8 @@ interface DoorParts {
   readonly imports: ImportRunner;
   readonly validateAddress: Validate;
   readonly ringValidations: () => void;
+  readonly alertKeys: AlertKeys;
+  readonly testAlert: Alerts['test'];
   readonly trackedLinks: TrackedLinks;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
@@ -384,6 +406,8 @@ async function openApi(
     dynamicPools: parts.dynamicPools,
     validateAddress: parts.validateAddress,
     ringValidations: parts.ringValidations,
+    alertKeys: parts.alertKeys,
+    testAlert: parts.testAlert,
     laneReport: () => pipeline.report(),
     waitOf: pipeline.waitOf,
     queueByDomain: queueQuestions(store, pipeline, clock).domains,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { randomHex } from '#base/random.ts';
-import type { Threshold, ThresholdComparator, ThresholdStore } from '#store/threshold-store.ts';
+import type { Threshold, ThresholdComparator, ThresholdHit, ThresholdStore } from '#store/threshold-store.ts';
 
 export interface Measured {
   /** The domain, tag, … that it was measured of. */
@@ -19,6 +19,8 @@ export type Measure = (threshold: Threshold, nowMs: number) => Promise<readonly 
 export interface WatchOptions {
   readonly store: Pick<ThresholdStore, 'claimThresholds' | 'recordHit'>;
   readonly measure: Measure;
+  /** One was reached that was not a moment ago. Never rejects. */
+  readonly reached?: (threshold: Threshold, hit: ThresholdHit) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -56,7 +58,7 @@ async function run(options: WatchOptions, signal: AbortSignal): Promise<void> {
 }
 
 /** Those whose time has come, a few at once. How many. */
-export async function lookAtThresholds({ store, measure, clock, log }: WatchOptions): Promise<number> {
+export async function lookAtThresholds({ store, measure, reached: tell, clock, log }: WatchOptions): Promise<number> {
   const nowMs = clock.nowMs();
   const claimed = await store.claimThresholds(nowMs - CHECK_EVERY_MS, nowMs, CLAIM_MAX);
   for (const threshold of claimed) {
@@ -64,7 +66,7 @@ export async function lookAtThresholds({ store, measure, clock, log }: WatchOpti
       const reached = (await measure(threshold, nowMs)).filter(({ value }) =>
         isReached(value, threshold.comparator, Number(threshold.limit)),
       );
-      for (const each of reached.slice(0, HITS_AT_ONCE_MAX)) await record(store, threshold, each, nowMs);
+      for (const each of reached.slice(0, HITS_AT_ONCE_MAX)) await record(store, threshold, each, nowMs, tell);
     } catch (error) {
       // The others are looked at all the same; this one again in a minute.
       log.warn({ threshold: threshold.id, error: String(error) }, 'a threshold cannot be measured');
@@ -78,10 +80,12 @@ async function record(
   threshold: Threshold,
   { dimensionValue, value }: Measured,
   nowMs: number,
+  tell: WatchOptions['reached'],
 ): Promise<void> {
   const { id: thresholdId, accountId, kind, name, metric, comparator, limit, dimension } = threshold;
   const of = { accountId, thresholdId, kind, name, metric, comparator, limit, dimension, dimensionValue, latestValue: value };
-  await store.recordHit({ id: randomHex(12), ...of, createdMs: nowMs, updatedMs: nowMs, expiresMs: nowMs + HIT_LASTS_MS }, HITS_KEPT);
+  const hit = { id: randomHex(12), ...of, createdMs: nowMs, updatedMs: nowMs, expiresMs: nowMs + HIT_LASTS_MS };
+  if (await store.recordHit(hit, HITS_KEPT)) await tell?.(threshold, hit);
 }
 
 export function isReached(value: number, comparator: ThresholdComparator, limit: number): boolean {

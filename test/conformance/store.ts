@@ -5,6 +5,7 @@
 import { describe } from 'node:test';
 import { accountsConformance } from './store-accounts.ts';
 import { accessConformance } from './store-access.ts';
+import { alertsConformance } from './store-alerts.ts';
 import { acceptConformance } from './store-accept.ts';
 import { domainsConformance } from './store-domains.ts';
 import { contentionConformance } from './store-contention.ts';
@@ -54,6 +55,7 @@ export function storeConformance(name: string, open: Open): void {
     suppressionsConformance(open);
     listsConformance(open);
     validationsConformance(open);
+    alertsConformance(open);
     pursesConformance(open);
   });
 }

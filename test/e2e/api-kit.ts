@@ -7,6 +7,7 @@ import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import { createDynamicPools } from '#accounts/dynamic-pools.ts';
 import { secretBox } from '#accounts/instance-secret.ts';
+import { createAlertKeys } from '#accounts/signing-key.ts';
 import { startApi } from '#api/start.ts';
 import type { Api } from '#api/start.ts';
 import type { ApiConfig, ApiDeps } from '#api/deps.ts';
@@ -75,6 +76,8 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
       clock: systemClock,
       log: silentLog,
     }),
+    alertKeys: createAlertKeys(store.alerts, secretBox(Buffer.alloc(32, 7))),
+    testAlert: async () => 'nothing is told here',
     validateAddress: validation(store),
     laneReport: () => [],
     config: { listen: [{ host: '127.0.0.1', port: 0 }], hostname: 'mail.example.org', metricsNetworks: [], isCapturing: true, ...config },

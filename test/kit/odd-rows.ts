@@ -261,6 +261,21 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     },
   ],
   validation_result: [{ job: 4, number: 1, results: `[${JSON.stringify(ODD)}]` }],
+  alert_setting: [{ id: 'a3', account_id: 1, event_type: 'send_alert', channel: 'email', targets: '["zoë@x.example"]', created_ms: NOW_MS }],
+  alert_key: [{ account_id: 1, sealed: ODD }],
+  alert_post: [
+    {
+      id: 'a4',
+      account_id: 1,
+      event_type: 'send_alert',
+      channel: 'webhook',
+      target: 'https://hooks.example',
+      payload: ODD,
+      created_ms: NOW_MS,
+      due_ms: NOW_MS,
+      attempts: 1,
+    },
+  ],
   dynamic_pool: [{ owner_id: 1, pools: '{"good":["192.0.2.1"],"poor":[],"new":[]}' }],
   dynamic_domain: [
     {

@@ -478,6 +478,27 @@ export const TABLES: readonly Table[] = [
     },
   },
   { name: 'validation_result', key: ['job', 'number'], columns: { job: 'integer', number: 'integer', results: 'text' } },
+  {
+    name: 'alert_setting',
+    key: ['id'],
+    columns: { id: 'text', account_id: 'integer', event_type: 'text', channel: 'text', targets: 'text', created_ms: 'integer' },
+  },
+  { name: 'alert_key', key: ['account_id'], columns: { account_id: 'integer', sealed: 'text' } },
+  {
+    name: 'alert_post',
+    key: ['id'],
+    columns: {
+      id: 'text',
+      account_id: 'integer',
+      event_type: 'text',
+      channel: 'text',
+      target: 'text',
+      payload: 'text',
+      created_ms: 'integer',
+      due_ms: 'integer',
+      attempts: 'integer',
+    },
+  },
   { name: 'dynamic_pool', key: ['owner_id'], columns: { owner_id: 'integer', pools: 'text' } },
   {
     name: 'dynamic_domain',

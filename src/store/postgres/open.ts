@@ -9,6 +9,7 @@ import { type PostgresPlace, storePlace } from '#store/store-url.ts';
 import { Acceptor } from './accept.ts';
 import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
+import { alertTables } from './alerts.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
 import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
@@ -192,6 +193,7 @@ class Parts {
       suppressions: suppressionTables(db),
       imports: importTables(db),
       validations: validationTables(db),
+      alerts: alertTables(db),
       lists: listTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,

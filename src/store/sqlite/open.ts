@@ -97,6 +97,7 @@ const WRITES = {
   thresholds: ['createThreshold', 'changeThreshold', 'deleteThreshold', 'claimThresholds', 'recordHit'],
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
+  alerts: ['createAlert', 'changeAlert', 'deleteAlert', 'putAlertKey', 'putAlertPosts', 'claimAlertPosts', 'settleAlertPost'],
   validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
   lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'deleteMember', 'clearMembers'],
   sandbox: ['capture', 'clear'],
@@ -140,6 +141,7 @@ const BROWSES = {
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
   imports: ['importBytes', 'importOf', 'listImports'],
+  alerts: ['listAlerts', 'alertKey'],
   validations: ['validationBytes', 'validationOf', 'validationPage', 'countValidations', 'validationResults'],
   lists: ['listPage', 'listsFrom', 'countLists', 'memberOf', 'memberPage', 'membersFrom', 'countMembers'],
   outbox: ['depth', 'listPosts', 'postEndpoints'],
@@ -236,6 +238,7 @@ type Families = Pick<
   | 'suppressions'
   | 'imports'
   | 'validations'
+  | 'alerts'
   | 'lists'
   | 'sandbox'
 > & {

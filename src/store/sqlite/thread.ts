@@ -9,6 +9,7 @@ import { leftBehind } from '#base/large.ts';
 import { StoreError } from '#store/store.ts';
 import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
+import { alertTables } from './alerts.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
@@ -126,6 +127,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...suppressionTables(opened),
     ...importTables(opened),
     ...validationTables(opened),
+    ...alertTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
@@ -156,6 +158,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...suppressionTables(opened),
     ...importTables(opened),
     ...validationTables(opened),
+    ...alertTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
