@@ -11,6 +11,7 @@ import type { AlertKeys } from '#accounts/signing-key.ts';
 import type { WaitOf } from '#events/timeline.ts';
 import type { LinkTokens } from '#tracking/link-tokens.ts';
 import type { TrackedVisit } from '#tracking/recorder.ts';
+import type { Unsubscriber } from '#unsubscribe/unsubscriber.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { EgressSource } from '#model/egress.ts';
 import type { Submit } from '#model/submission.ts';
@@ -169,6 +170,9 @@ export interface ApiTracking extends Pick<LinkTokens, 'openLink' | 'openPixel'> 
   readonly counts: { readonly recorded: number; readonly dropped: number; readonly lost: number };
 }
 
+/** What the pages for unsubscribing need. */
+export type ApiUnsubscriber = Pick<Unsubscriber, 'ofPage' | 'stateOf' | 'unsubscribe' | 'subscribe' | 'choose'>;
+
 export interface ApiDeps {
   /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
   readonly memory?: ByteBudget;
@@ -216,6 +220,8 @@ export interface ApiDeps {
   readonly refusal?: () => AppError | undefined;
   /** Serves the links and pixels of mail. Absent: there are none. */
   readonly tracking?: ApiTracking;
+  /** Serves the pages where recipients unsubscribe. Absent: there are none. */
+  readonly unsubscriber?: ApiUnsubscriber;
   /** What this node serves; the rest is answered with a pointer elsewhere. Absent: everything. */
   readonly services?: readonly NodeService[];
   /** The account's quota of recipients, for headers; undefined: it has none. */

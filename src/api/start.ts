@@ -28,6 +28,7 @@ import { mountOperations } from './operations.ts';
 import { notOffered } from './mailgun/not-offered.ts';
 import { mountPages } from './pages/mount.ts';
 import { mountTrackedLinks } from './pages/tracked-links.ts';
+import { mountUnsubscribe } from './pages/unsubscribe.ts';
 
 export interface Api {
   /** Of the first listener. */
@@ -105,6 +106,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   if (deps.services?.includes('web') !== false) {
     mountPages(app, door);
     if (deps.tracking !== undefined) mountTrackedLinks(app, door, deps.tracking);
+    if (deps.unsubscriber !== undefined) mountUnsubscribe(app, door, deps.unsubscriber);
   }
   return app;
 }

@@ -59,6 +59,8 @@ export interface DeliveryParts {
   readonly warmUps: WarmUps;
   readonly leases: Leases;
   readonly expandList: ListExpander['expand'];
+  /** Variables that are filled in for each recipient. */
+  readonly words: NonNullable<ComposerDeps['words']>;
   /** What is each recipient's own in a message, in this order. */
   readonly passes: readonly BodyPassFor[];
   /** See `WebhookParts`. */
@@ -94,6 +96,7 @@ export async function startDelivery(
       return (await accounts.signingKeys(domain.id)).find((key) => key.selector === selector);
     },
     render: parts.render,
+    words: parts.words,
     passes: parts.passes,
     returning: parts.returning,
   });

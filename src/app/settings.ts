@@ -315,6 +315,19 @@ export const SETTINGS = group('', {
     ),
   }),
 
+  unsubscribe: group('How recipients unsubscribe.', {
+    header: choice(
+      ['tracked', 'batches', 'off'],
+      'tracked',
+      'Which mail gets `List-Unsubscribe` and `List-Unsubscribe-Post`, by which mailbox providers offer a button. tracked: of domains whose unsubscribe tracking is on, with a variable such as `%unsubscribe_url%`, and to mailing lists. batches: also what is sent with recipient variables. off: none. A field of the sender stays as it is.',
+    ),
+    scope: choice(
+      ['all', 'tags'],
+      'all',
+      "What that button unsubscribes from. all: every message of the domain. tags: those with one of the message's tags. On mail to a mailing list it leaves the list.",
+    ),
+  }),
+
   webhooks: group('Posting to other servers over HTTP: webhooks, and copies for `o:archive-to`.', {
     allow_networks: list(
       cidr(undefined, ''),

@@ -40,6 +40,7 @@ import { LimitGate } from '#thresholds/gate.ts';
 import type { Validate } from '#validation/validate.ts';
 import type { Alerts } from '#webhooks/alerts.ts';
 import { startThresholdWatch } from '#thresholds/watch.ts';
+import type { Unsubscriber } from '#unsubscribe/unsubscriber.ts';
 import { addressValidation } from './address-validation.ts';
 import { openAlerts, tellMoved, tellReached, tellRecords } from './alerts.ts';
 import { createBounces, createReturnPaths, createSandboxReports, type SandboxReports } from './bounces.ts';
@@ -60,6 +61,7 @@ import { startStore } from './start-store.ts';
 import { openSubmission } from './submission-door.ts';
 import { openTls, tlsFiles } from './tls.ts';
 import { createTracking, startTrackedLinks, type TrackedLinks } from './tracking.ts';
+import { createUnsubscriber, createUnsubscribing } from './unsubscribe.ts';
 
 /** Doors close and running transactions end within this; the rest of the 30 seconds that a stop may take is the store's. */
 const DRAIN_MS = 12_000;
@@ -147,6 +149,7 @@ async function start(
     clock,
   });
   const tracking = createTracking({ config, secret, clock, log, addresses: () => state.addresses });
+  const unsubscribing = createUnsubscribing({ config, secret, accounts, baseOf: tracking.baseOf });
   const pipeline = await startDelivery({
     config,
     log,
@@ -154,7 +157,8 @@ async function start(
     store,
     accounts,
     render,
-    passes: [tracking.pass],
+    words: unsubscribing.words,
+    passes: [tracking.pass, unsubscribing.pass],
     sourceChoice,
     services,
     purse,
@@ -170,6 +174,13 @@ async function start(
     events: store.events,
     record: pipeline.webhooks.record,
     services,
+    clock,
+    log,
+  });
+  const { unsubscriber, handler: unsubscribeMail } = createUnsubscriber(unsubscribing, {
+    store,
+    accounts,
+    record: pipeline.webhooks.record,
     clock,
     log,
   });
@@ -202,6 +213,7 @@ async function start(
     clock,
     accept: acceptCounted,
     content: (contentId) => store.mail.content(contentId),
+    unsubscribing: unsubscribing.ofList,
   });
   const submit = createSubmit({
     domainFor: accounts.domainFor,
@@ -226,6 +238,7 @@ async function start(
     maySendFrom: (_account, ip) => config.delivery.sources.some((source) => source.address === ip),
     refusalOf: accounts.sendingRefusal,
     trackingOf: tracking.of,
+    unsubscribing: unsubscribing.prepare,
     // Captured mail goes nowhere.
     ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
     mayUsePool: sourceChoice.mayUsePool,
@@ -302,8 +315,9 @@ async function start(
     alertKeys,
     testAlert: alerts.test,
     trackedLinks,
+    unsubscriber,
     domainCheck,
-    addressees: bounces.handlers([]),
+    addressees: [unsubscribeMail, ...bounces.handlers([])],
     returnCounts: bounces.counts,
     reports,
   });
@@ -352,6 +366,7 @@ interface DoorParts {
   readonly alertKeys: AlertKeys;
   readonly testAlert: Alerts['test'];
   readonly trackedLinks: TrackedLinks;
+  readonly unsubscriber: Unsubscriber;
   readonly quotas: Quotas;
   readonly requestRates: RequestRates;
   /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
@@ -421,6 +436,7 @@ async function openApi(
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     ringImports: () => parts.imports.ring(),
     tracking: parts.trackedLinks,
+    unsubscriber: parts.unsubscriber,
     takeRequest: (accountId) => parts.requestRates.take(accountId),
     clock,
     log,

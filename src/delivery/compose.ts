@@ -11,6 +11,7 @@ import { compileExpansion, type Expansion, type Render } from '#mail/expand.ts';
 import { splitMessage } from '#mail/header.ts';
 import { MailError } from '#mail/mail-error.ts';
 import { octetFacts, type OctetFacts } from '#mail/octets.ts';
+import type { Values } from '#mail/placeholders.ts';
 import { rewriteLeaves } from '#mail/text-leaves.ts';
 import type { BodyPassFor } from '#model/body-pass.ts';
 import type { Composed, DeliveryJob, PeerCapabilities } from '#model/delivery.ts';
@@ -33,6 +34,8 @@ export interface ComposerDeps extends SigningDeps {
   returning?(message: StoredMessage, recipients: readonly StoredRecipient[], mime: Buffer): Promise<Returning>;
   /** Late templates. Throws AppError 'template-failed'. */
   render?(source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header'): string;
+  /** Variables that are filled in for each recipient, in a batch or not. undefined: the message has none. */
+  words?(message: StoredMessage, recipient: StoredRecipient): Values | undefined;
   /** What is made anew for each recipient (counted links, addresses to unsubscribe at), in this order. */
   readonly passes?: readonly BodyPassFor[];
   /** Memory for contents of batches that are cut at their placeholders. */
@@ -67,7 +70,8 @@ export function createComposer(deps: ComposerDeps): Composer {
     weigh: (expansion) => expansion.sizeBytes * EXPANSION_FACTOR,
   });
 
-  function expansionOf(contentId: number, bytes: Buffer): Expansion {
+  function expansionOf({ contentId, priority }: StoredMessage, bytes: Buffer): Expansion {
+    if (priority === 0) return compileExpansion(bytes); // one recipient, one transaction
     const known = expansions.get(contentId, 0);
     if (known !== undefined) return known;
     const expansion = compileExpansion(bytes);
@@ -89,19 +93,33 @@ export function createComposer(deps: ComposerDeps): Composer {
     const { info, contentId } = message;
     const recipient = recipients[0] as StoredRecipient;
     const key = String(contentId);
-    if (info.batchId === undefined)
+    const values = valuesOf(message, recipient);
+    if (values === undefined)
       return { mime: bytes, facts: factsOf(message, bytes), ...(message.priority !== 0 && { mimeKey: key, bodyKey: key }) };
-    if (recipients.length !== 1) throw new Error(`message ${message.id} is a batch: each recipient has a transaction of its own`);
-    const expansion = expansionOf(contentId, bytes);
+    if (recipients.length !== 1) throw new Error(`message ${message.id} differs for each recipient: each has a transaction of its own`);
+    const expansion = expansionOf(message, bytes);
     const isLate = info.renderLate !== undefined;
-    const mime = expanded(message, recipient, expansion, isLate);
+    const mime = expanded(message, recipient, expansion, values, isLate);
     if ('refused' in mime) return mime;
     // Kept hashes are of what all recipients share.
     return { mime, facts: octetFacts(mime), ...(!isLate && expansion.isBodyStatic && { bodyKey: key }) };
   }
 
-  function expanded(message: StoredMessage, recipient: StoredRecipient, expansion: Expansion, isLate: boolean): Buffer | Refused {
-    const values = recipientValues(recipient);
+  /** undefined: it is the same for all of its recipients. */
+  function valuesOf(message: StoredMessage, recipient: StoredRecipient): Values | undefined {
+    const words = deps.words?.(message, recipient);
+    if (message.info.batchId === undefined) return words;
+    const own = recipientValues(recipient);
+    return words === undefined ? own : (key) => words(key) ?? own(key);
+  }
+
+  function expanded(
+    message: StoredMessage,
+    recipient: StoredRecipient,
+    expansion: Expansion,
+    values: Values,
+    isLate: boolean,
+  ): Buffer | Refused {
     try {
       return expansion.expand(values, isLate ? renderWith(renderContext(message, recipient, values)) : undefined);
     } catch (error) {
@@ -123,7 +141,9 @@ export function createComposer(deps: ComposerDeps): Composer {
     );
     const fields = passes.map((pass) => pass.fields ?? '').join('');
     const mime = fields === '' ? body : Buffer.concat([Buffer.from(fields, 'latin1'), body]);
-    return mime === draft.mime ? draft : { mime, facts: octetFacts(mime) };
+    if (mime === draft.mime) return draft;
+    const hasSameBody = body === draft.mime && draft.bodyKey !== undefined;
+    return { mime, facts: octetFacts(mime), ...(hasSameBody && { bodyKey: draft.bodyKey }) };
   }
 
   function renderWith(context: Readonly<Record<string, unknown>>): Render {

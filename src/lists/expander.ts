@@ -6,7 +6,7 @@
 import type { Clock } from '#base/clock.ts';
 import { findField, foldHeader, readHeader } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
-import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { MessageUnsubscribe, StoredMessage, StoredRecipient } from '#model/message.ts';
 import { domainOfList, type ListMember, type ListStore, type MailingList } from '#store/list-store.ts';
 import type { AcceptMessage, AcceptRecipient, AcceptResult, EventStore } from '#store/store.ts';
 
@@ -25,6 +25,8 @@ export interface ListExpanderOptions {
   /** The way of all mail, quotas included. Throws AppError. */
   accept(message: Page): Promise<AcceptResult>;
   content(contentId: number): Promise<Uint8Array | undefined>;
+  /** How members leave the list, or unsubscribe otherwise. Absent: they cannot. */
+  unsubscribing?(message: StoredMessage, bytes: Buffer): Promise<MessageUnsubscribe | undefined>;
 }
 
 export type Expanded =
@@ -32,6 +34,15 @@ export type Expanded =
   /** For good. */
   | { readonly kind: 'refused'; readonly text: string }
   | { readonly kind: 'later'; readonly wait: 'quota' | 'draining' | 'our-fault'; readonly untilMs: number };
+
+/** What every page is made of. */
+interface ListMail {
+  readonly message: StoredMessage;
+  readonly recipient: StoredRecipient;
+  readonly list: MailingList;
+  readonly bytes: Buffer;
+  readonly unsubscribe: MessageUnsubscribe | undefined;
+}
 
 export class ListExpander {
   readonly #options: ListExpanderOptions;
@@ -86,27 +97,21 @@ export class ListExpander {
     const kept = await content(message.contentId);
     if (kept === undefined) return { kind: 'refused', text: 'The content of the message is gone' };
     const bytes = listContent(Buffer.from(kept), list);
+    const unsubscribe = await this.#options.unsubscribing?.(message, bytes);
     let after = '';
     for (let count = 0; ;) {
       if (!mayGoOn()) return { kind: 'later', wait: 'draining', untilMs: clock.nowMs() };
       const members = await lists.memberPage(list.id, { prefix: '', limit: PAGE_MEMBERS, after, isSubscribed: true });
       const last = members.at(-1);
       if (last === undefined) return { kind: 'expanded', members: count };
-      const result = await this.#options.accept(this.#page(message, recipient, list, bytes, members, after));
+      const result = await this.#options.accept(this.#page({ message, recipient, list, bytes, unsubscribe }, members, after));
       if (result.kind === 'conflict') return { kind: 'refused', text: 'The key of a page of the mailing list is in use' };
       count += result.kind === 'accepted' ? members.length : result.recipientCount;
       after = result.kind === 'accepted' ? last.address : ((await this.#lastOf(message.accountId, result.id)) ?? last.address);
     }
   }
 
-  #page(
-    message: StoredMessage,
-    recipient: StoredRecipient,
-    list: MailingList,
-    bytes: Buffer,
-    members: readonly ListMember[],
-    after: string,
-  ): Page {
+  #page({ message, recipient, list, bytes, unsubscribe }: ListMail, members: readonly ListMember[], after: string): Page {
     const nowMs = this.#options.clock.nowMs();
     const sid = `${message.id.toString(36)}.${recipient.id.toString(36)}`;
     return {
@@ -125,6 +130,7 @@ export class ListExpander {
         sizeBytes: bytes.length,
         batchId: sid,
         mailingList: { address: list.address, listId: listIdOf(list.address), sid },
+        unsubscribe,
       },
       // Memory of its own: it is handed over.
       content: new Uint8Array(bytes),

@@ -11,6 +11,9 @@ export const FILLED_MAX = 32 * 1024 * 1024;
 const PLACEHOLDER =
   /%(recipient(?:\.[^%\r\n]{1,128}|_(?:email|name|fname|lname))?|(?:tag_|mailing_list_)?unsubscribe_url|(?:tag_)?unsubscribe_email)%/g;
 
+/** Those of them that stand for addresses to unsubscribe at. */
+export const UNSUBSCRIBE_PLACEHOLDER = /%(?:(?:tag_|mailing_list_)?unsubscribe_url|(?:tag_)?unsubscribe_email)%/;
+
 /** Literal and key alternate; `literals` has one more than `keys`. */
 export interface Template {
   readonly literals: readonly string[];

@@ -76,6 +76,8 @@ export interface SubmissionOptions {
   readonly trackingClicks?: Toggle;
   readonly trackingOpens?: Toggle;
   readonly trackingPixelTop?: Toggle;
+  /** Ours: whether the footers and header fields to unsubscribe are for it. */
+  readonly trackingUnsubscribe?: Toggle;
   readonly requireTls?: boolean;
   readonly skipVerification?: boolean;
   readonly sendingIp?: string;

@@ -47,7 +47,7 @@ export function workItem(
 
 /** Recipients of one content share a transaction only where nothing differs between them: not in a batch, not with links of their own, not when one may be a repeat. */
 function isShared({ info }: StoredMessage): boolean {
-  return info.batchId === undefined && info.tracking === undefined;
+  return info.batchId === undefined && info.tracking === undefined && info.unsubscribe === undefined;
 }
 
 /** What it waited for until now: on disk since it was due (or accepted), then in memory. Stretches under 50 ms are not worth telling. */

@@ -38,6 +38,7 @@ const OPTION_OF: ReadonlyMap<string, string> = new Map([
   ['x-mailgun-track', 'o:tracking'],
   ['x-mailgun-track-clicks', 'o:tracking-clicks'],
   ['x-mailgun-track-opens', 'o:tracking-opens'],
+  ['x-mailgun-track-unsubscribe', 'o:tracking-unsubscribe'],
   ['x-mailgun-track-pixel-location-top', 'o:tracking-pixel-location-top'],
   ['x-mailgun-require-tls', 'o:require-tls'],
   ['x-mailgun-skip-verification', 'o:skip-verification'],

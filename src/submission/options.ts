@@ -113,6 +113,7 @@ const READERS: Readonly<Record<string, (draft: Draft, value: string, context: Op
   'o:tracking': (draft, value) => void (draft.options.tracking = toggle('o:tracking', value)),
   'o:tracking-clicks': (draft, value) => void (draft.options.trackingClicks = toggle('o:tracking-clicks', value)),
   'o:tracking-opens': (draft, value) => void (draft.options.trackingOpens = toggle('o:tracking-opens', value)),
+  'o:tracking-unsubscribe': (draft, value) => void (draft.options.trackingUnsubscribe = toggle('o:tracking-unsubscribe', value)),
   'o:tracking-pixel-location-top': (draft, value) => void (draft.options.trackingPixelTop = toggle('o:tracking-pixel-location-top', value)),
   'o:require-tls': (draft, value) => void (draft.options.requireTls = yesNo('o:require-tls', value)),
   'o:skip-verification': (draft, value) => void (draft.options.skipVerification = yesNo('o:skip-verification', value)),

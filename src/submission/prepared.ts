@@ -14,4 +14,5 @@ export interface Prepared {
   readonly subject: string;
   readonly attachments: readonly AttachmentFact[];
   readonly renderLate?: MessageInfo['renderLate'];
+  readonly unsubscribe?: MessageInfo['unsubscribe'];
 }

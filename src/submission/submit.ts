@@ -12,7 +12,7 @@ import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
 import { splitMessage } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
-import type { MessageTracking, Priority } from '#model/message.ts';
+import type { MessageTracking, MessageUnsubscribe, Priority } from '#model/message.ts';
 import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
 import { accountTemplates } from '#store/template-store.ts';
@@ -67,6 +67,12 @@ export interface SubmitDeps {
   /** A sandbox domain of the account may send to all of these addresses. Absent: to any. */
   readonly maySandboxSendTo?: (accountId: number, addresses: readonly string[]) => Promise<boolean>;
   /** o:sending-ip-pool: there is such a pool for the account. */
+  /** How recipients of a message of the domain unsubscribe; its octets with what is added to them for that. Absent: they cannot. */
+  readonly unsubscribing?: (
+    domain: Domain,
+    message: { readonly options: SubmissionOptions; readonly isBatch: boolean; readonly isLate: boolean },
+    bytes: Uint8Array,
+  ) => { readonly bytes: Uint8Array; readonly unsubscribe?: MessageUnsubscribe };
   /** What of a message of the domain is to be counted; undefined: nothing. Absent: never anything. */
   readonly trackingOf?: (domain: Domain, options: SubmissionOptions) => MessageTracking | undefined;
   readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
@@ -90,7 +96,7 @@ export function createSubmit(deps: SubmitDeps): Submit {
     await checkSenders(deps, principal, submission, domain, content);
     checkArchive(submission, domain);
     const due = dueTimes(submission.options, recipients, nowMs, lifetimeOf(deps.limits, submission), deps.timeZone);
-    return keep(deps, principal, submission, domain, content, recipients, due, nowMs);
+    return keep(deps, principal, submission, domain, withUnsubscribing(deps, submission, domain, content), recipients, due, nowMs);
   }
 }
 
@@ -199,6 +205,12 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
   if (prepared.attachments.length > 0)
     throw new AppError('bad-content', { reason: 'A template cannot be used with MIME that has attachments' });
   return prepareParts(partsOfMime(mime), await partsContext(deps, submission, domain, nowMs));
+}
+
+function withUnsubscribing(deps: SubmitDeps, { options, batch }: Submission, domain: Domain, content: Prepared): Prepared {
+  if (deps.unsubscribing === undefined) return content;
+  const message = { options, isBatch: batch, isLate: content.renderLate !== undefined };
+  return { ...content, ...deps.unsubscribing(domain, message, content.bytes) };
 }
 
 async function partsContext(deps: SubmitDeps, submission: Submission, domain: Domain, nowMs: number): Promise<PartsContext> {
@@ -312,6 +324,7 @@ function infoOf(
     ...(content.renderLate !== undefined && { renderLate: content.renderLate }),
     ...(isUnoptimized === true && { isUnoptimized }),
     ...(tracking !== undefined && { tracking }),
+    ...(content.unsubscribe !== undefined && { unsubscribe: content.unsubscribe }),
   };
 }
 

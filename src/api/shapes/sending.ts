@@ -18,6 +18,7 @@ const options = {
   'o:tracking-clicks': z.string().optional(),
   'o:tracking-opens': z.string().optional(),
   'o:tracking-pixel-location-top': z.string().optional(),
+  'o:tracking-unsubscribe': z.string().optional().describe('yes or no: footers and header fields to unsubscribe'),
   'o:require-tls': yesNo.optional(),
   'o:skip-verification': yesNo.optional(),
   'o:sending-ip': z.string().optional(),

@@ -9,9 +9,8 @@ import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { trackingAnswer, trackingForm } from '#api/shapes/domains.ts';
 import type { DomainSettings } from '#store/domain-store.ts';
+import { footersOf } from '#unsubscribe/footers.ts';
 
-const HTML_FOOTER = '\n<br>\n<p><a href="%unsubscribe_url%">unsubscribe</a></p>\n';
-const TEXT_FOOTER = '\n\nTo unsubscribe click: <%unsubscribe_url%>\n\n';
 const FOOTER_MAX = 16_384;
 const UTM_MAX = 500;
 const UTM = /^[\w.-]+=[\w.~%+-]+(?:&[\w.-]+=[\w.~%+-]+)*$/;
@@ -105,6 +104,7 @@ function click({ trackClicks = false, utm = '' }: DomainSettings): Json {
   return { active: trackClicks, ...(utm !== '' && { utm }) };
 }
 
-function unsubscribe({ trackUnsubscribes = false, unsubscribeHtml = HTML_FOOTER, unsubscribeText = TEXT_FOOTER }: DomainSettings): Json {
-  return { active: trackUnsubscribes, html_footer: unsubscribeHtml, text_footer: unsubscribeText };
+function unsubscribe(settings: DomainSettings): Json {
+  const { html, text } = footersOf(settings);
+  return { active: settings.trackUnsubscribes ?? false, html_footer: html, text_footer: text };
 }
