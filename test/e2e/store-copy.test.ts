@@ -139,6 +139,7 @@ test('on PostgreSQL ids go on above all that were copied', async (t) => {
       ['event', number + 1001],
       ['message', number + 1],
       ['recipient', number + 42],
+      ['webhook_post', 1],
     ],
   );
 });

@@ -33,11 +33,11 @@ interface Given {
 const HOLD_ENDPOINTS = 'SELECT id, look_ms, parked_ms FROM outbox_endpoint WHERE id = ANY($1::bigint[]) ORDER BY id FOR KEY SHARE';
 const SETTLE = `WITH given AS (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[]) AS g (id, epoch, due_ms, untried)),
   done AS (
-    DELETE FROM outbox o USING given g WHERE g.due_ms IS NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased = 1
+    DELETE FROM outbox o USING given g WHERE g.due_ms IS NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased + 0 = 1
     RETURNING o.id, o.endpoint, o.message, o.recipient, o.target),
   put_off AS (
     UPDATE outbox o SET due_ms = g.due_ms, is_leased = 0, attempts = o.attempts - g.untried FROM given g
-    WHERE g.due_ms IS NOT NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased = 1 RETURNING o.id, o.endpoint, o.due_ms)
+    WHERE g.due_ms IS NOT NULL AND o.id = g.id AND o.epoch = g.epoch AND o.is_leased + 0 = 1 RETURNING o.id, o.endpoint, o.due_ms)
   SELECT id, endpoint, message, recipient, target, NULL::bigint AS due_ms FROM done
   UNION ALL SELECT id, endpoint, 0, 0, '', due_ms FROM put_off`;
 /** In a statement of its own: it sees what was put in behind the one that is gone. */
