@@ -9,7 +9,8 @@ import { createSignedTokens } from '#base/signed-token.ts';
 import { createReturnAddressees } from '#bounces/addressees.ts';
 import { noReturns, Recorder, type RecorderDeps, type ReturnCounts } from '#bounces/recorder.ts';
 import { createReturning } from '#bounces/returning.ts';
-import { createReturnTokens, type ReturnTokens } from '#bounces/return-token.ts';
+import { createReturnTokens } from '#bounces/return-token.ts';
+import type { Proofs } from '#bounces/subject.ts';
 import { classify } from '#delivery/classify.ts';
 import type { ComposerDeps } from '#delivery/compose.ts';
 import { providerOf } from '#delivery/provider.ts';
@@ -17,15 +18,18 @@ import type { AddresseeHandler } from '#model/inbound.ts';
 import type { AcceptMessage, AcceptResult, Store, Ungranted } from '#store/store.ts';
 import { createPostIn, type DoorAddress } from '#sandbox/post-in.ts';
 import { createReports, type Reports } from '#sandbox/reports.ts';
+import { createUnsubscribeTokens, type UnsubscribeTokens } from '#unsubscribe/tokens.ts';
 import { createReportedDsnWriter } from '#submission/dsn.ts';
+import type { Srs } from '#routes/srs.ts';
 import type { Config } from './config.ts';
+import { senderBehind } from './routes.ts';
 
 /** Two weeks: reports of one failure are told to its submitter once, however often they come. */
 const TOLD_ONCE_MS = 14 * 86_400_000;
 const SENDER_ID_LENGTH = 12;
 
 export interface ReturnPaths {
-  readonly tokens: ReturnTokens;
+  readonly proofs: Proofs;
   readonly returning: NonNullable<ComposerDeps['returning']>;
 }
 
@@ -46,17 +50,31 @@ export function createReturnPaths(config: Config, accounts: Pick<Accounts, 'doma
       return (known === undefined ? undefined : returnDomainOf(known)) ?? bounces.domain;
     },
   });
-  return { tokens, returning };
+  const unsubscribe = createUnsubscribeTokens(createSignedTokens(secret.keyFor('unsubscribe')));
+  return { proofs: { tokens, openUnsubscribe: (address) => recipientOf(unsubscribe, address) }, returning };
+}
+
+const SEGMENTS_MAX = 8;
+
+/** `mailto:unsubscribe+TOKEN@…?…`, `https://…/TOKEN`: the recipient that it was made for. */
+function recipientOf(tokens: UnsubscribeTokens, address: string): number | undefined {
+  if (/^mailto:/i.test(address)) return tokens.openMailbox((address.slice('mailto:'.length).split('@', 1)[0] as string).trim())?.recipient;
+  for (const segment of address.split(/[/?]/, SEGMENTS_MAX)) {
+    const page = tokens.openPage(segment);
+    if (page !== undefined) return page.recipient;
+  }
+  return undefined;
 }
 
 export interface BounceParts {
   readonly config: Config;
-  readonly tokens: ReturnTokens;
+  readonly proofs: Proofs;
   readonly accounts: Pick<Accounts, 'domainFor'>;
   readonly store: Pick<Store, 'events' | 'mail'>;
   readonly record: RecorderDeps['record'];
   /** A notification to a submitter, as mail of ours. */
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
+  readonly srs: Srs;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -68,12 +86,13 @@ export interface Bounces {
 }
 
 export function createBounces(parts: BounceParts): Bounces {
-  const { config, tokens, accounts, store, clock, log } = parts;
+  const { config, proofs, accounts, store, clock, log } = parts;
+  const { tokens } = proofs;
   const counts = noReturns();
   const recorder = new Recorder({
     record: parts.record,
     events: store.events,
-    tokens,
+    ...proofs,
     classify(reply, host) {
       const provider = host === undefined ? undefined : providerOf(host);
       return classify(reply, 'rcpt', { recipientCount: 1, ...(provider !== undefined && { provider }) });
@@ -111,11 +130,12 @@ export function createBounces(parts: BounceParts): Bounces {
 }
 
 /** Tells a submitter who asked for it, once: the key under which it is accepted names recipient and action. */
-function notifier({ config, store, accept, clock }: BounceParts): RecorderDeps['notify'] {
+function notifier({ config, store, accept, clock, srs }: BounceParts): RecorderDeps['notify'] {
   const write = createReportedDsnWriter({
     clock,
     hostname: config.smtp.hostname,
     delayAfterMs: 0,
+    senderBehind: (sender) => senderBehind(srs, sender, clock.nowMs()),
     lifetimeMs: config.delivery.expireAfterMs,
   });
   return async ({ message, recipient }, action, detail) => {

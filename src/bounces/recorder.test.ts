@@ -75,6 +75,7 @@ function rig(recipients: readonly StoredRecipient[]) {
       messageById: async (_, id) => (id === 7 ? { message: message(), recipients, events: [] } : undefined),
     },
     tokens,
+    openUnsubscribe: (address) => (address === 'https://ours.test/u/eleven' ? 11 : undefined),
     classify: ({ enhanced }) =>
       enhanced === '5.1.1' ? { bounceClass: 'invalid-recipient', suppress: true } : { bounceClass: 'unclassified' },
     notify: async ({ recipient: { id } }, action) => void told.push(`${id} ${action}`),
@@ -167,8 +168,9 @@ test('a complaint is proven by any token of ours in what it encloses, a recipien
   const all = { kind: 'message', id: 7 } as const;
   const proofs = [
     `CFBL-Feedback-ID: ${tokens.feedbackToken(mine)}`,
-    `CFBL-Address: ${tokens.complaintAddress(mine, 'ours.test')}; report=arf`,
+    `CFBL-Address: ${tokens.complaintAddress(tokens.feedbackToken(mine), 'ours.test')}; report=arf`,
     `Return-Path: <${tokens.returnPath(mine, 'ours.test')}>`,
+    'List-Unsubscribe: <mailto:stranger@x.test>, <https://ours.test/u/eleven>',
     `CFBL-Feedback-ID: ${tokens.feedbackToken(all)}\r\nReturn-Path: <${tokens.returnPath(mine, 'ours.test')}>`,
   ];
   for (const proof of proofs) {

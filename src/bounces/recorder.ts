@@ -13,7 +13,7 @@ import type { Fact } from '#store/fact-store.ts';
 import { type Complaint, isComplaint } from './read-complaint.ts';
 import type { Returned } from './read-returned.ts';
 import type { About, ReturnTokens } from './return-token.ts';
-import { type Concerned, concerned, isSameMailbox, provenBy, type Subject, subjectOf } from './subject.ts';
+import { type Concerned, concerned, isSameMailbox, type OpenUnsubscribe, provenBy, type Subject, subjectOf } from './subject.ts';
 import { type BounceVerdict, type ClassifyReply, verdictOf } from './verdict.ts';
 
 /** What came of things that came back, counted since the start. */
@@ -53,6 +53,7 @@ export interface RecorderDeps {
   record(fact: Omit<Fact, 'outbox'>): Promise<'recorded' | 'repeated'>;
   readonly events: Pick<EventStore, 'recipientById' | 'messageById'>;
   readonly tokens: ReturnTokens;
+  readonly openUnsubscribe: OpenUnsubscribe;
   readonly classify: ClassifyReply;
   /** Tells the submitter by mail, where that was asked for; the same is told once. Rejects when it could not be kept. */
   notify(subject: Subject, action: ReportedRecipient['action'], detail: EventDetail): Promise<void>;
@@ -79,7 +80,7 @@ export class Recorder {
 
   /** A report of delivery. `about`: by the address that it came to; undefined: what it returns may prove it. */
   async report(report: Report, about: About | undefined, atMs: number): Promise<void> {
-    const proven = about ?? provenBy(report.returned, undefined, this.#deps.tokens);
+    const proven = about ?? provenBy(report.returned, undefined, this.#deps);
     const all = await this.#concerned(proven, report.format);
     if (all === undefined) return;
     if (report.isTruncated)
@@ -92,7 +93,7 @@ export class Recorder {
   async complaint(complaint: Complaint, about: About | undefined, atMs: number): Promise<void> {
     const { format, type } = complaint;
     if (!isComplaint(complaint)) return this.count('not-a-complaint', { format, type });
-    const inside = provenBy(complaint.returned, complaint.mailFrom, this.#deps.tokens);
+    const inside = provenBy(complaint.returned, complaint.mailFrom, this.#deps);
     // The address that it came to may stand for a message of which the enclosed header names one recipient.
     const proven = about?.kind === 'recipient' || inside?.kind !== 'recipient' ? (about ?? inside) : inside;
     const all = await this.#concerned(proven, format);

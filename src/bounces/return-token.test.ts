@@ -21,7 +21,7 @@ test('a return path says whose mail came back, also in capitals', () => {
 
 test('local parts stay within 64 octets', () => {
   assert.ok(local(tokens.returnPath(LARGEST, 'x.test')).length <= 64);
-  assert.ok(local(tokens.complaintAddress(LARGEST, 'x.test')).length <= 64);
+  assert.ok(local(tokens.complaintAddress(tokens.feedbackToken(LARGEST), 'x.test')).length <= 64);
 });
 
 test('what was changed, cut, made with another key or for another use is not ours', () => {
@@ -37,8 +37,7 @@ test('what was changed, cut, made with another key or for another use is not our
 
 test('the token of a complaint address is that of the feedback field', () => {
   const about: About = { kind: 'message', id: 77 };
-  const address = local(tokens.complaintAddress(about, 'x.test'));
-  assert.equal(address, `complaints+${tokens.feedbackToken(about)}`);
+  const address = local(tokens.complaintAddress(tokens.feedbackToken(about), 'x.test'));
   assert.deepEqual(tokens.openComplaintAddress(address), about);
   assert.deepEqual(tokens.openFeedbackToken(tokens.feedbackToken(about)), about);
 });

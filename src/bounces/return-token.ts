@@ -12,11 +12,12 @@ export interface ReturnTokens {
   returnPath(about: About, domain: string): string;
   /** `local`: the part before the @. Undefined: it is not one of ours. */
   openReturnPath(local: string): About | undefined;
-  complaintAddress(about: About, domain: string): string;
-  openComplaintAddress(local: string): About | undefined;
-  /** The token of the complaint address alone, for CFBL-Feedback-ID. */
+  /** For CFBL-Feedback-ID. */
   feedbackToken(about: About): string;
   openFeedbackToken(text: string): About | undefined;
+  /** `token`: as `feedbackToken` makes it. */
+  complaintAddress(token: string, domain: string): string;
+  openComplaintAddress(local: string): About | undefined;
 }
 
 export const RETURN_PATH_PREFIX = 'bounce+';
@@ -38,10 +39,10 @@ export function createReturnTokens(tokens: SignedTokens): ReturnTokens {
   return {
     returnPath: (about, domain) => `${RETURN_PATH_PREFIX}${sign('bounce', about)}@${domain}`,
     openReturnPath: (local) => open('bounce', after(local, RETURN_PATH_PREFIX)),
-    complaintAddress: (about, domain) => `${COMPLAINT_PREFIX}${sign('complaint', about)}@${domain}`,
-    openComplaintAddress: (local) => open('complaint', after(local, COMPLAINT_PREFIX)),
     feedbackToken: (about) => sign('complaint', about),
     openFeedbackToken: (text) => open('complaint', text),
+    complaintAddress: (token, domain) => `${COMPLAINT_PREFIX}${token}@${domain}`,
+    openComplaintAddress: (local) => open('complaint', after(local, COMPLAINT_PREFIX)),
   };
 }
 

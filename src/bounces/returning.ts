@@ -50,10 +50,11 @@ function feedbackFields(deps: ReturningDeps, message: StoredMessage, domain: str
   let fields = '';
   if (deps.hasFeedbackId && isWanted('feedback-id')) fields += foldHeader('Feedback-ID', feedbackId(message, deps.senderId));
   if (domain === undefined) return fields;
+  const token = deps.tokens.feedbackToken(about);
   // RFC 9477 §3.1.1: the address is believed where it is of the author's domain or below it.
   if (isWithin(domain, message.domain) && isWanted('cfbl-address'))
-    fields += foldHeader('CFBL-Address', `${deps.tokens.complaintAddress(about, domain)}; report=arf`);
-  if (isWanted('cfbl-feedback-id')) fields += foldHeader('CFBL-Feedback-ID', deps.tokens.feedbackToken(about));
+    fields += foldHeader('CFBL-Address', `${deps.tokens.complaintAddress(token, domain)}; report=arf`);
+  if (isWanted('cfbl-feedback-id')) fields += foldHeader('CFBL-Feedback-ID', token);
   return fields;
 }
 

@@ -54,8 +54,16 @@ function localOf(address: string): string {
   return at === -1 ? address : address.slice(0, at);
 }
 
-/** What the header of a returned message proves: its own token, the address for complaints, its return path. A recipient's counts before a message's. */
-export function provenBy(header: Header | undefined, mailFrom: string | undefined, tokens: ReturnTokens): About | undefined {
+/** The recipient that an address to unsubscribe at was made for, a URL or `mailto:`; undefined: it is none of ours. */
+export type OpenUnsubscribe = (address: string) => number | undefined;
+
+export interface Proofs {
+  readonly tokens: ReturnTokens;
+  readonly openUnsubscribe: OpenUnsubscribe;
+}
+
+/** What the header of a returned message proves: its own token, the address for complaints, those to unsubscribe at, its return path. A recipient's counts before a message's. */
+export function provenBy(header: Header | undefined, mailFrom: string | undefined, { tokens, openUnsubscribe }: Proofs): About | undefined {
   const field = (name: string): string => {
     const found = header === undefined ? undefined : findField(header, name);
     return found === undefined ? '' : rawValue(header as Header, found).slice(0, FIELD_MAX);
@@ -66,10 +74,17 @@ export function provenBy(header: Header | undefined, mailFrom: string | undefine
     tokens.openReturnPath(localOf(addressIn(field('return-path')))),
     tokens.openReturnPath(localOf(addressIn(mailFrom ?? ''))),
   ];
+  for (const address of field('list-unsubscribe').split(',', UNSUBSCRIBES_MAX)) {
+    const id = openUnsubscribe(addressIn(address));
+    if (id !== undefined) proven.push({ kind: 'recipient', id });
+  }
   return proven.find((about) => about?.kind === 'recipient') ?? proven.find((about) => about !== undefined);
 }
 
-const FIELD_MAX = 1000;
+const UNSUBSCRIBES_MAX = 4;
+
+/** Of a field: an address to unsubscribe at may be long. */
+const FIELD_MAX = 8192;
 
 function addressIn(value: string): string {
   return value
