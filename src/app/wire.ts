@@ -195,8 +195,8 @@ async function start(
     ringOutbox: pipeline.webhooks.ring,
     leases: node.leases,
   });
-  const { tokens } = returnPaths;
-  const bounces = createBounces({ config, tokens, accounts, store, record: pipeline.webhooks.record, accept, clock, log });
+  const { proofs } = returnPaths;
+  const bounces = createBounces({ config, proofs, accounts, store, record: pipeline.webhooks.record, accept, clock, log });
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
