@@ -200,9 +200,17 @@ class PostgresSide implements Source, Target {
       await this.#client.query(
         'UPDATE outbox_endpoint SET parked_ms = 0, look_ms = coalesce((SELECT min(due_ms) FROM outbox WHERE endpoint = outbox_endpoint.id), look_ms)',
       );
+      await this.#followEvents();
       await this.#client.query('DELETE FROM setting WHERE name = $1', [COPY_MARK]);
     });
     return recovered;
+  }
+
+  /** What names an event that goes to those without a day names it as it is called there (`adopted`). */
+  async #followEvents(): Promise<void> {
+    for (const table of ['outbox', 'webhook_post', 'event_tag']) {
+      await this.#client.query(`UPDATE ${table} t SET event = e.id FROM event e WHERE e.id < 0 AND t.event = e.id + ${ID_MAX}`);
+    }
   }
 
   /** What is given away next is above everything that is there. */
