@@ -35,7 +35,7 @@ export interface InstanceSecret {
 }
 
 /** What tokens are signed for (`base/signed-token`). A purpose is never renamed: what was signed for it is in mail that has been sent. */
-export type KeyPurpose = 'tracking' | 'unsubscribe' | 'return-path';
+export type KeyPurpose = 'tracking' | 'unsubscribe' | 'return-path' | 'forwarding';
 
 /** Where the secret is: in the operator's own words, in a file of theirs, or else in the data directory. */
 export interface SecretPlace {

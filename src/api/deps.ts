@@ -212,6 +212,8 @@ export interface ApiDeps {
   readonly returnCounts?: () => Readonly<Record<string, number>>;
   /** Webhooks, or the key that they are signed with, were changed by a request. */
   readonly webhooksChanged?: () => void;
+  /** Rules for mail that comes in were changed: they hold at once on this node. */
+  readonly routesChanged?: () => void;
   /** Something was put into the outbox by a request. */
   readonly ringOutbox?: () => void;
   /** Tells a URL of an event that never happened: the status that it answered with, and what came of it in words. */

@@ -23,12 +23,15 @@ import type { WorkItem } from '#queue/work-item.ts';
 import { ZeroContent } from '#queue/zero-content.ts';
 import { startCaptureServer } from '#sandbox/capture-server.ts';
 import type { Reports } from '#sandbox/reports.ts';
+import type { Srs } from '#routes/srs.ts';
 import type { Store } from '#store/store.ts';
 import { createDsnWriter } from '#submission/dsn.ts';
 import type { Render } from '#templates/render.ts';
 import type { Config } from './config.ts';
 import { gateFor, matches, withSitesOfCeilings } from './ceilings.ts';
+import { senderBehind } from './routes.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
+import type { OpenAddress } from './running.ts';
 import type { Services } from './services.ts';
 import type { SourceChoice } from './source-choice.ts';
 import { startWebhooks, type Webhooks } from './webhooks.ts';
@@ -58,6 +61,9 @@ export interface DeliveryParts {
   readonly purse: Purse;
   readonly warmUps: WarmUps;
   readonly leases: Leases;
+  readonly srs: Srs;
+  /** What is open by now. */
+  readonly addresses: () => readonly OpenAddress[];
   readonly expandList: ListExpander['expand'];
   /** Variables that are filled in for each recipient. */
   readonly words: NonNullable<ComposerDeps['words']>;
@@ -106,6 +112,7 @@ export async function startDelivery(
     clock,
     hostname: config.smtp.hostname,
     delayAfterMs: DELAY_TOLD_AFTER_MS,
+    senderBehind: (sender) => senderBehind(parts.srs, sender, clock.nowMs()),
     lifetimeMs: config.delivery.expireAfterMs,
   });
   const zeroContent = new ZeroContent({

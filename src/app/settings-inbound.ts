@@ -26,6 +26,11 @@ export const INBOUND_SETTINGS = group('Mail that other servers bring to `smtp.in
     'record',
     "What to do with mail that fails its domain's DMARC policy where that asks for refusal: accept it with the result written into it, or refuse it.",
   ),
+  route_posts: choice(
+    ['form', 'json'],
+    'form',
+    'How mail is posted to the URLs of routes: as the forms that receivers of Mailgun know, or as JSON with the same names and files in base64.',
+  ),
   spam: group('Spam filters. They are asked about mail of domains whose `spam_action` is tag or block.', {
     rspamd: optional(
       text(

@@ -11,10 +11,12 @@ import type { Composer } from '#delivery/compose.ts';
 import { remade, sentCopy, type SentCopy } from '#delivery/sent-copy.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { mailgunEvent } from '#events/mailgun-json.ts';
+import { storageKey } from '#events/storage-key.ts';
 import type { DeliveryJob } from '#model/delivery.ts';
 import type { EventKind } from '#model/event.ts';
 import { AppError } from '#model/errors.ts';
 import type { WorkItem } from '#queue/work-item.ts';
+import { createForwardMaker, createNotifyMaker, type PostMakerDeps } from '#routes/post-maker.ts';
 import type { Fact } from '#store/fact-store.ts';
 import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
 import type { Settlement, Store } from '#store/store.ts';
@@ -24,8 +26,11 @@ import { createEventMaker, type SigningKeys, WEBHOOK_HEADERS, webhookBody } from
 import { createPoster, type PostResult } from '#webhooks/guarded-post.ts';
 import { OutboxRunner } from '#webhooks/outbox-runner.ts';
 import { type SampleOf, sampleEvent } from '#webhooks/sample-event.ts';
+import { sign } from '#webhooks/signature.ts';
 import { Subscriptions } from '#webhooks/subscriptions.ts';
+import { htmlToText } from '#templates/html-text.ts';
 import type { Config } from './config.ts';
+import type { OpenAddress } from './running.ts';
 import type { Services } from './services.ts';
 
 export interface WebhookParts {
@@ -37,6 +42,8 @@ export interface WebhookParts {
   readonly services: Services;
   readonly resolver: Resolver;
   readonly composer: Composer;
+  /** What is open by now. */
+  readonly addresses: () => readonly OpenAddress[];
   /** This node posts, and was not asked to drain. */
   mayPost(): boolean;
 }
@@ -80,7 +87,16 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     clock: parts.clock,
   });
   const keys = signingKeys(parts);
-  const shown = eventData(config);
+  const shown = eventData(parts);
+  const routed: PostMakerDeps = {
+    giveUpAfterMs: webhooks.giveUpAfterMs,
+    format: config.inbound.routePosts,
+    clock: parts.clock,
+    content: (contentId) => parts.store.mail.content(contentId),
+    sign: async (accountId, nowMs) => sign((await keys.of(accountId)).own, nowMs),
+    messageUrl: ({ domain, id }) => storageUrl(parts)(domain, storageKey(id)),
+    htmlToText,
+  };
   const stopTests = new AbortController();
   let tests = 0;
   const poster = createPoster({
@@ -106,6 +122,8 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
         eventData: shown,
         signingKeys: keys.of,
       }),
+      forward: createForwardMaker(routed),
+      notify: createNotifyMaker(routed),
     },
     limits: { perEndpointMax: webhooks.concurrency, totalMax: webhooks.connections },
     timeoutMs: webhooks.timeoutMs,
@@ -193,11 +211,17 @@ function signingKeys({ accounts, clock }: WebhookParts): { of(accountId: number)
 }
 
 /** As the events API shows it, with the URLs that it would have there. */
-function eventData({ http }: Config): Parameters<typeof createEventMaker>[0]['eventData'] {
-  const [{ host = 'localhost', port } = { port: 0 }] = http.listen;
-  const base = http.publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const urls = { storage: (domain: string, key: string): string => `${base}/v3/domains/${domain}/messages/${key}` };
+function eventData(parts: WebhookParts): Parameters<typeof createEventMaker>[0]['eventData'] {
+  const urls = { storage: storageUrl(parts) };
   return (view) => mailgunEvent(view, urls);
+}
+
+function storageUrl({ config, addresses }: WebhookParts): (domain: string, key: string) => string {
+  return (domain, key) => {
+    const { host = 'localhost', port } = addresses().find(({ service }) => service === 'http') ?? config.http.listen[0] ?? { port: 0 };
+    const base = config.http.publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return `${base}/v3/domains/${domain}/messages/${key}`;
+  };
 }
 
 function copyOf({ payload }: OutboxItem): SentCopy {

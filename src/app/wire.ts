@@ -54,6 +54,7 @@ import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts
 import { openInbound } from './inbound.ts';
 import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
+import { createInboundRoutes, createSenderRewriting } from './routes.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
 import { createSourceChoice } from './source-choice.ts';
@@ -148,6 +149,7 @@ async function start(
     isUsedUp: ({ address }) => warmUps.isUsedUp(address),
     clock,
   });
+  const srs = createSenderRewriting(secret);
   const tracking = createTracking({ config, secret, clock, log, addresses: () => state.addresses });
   const unsubscribing = createUnsubscribing({ config, secret, accounts, baseOf: tracking.baseOf });
   const pipeline = await startDelivery({
@@ -164,6 +166,8 @@ async function start(
     purse,
     warmUps,
     leases: node.leases,
+    srs,
+    addresses: () => state.addresses,
     expandList: (message, recipient, mayGoOn) => expander.expand(message, recipient, mayGoOn),
     mayPost: () => node.isRunning && node.does('webhooks'),
     returning: returnPaths.returning,
@@ -196,7 +200,18 @@ async function start(
     leases: node.leases,
   });
   const { proofs } = returnPaths;
-  const bounces = createBounces({ config, proofs, accounts, store, record: pipeline.webhooks.record, accept, clock, log });
+  const bounces = createBounces({ config, proofs, accounts, store, record: pipeline.webhooks.record, accept, srs, clock, log });
+  const routes = createInboundRoutes({
+    config,
+    srs,
+    accounts,
+    store,
+    webhooks: pipeline.webhooks,
+    accept,
+    ringQueue: () => pipeline.claimer.ring(),
+    clock,
+    log,
+  });
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
@@ -317,7 +332,8 @@ async function start(
     trackedLinks,
     unsubscriber,
     domainCheck,
-    addressees: [unsubscribeMail, ...bounces.handlers([])],
+    addressees: [unsubscribeMail, routes.returned, ...bounces.handlers([routes.taker]), routes.taker],
+    routesChanged: routes.changed,
     returnCounts: bounces.counts,
     reports,
   });
@@ -371,6 +387,7 @@ interface DoorParts {
   readonly requestRates: RequestRates;
   /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
   readonly addressees: readonly AddresseeHandler[];
+  readonly routesChanged: () => void;
   readonly returnCounts: ReturnCounts;
   readonly reports: SandboxReports;
 }
@@ -429,6 +446,7 @@ async function openApi(
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
     webhooksChanged: pipeline.webhooks.changed,
+    routesChanged: parts.routesChanged,
     ringOutbox: pipeline.webhooks.ring,
     testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,

@@ -83,8 +83,9 @@ function body(
     case 'accepted':
       return {
         ...origin(message),
+        ...routed(message, recipient),
         ...envelope(message, recipient, undefined),
-        ...flags(message, true),
+        ...flags(message, recipient),
         ...messageOf(message, recipient, true),
         ...storage(message, urls),
         ...about,
@@ -92,7 +93,7 @@ function body(
     case 'delivered':
       return {
         ...envelope(message, recipient, detail),
-        ...flags(message, true),
+        ...flags(message, recipient),
         'delivery-status': deliveryStatus(detail, recipient),
         ...messageOf(message, recipient),
         ...storage(message, urls),
@@ -162,7 +163,7 @@ function failure(event: EventRow, message: StoredMessage | undefined, recipient:
       : undefined;
   return {
     ...envelope(message, recipient, detail),
-    ...flags(message, true),
+    ...flags(message, recipient),
     'delivery-status': {
       ...deliveryStatus(detail, recipient),
       ...(retry !== undefined && { 'retry-seconds': retry }),
@@ -202,23 +203,34 @@ function envelope(
   return {
     envelope: {
       sender: message?.sender ?? '',
-      transport: 'smtp',
-      targets: recipient?.address ?? '',
+      ...(detail?.forward === undefined
+        ? { transport: 'smtp', targets: recipient?.address ?? '' }
+        : { transport: 'http', targets: detail.forward.url }),
       ...(detail?.attempt?.source !== undefined && /^[\d.:a-f]+$/i.test(detail.attempt.source) && { 'sending-ip': detail.attempt.source }),
     },
   };
 }
 
-function flags(message: StoredMessage | undefined, isAuthenticated: boolean): Record<string, unknown> {
+function flags(message: StoredMessage | undefined, recipient: StoredRecipient | undefined): Record<string, unknown> {
+  const isRouted = message?.info.routes !== undefined;
   return {
     flags: {
-      'is-authenticated': isAuthenticated,
-      'is-routed': false,
+      // What came in from elsewhere, and what is sent on of it, nobody of ours handed in.
+      'is-authenticated': !isRouted && recipient?.ending !== 'received',
+      'is-routed': isRouted,
       'is-system-test': false,
       'is-test-mode': isTest(message),
       'is-amp': false,
     },
   };
+}
+
+/** The rules by which it came in or is sent on: this recipient's, of mail that came in for several. */
+function routed(message: StoredMessage | undefined, recipient: StoredRecipient | undefined): Record<string, unknown> {
+  const all = message?.info.routes;
+  if (all === undefined) return {};
+  const own = recipient?.ending === 'received' ? all.filter((route) => route.recipient === recipient.address) : all;
+  return { routes: own.map((route) => ({ expression: route.expression, id: route.id, match: { recipient: route.recipient } })) };
 }
 
 function deliveryStatus(detail: EventDetail, recipient: StoredRecipient | undefined): Record<string, unknown> {

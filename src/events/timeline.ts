@@ -5,7 +5,7 @@
  * Promises: entries stand in order of time; a recipient that is not finished has a reason and a time for what comes next (P6); a possible
  * duplicate is marked (P4); nothing a stranger wrote (replies, names, subjects) keeps its control characters.
  */
-import type { EventKind, EventRow } from '#model/event.ts';
+import type { EventKind, EventRow, PostRecord } from '#model/event.ts';
 import type { Ending, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { AttemptRecord, TlsFacts } from '#model/outcome.ts';
 import { WAIT_REASONS } from '#model/wait-reason.ts';
@@ -152,6 +152,7 @@ export function clean(text: string): string {
 function submitter({ info }: StoredMessage): string {
   if (info.keyId !== undefined) return `API key ${clean(info.keyId)}`;
   if (info.login !== undefined) return `login ${clean(info.login)}`;
+  if (info.notifiesOf === 0) return 'another server, to tell of mail that was sent on';
   return info.notifiesOf === undefined ? 'trusted network' : `this server, to tell of message ${info.notifiesOf}`;
 }
 
@@ -284,6 +285,7 @@ function factEntry(event: EventRow): FactEntry {
 }
 
 function factText({ kind, detail }: EventRow): string {
+  if (detail.forward !== undefined) return postedText('the message', 'nothing of the message', detail.forward, detail.text ?? '');
   const said = detail.text === undefined || detail.text === '' ? '' : `: ${clean(detail.text)}`;
   switch (kind) {
     case 'accepted':
@@ -327,15 +329,18 @@ function withWhat({ client }: EventRow['detail']): string {
 }
 
 function archivedText({ archive, text = '' }: EventRow['detail']): string {
-  if (archive === undefined) return 'a copy was posted';
-  const url = clean(archive.url);
-  switch (archive.result) {
+  return archive === undefined ? 'a copy was posted' : postedText('a copy', 'no copy', archive, text);
+}
+
+function postedText(what: string, none: string, post: PostRecord, text: string): string {
+  const url = clean(post.url);
+  switch (post.result) {
     case 'done':
-      return `a copy was posted to ${url}: ${clean(text)}`;
+      return `${what} was posted to ${url}: ${clean(text)}`;
     case 'deferred':
-      return `a copy could not be posted to ${url}, post ${archive.number}: ${clean(text)}; tried again at ${stamp(archive.nextAtMs)}`;
+      return `${what} could not be posted to ${url}, post ${post.number}: ${clean(text)}; tried again at ${stamp(post.nextAtMs)}`;
     case 'failed':
-      return `no copy was posted to ${url}, given up: ${clean(text)}`;
+      return `${none} was posted to ${url}, given up: ${clean(text)}`;
   }
 }
 

@@ -51,7 +51,7 @@ export interface MessageInfo {
   readonly keyId?: string;
   readonly login?: string;
   readonly options: SubmissionOptions;
-  /** A notification that we wrote ourselves: the message that it tells of. */
+  /** A notification that we wrote ourselves: the message that it tells of; 0: another's, passed on. */
   readonly notifiesOf?: number;
   /** The envelope's DSN wishes and encoding. */
   readonly ret?: 'FULL' | 'HDRS';

@@ -31,6 +31,8 @@ export interface DsnDeps {
   readonly hostname: string;
   /** A delay is told when a recipient has waited this long. */
   readonly delayAfterMs: number;
+  /** Of mail that was sent on the reverse-path is ours: whose it stands for. Absent: it is nobody else's. */
+  senderBehind?(sender: string): string;
   /** How long a notification is tried itself. */
   readonly lifetimeMs: number;
 }
@@ -114,10 +116,11 @@ function notification(
   original: Uint8Array,
 ): AcceptMessage {
   const nowMs = deps.clock.nowMs();
+  const to = deps.senderBehind?.(message.sender) ?? message.sender;
   const messageId = newMessageId(deps.hostname, nowMs);
   const content = buildDsn({
     reportingMta: deps.hostname,
-    to: message.sender,
+    to,
     messageId,
     dateMs: nowMs,
     arrivalMs: message.createdMs,
@@ -138,19 +141,17 @@ function notification(
     wait: 'due',
     expiresAtMs: nowMs + deps.lifetimeMs,
     priority: 1,
-    info: notificationInfo(deps, message, content),
+    info: notificationInfo(deps, message, content, to),
     content,
-    recipients: [
-      { address: message.sender, domain: message.sender.slice(message.sender.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false },
-    ],
+    recipients: [{ address: to, domain: to.slice(to.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false }],
   };
 }
 
-function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer): MessageInfo {
+function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer, to: string): MessageInfo {
   const header = readHeader(content);
   return {
     from: headerValue(header, 'from') ?? '',
-    to: message.sender,
+    to,
     subject: headerValue(header, 'subject') ?? '',
     sizeBytes: content.length,
     attachments: [],
@@ -158,7 +159,7 @@ function notificationInfo(deps: DsnDeps, message: StoredMessage, content: Buffer
     origin: { address: '127.0.0.1', helo: deps.hostname },
     options: NO_OPTIONS,
     notifiesOf: message.id,
-    smtputf8: /[\u0080-\uffff]/.test(message.sender),
+    smtputf8: /[\u0080-\uffff]/.test(to),
     body: isAscii(content) ? '7BIT' : '8BITMIME',
   };
 }

@@ -1,0 +1,75 @@
+/** Builds what routes do with mail that comes in: who answers for recipients, and who takes back what could not be delivered of what was sent on. */
+import type { Accounts } from '#accounts/accounts.ts';
+import type { InstanceSecret } from '#accounts/instance-secret.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import { receptionOf } from '#inbound/reception.ts';
+import type { AddresseeHandler } from '#model/inbound.ts';
+import { createReturned } from '#routes/returned.ts';
+import { RouteBook } from '#routes/route-book.ts';
+import { createSrs, type Srs } from '#routes/srs.ts';
+import { createRoutesTaker } from '#routes/taker.ts';
+import type { AcceptMessage, AcceptResult, Store, Ungranted } from '#store/store.ts';
+import { endpointName } from '#webhooks/endpoint-name.ts';
+import type { Config } from './config.ts';
+import type { Webhooks } from './webhooks.ts';
+
+export interface RouteParts {
+  readonly config: Config;
+  readonly srs: Srs;
+  readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys'>;
+  readonly store: Pick<Store, 'routes' | 'forwards' | 'lists' | 'mail'>;
+  readonly webhooks: Pick<Webhooks, 'entriesFor' | 'ring'>;
+  accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
+  /** Something waits on disk. */
+  ringQueue(): void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface InboundRoutes {
+  /** Of reverse-paths of mail that was sent on. */
+  readonly returned: AddresseeHandler;
+  readonly taker: AddresseeHandler;
+  /** Rules were changed here. */
+  changed(): void;
+}
+
+export function createSenderRewriting(secret: InstanceSecret): Srs {
+  return createSrs(secret.keyFor('forwarding'));
+}
+
+/** Whose reverse-path ours stands for. */
+export function senderBehind(srs: Srs, sender: string, nowMs: number): string {
+  const reversed = srs.reverse(sender.slice(0, sender.lastIndexOf('@')), nowMs);
+  return reversed === undefined || reversed === 'forged' ? sender : reversed.to;
+}
+
+export function createInboundRoutes(parts: RouteParts): InboundRoutes {
+  const { config, accounts, store, webhooks, clock, log, srs } = parts;
+  const book = new RouteBook({ listRoutes: store.routes.listRoutes, listForwards: store.forwards.listForwards }, clock);
+  const { hostname } = config.smtp;
+  const lifetimeMs = config.delivery.expireAfterMs;
+  return {
+    returned: createReturned({ srs, domainFor: accounts.domainFor, accept: parts.accept, hostname, lifetimeMs, clock }),
+    taker: createRoutesTaker({
+      hostname,
+      domainFor: accounts.domainFor,
+      rulesOf: (accountId, domainId) => book.rulesOf(accountId, domainId),
+      lists: store.lists,
+      mail: store.mail,
+      keep(mail, domain, madeMessageId) {
+        const { message, events } = receptionOf(mail, domain, madeMessageId);
+        return { message, record: events[0]?.event.detail.inbound };
+      },
+      sendOn: { signingKeys: accounts.signingKeys, srs, lifetimeMs },
+      endpointName,
+      entriesFor: webhooks.entriesFor,
+      ringOutbox: webhooks.ring,
+      ringQueue: parts.ringQueue,
+      clock,
+      log,
+    }),
+    changed: () => book.forget(),
+  };
+}

@@ -1,0 +1,227 @@
+/** Routes of the running program: mail that other servers bring is posted, kept, told and sent on as the account's rules say, and nothing of it is lost on the way. */
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { after, test } from 'node:test';
+import { DOMAIN } from '../kit/installation.ts';
+import type { Received } from '../kit/http-receiver.ts';
+import { until } from '../kit/until.ts';
+import { bringTo, formOf, ours, startRoutes } from './inbound-routes-kit.ts';
+
+const rig = await startRoutes({ after });
+const { there, url } = rig;
+
+const LETTER = [
+  'From: Ann <ann@sender.test>',
+  `To: Bob <bob@${DOMAIN}>`,
+  'Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=',
+  'Message-ID: <1@sender.test>',
+  'X-Tag: one',
+  'X-Tag: two',
+  '',
+  'Yes, that is fine.',
+  '',
+  '-- ',
+  'Ann',
+  '',
+  'On Mon, 12 Oct 2026 at 10:00, Bob <bob@ours.test> wrote:',
+  '> Is it fine?',
+  '',
+].join('\r\n');
+
+const WITH_FILES = [
+  'From: Ann <ann@sender.test>',
+  `To: bob@${DOMAIN}`,
+  'Subject: Files',
+  'MIME-Version: 1.0',
+  'Content-Type: multipart/mixed; boundary=outer',
+  '',
+  '--outer',
+  'Content-Type: multipart/related; boundary=inner',
+  '',
+  '--inner',
+  'Content-Type: text/html; charset=iso-8859-1',
+  'Content-Transfer-Encoding: quoted-printable',
+  '',
+  '<p>Sch=F6n <img src=3D"cid:pic@x"></p><div class=3D"gmail_quote">On Monday Bob wrote:<blockquote>Old</blockquote></div>',
+  '--inner',
+  'Content-Type: image/png; name="pic.png"',
+  'Content-ID: <pic@x>',
+  'Content-Disposition: inline; filename="pic.png"',
+  'Content-Transfer-Encoding: base64',
+  '',
+  'iVBORw0KGgo=',
+  '--inner--',
+  '--outer',
+  'Content-Type: application/pdf',
+  `Content-Disposition: attachment; filename*=utf-8''%C3%BC%22ber.pdf`,
+  'Content-Transfer-Encoding: base64',
+  '',
+  'JVBERi0xLjc=',
+  '--outer--',
+  '',
+].join('\r\n');
+
+async function posted(path: string, count = 1): Promise<Received[]> {
+  return until(() => (there.at(path).length >= count ? there.at(path) : undefined), `${count} posted to ${path}`);
+}
+
+interface ShownEvent extends Record<string, unknown> {
+  readonly event: string;
+  readonly recipient?: string;
+}
+
+async function events(kind: string): Promise<readonly ShownEvent[]> {
+  const { body } = await rig.server.mustCall('GET', `/v3/${DOMAIN}/events?event=${kind}&limit=300`);
+  return body['items'] as ShownEvent[];
+}
+
+async function signingKey(): Promise<string> {
+  return String((await rig.server.mustCall('GET', '/v5/accounts/http_signing_key')).body['http_signing_key']);
+}
+
+test('forward posts a form with the fields that receivers know, signed, and tells of the delivery over HTTP', async () => {
+  await rig.routes([`match_recipient("bob@")`, `forward("${url('/plain?token=secret')}")`]);
+  assert.match(await bringTo(rig.server, ours('bob'), LETTER), /^250 /);
+  const [received] = await posted('/plain');
+  assert.ok(received);
+  assert.equal(received.headers['content-type'], 'application/x-www-form-urlencoded');
+  const { fields } = await formOf(received);
+  const value = (name: string): string | undefined => fields.find(([each]) => each === name)?.[1];
+  const names = fields.map(([name]) => name);
+  assert.deepEqual(names.slice(0, 4), ['recipient', 'sender', 'from', 'subject']);
+  assert.deepEqual(['recipient', 'sender', 'from', 'subject'].map(value), [
+    ours('bob'),
+    'ann@sender.test',
+    'Ann <ann@sender.test>',
+    'Grüße',
+  ]);
+  assert.match(value('body-plain') ?? '', /^Yes, that is fine\.\r\n\r\n-- \r\nAnn\r\n/);
+  assert.equal(value('stripped-text'), 'Yes, that is fine.');
+  assert.equal(value('stripped-signature'), '-- \nAnn');
+  for (const absent of ['body-html', 'stripped-html', 'attachment-count', 'content-id-map', 'attachments', 'event'])
+    assert.equal(value(absent), undefined);
+  assert.deepEqual(
+    fields.filter(([name]) => name === 'X-Tag').map(([, tag]) => tag),
+    ['one', 'two'],
+  );
+  assert.equal(value('X-Mailgun-Incoming'), 'Yes');
+  assert.equal(value('Message-ID'), '<1@sender.test>');
+  const headers = JSON.parse(value('message-headers') ?? '') as [string, string][];
+  assert.deepEqual(headers.at(-1), ['X-Tag', 'two']);
+  assert.ok(headers.some(([name, text]) => name === 'Subject' && text === 'Grüße'));
+  assert.match(value('timestamp') ?? '', /^\d{10}$/);
+  const hmac = createHmac('sha256', await signingKey()).update(`${value('timestamp')}${value('token')}`);
+  assert.equal(hmac.digest('hex'), value('signature'));
+  const delivered = await until(async () => (await events('delivered')).find(({ recipient }) => recipient === ours('bob')), 'it is told');
+  assert.deepEqual(delivered['envelope'] as object, { transport: 'http', sender: 'ann@sender.test', targets: url('/plain?…') });
+  assert.equal((delivered['delivery-status'] as { code: number }).code, 200);
+  const [accepted] = await events('accepted');
+  assert.equal((accepted?.['flags'] as Record<string, boolean>)['is-routed'], true);
+  assert.equal((accepted?.['flags'] as Record<string, boolean>)['is-authenticated'], false);
+  assert.deepEqual(
+    (accepted?.['routes'] as { expression: string; match: object }[]).map(({ expression, match }) => [expression, match]),
+    [['match_recipient("bob@")', { recipient: ours('bob') }]],
+  );
+});
+
+test('files are posted in their order, with a map of those that the HTML shows', async () => {
+  await rig.routes(['catch_all()', `forward("${url('/files')}")`]);
+  assert.match(await bringTo(rig.server, ours('bob'), WITH_FILES), /^250 /);
+  const [received] = await posted('/files');
+  assert.match(String(received?.headers['content-type']), /^multipart\/form-data; boundary=/);
+  const { fields, files } = await formOf(received as Received);
+  const all = Object.fromEntries(fields);
+  assert.equal(all['attachment-count'], '2');
+  assert.deepEqual([...files.keys()], ['attachment-1', 'attachment-2']);
+  assert.deepEqual(
+    [...files.values()].map(({ name, type }) => [name, type]),
+    [
+      ['pic.png', 'image/png'],
+      ['ü"ber.pdf', 'application/pdf'],
+    ],
+  );
+  assert.equal(Buffer.from(await (files.get('attachment-2') as File).arrayBuffer()).toString(), '%PDF-1.7');
+  assert.deepEqual(JSON.parse(all['content-id-map'] ?? ''), { '<pic@x>': 'attachment-1' });
+  assert.match(all['body-html'] ?? '', /^<p>Schön .*gmail_quote/s);
+  assert.equal(all['stripped-html']?.trim(), '<p>Schön <img src="cid:pic@x"></p>');
+  assert.match(all['body-plain'] ?? '', /^Schön/);
+});
+
+test('a URL that ends in mime gets the message as it is, and nothing that was read of it', async () => {
+  await rig.routes(['catch_all()', `forward("${url('/in/mime')}")`]);
+  assert.match(await bringTo(rig.server, ours('bob'), LETTER), /^250 /);
+  const [received] = await posted('/in/mime');
+  const { fields } = await formOf(received as Received);
+  assert.deepEqual(
+    fields.map(([name]) => name),
+    ['recipient', 'sender', 'from', 'subject', 'body-mime', 'timestamp', 'token', 'signature'],
+  );
+  const [, mime = ''] = fields[4] ?? [];
+  assert.match(mime, /^Return-Path: <ann@sender\.test>\r\n/);
+  assert.ok(mime.endsWith(LETTER));
+});
+
+test('routes run by priority until one says stop, catch_all only where none before matched, with what their filters caught', async () => {
+  await rig.routes(
+    ['catch_all()', `forward("${url('/caught')}")`, 9],
+    [`match_recipient("(?P<user>[^+@]+)\\+(.*)@")`, `forward("${url('/p2/\\g<user>/\\2')}")`, 2],
+    [`match_header("subject", "(.*)urgent")`, [`forward("${url('/p3')}")`, 'stop()'], 3],
+    [`match_recipient(".*")`, `forward("${url('/p4')}")`, 4],
+  );
+  assert.match(await bringTo(rig.server, ours('eve+a/b?c'), LETTER), /^250 /);
+  await posted('/p4');
+  assert.deepEqual(
+    there.at('/p2').map(({ path }) => path),
+    ['/p2/eve/a%2Fb%3Fc'],
+  );
+  assert.equal(there.at('/p3').length, 0);
+  assert.match(await bringTo(rig.server, ours('eve+2'), LETTER.replace(/Subject: .*/, 'Subject: most urgent')), /^250 /);
+  await posted('/p3');
+  await posted('/p2', 2);
+  assert.equal(there.at('/p4').length, 1, 'the route that says stop was the last');
+  assert.equal(there.at('/caught').length, 0);
+});
+
+test('what no route may take is refused at RCPT, and what the header decides at the end of the message', async () => {
+  await rig.routes(
+    [`match_recipient("only@") and match_header("x-key", "open")`, `forward("${url('/keyed')}")`],
+    ['match_recipient("^drop@")', 'stop()'],
+  );
+  assert.match(await bringTo(rig.server, ours('nobody'), LETTER), /^550 5\.1\.1 /);
+  assert.match(await bringTo(rig.server, ours('only'), LETTER), /^550 5\.1\.1 /);
+  assert.match(await bringTo(rig.server, ours('only'), `X-Key: open\r\n${LETTER}`), /^250 /);
+  await posted('/keyed');
+  assert.match(await bringTo(rig.server, ours('drop'), LETTER), /^250 /);
+  assert.match(await bringTo(rig.server, [ours('drop'), ours('only')], LETTER), /^452 4\.5\.3 /);
+});
+
+test('a receiver that fails is asked again, signed afresh; one that says 406 is not, and both are told', async () => {
+  await rig.routes(
+    ['match_recipient("again@")', `forward("${url('/again')}")`],
+    ['match_recipient("never@")', `forward("${url('/never')}")`],
+  );
+  there.answerWith(({ path }, response) => {
+    const isFirst = path === '/again' && there.at('/again').length === 1;
+    response.writeHead(path === '/never' ? 406 : isFirst ? 500 : 200).end();
+  });
+  assert.match(await bringTo(rig.server, ours('again'), LETTER), /^250 /);
+  assert.match(await bringTo(rig.server, ours('never'), LETTER), /^250 /);
+  const [first, second] = await posted('/again', 2);
+  const tokenOf = async (received: Received | undefined): Promise<unknown> =>
+    Object.fromEntries((await formOf(received as Received)).fields)['token'];
+  assert.notEqual(await tokenOf(first), await tokenOf(second));
+  assert.deepEqual(
+    [first, second].map((each) => each?.headers['x-postrider-attempt']),
+    ['1', '2'],
+  );
+  const failed = await until(async () => {
+    const found = (await events('failed')).filter(({ recipient }) => recipient === ours('never') || recipient === ours('again'));
+    return found.length === 2 ? found : undefined;
+  }, 'both are told');
+  assert.deepEqual(failed.map(({ recipient, severity, reason }) => [recipient, severity, reason]).sort(), [
+    [ours('again'), 'temporary', 'generic'],
+    [ours('never'), 'permanent', 'generic'],
+  ]);
+  assert.equal(there.at('/never').length, 1);
+  there.answerWith((_received, response) => void response.end());
+});
