@@ -14,7 +14,8 @@ import { headerValue, readHeader } from '#mail/header.ts';
 import type { Envelope } from '#model/submission.ts';
 import type { HookAnswer, SessionFacts, SessionHooks } from '#smtp/server-hooks.ts';
 import { startSmtpServer } from '#smtp/server-listener.ts';
-import type { SandboxStore, Store } from '#store/store.ts';
+import type { SandboxStore } from '#store/sandbox-store.ts';
+import type { Store } from '#store/store.ts';
 import { type Behaviour, mailboxOf } from './behaviours.ts';
 import type { Reports } from './reports.ts';
 

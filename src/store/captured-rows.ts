@@ -1,6 +1,6 @@
 /** Rows of mail that the sandbox captured to our noun, the same for both drivers. Stored JSON was written by us: it is trusted. */
 import type { Row } from './rows-json.ts';
-import type { CapturedMail } from './store.ts';
+import type { CapturedMail } from './sandbox-store.ts';
 
 /** All of one but its octets. */
 export const CAPTURED_COLUMNS = 'id, at_ms, sender, recipients, size_bytes, subject, from_header';

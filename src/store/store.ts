@@ -19,6 +19,7 @@ import type { ForwardStore } from './forward-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { RouteStore } from './route-store.ts';
+import type { SandboxStore } from './sandbox-store.ts';
 import type { StatsStore } from './stats-store.ts';
 import type { ListStore } from './list-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
@@ -440,27 +441,6 @@ export interface NodeStore {
   want(id: number, wanted: Beat['wanted']): Promise<boolean>;
   /** Declares nodes lost whose last beat is older than the lease, and puts what they had leased back, due at once and marked as a possible repeat. How many recipients. */
   takeOver(leaseMs: number): Promise<number>;
-}
-
-// ---- sandbox -------------------------------------------------------------------------------------------------------
-
-export interface CapturedMail {
-  readonly id: number;
-  readonly atMs: number;
-  readonly sender: string;
-  readonly recipients: readonly string[];
-  readonly sizeBytes: number;
-  readonly subject: string;
-  readonly from: string;
-}
-
-export interface SandboxStore {
-  /** Keeps the newest `keepMax`; resolves to the id. */
-  capture(mail: Omit<CapturedMail, 'id'> & { readonly bytes: Uint8Array }, keepMax: number): Promise<number>;
-  /** Newest first; `before` an id, exclusive. */
-  list(limit: number, before?: number): Promise<CapturedMail[]>;
-  get(id: number): Promise<(CapturedMail & { readonly bytes: Uint8Array }) | undefined>;
-  clear(): Promise<number>;
 }
 
 // ---- the whole -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /** A captured message as a page: headers, text, HTML in a frame that can do nothing but open links in another window, attachments, DKIM. */
 import type { ParsedAttachment, ParsedMail } from '#api/conventions/parsed-mail.ts';
 import type { DkimResult } from '#api/v1/sandbox/captured.ts';
-import type { CapturedMail } from '#store/store.ts';
+import type { CapturedMail } from '#store/sandbox-store.ts';
 import { scanHtml } from '#tracking/html-scan.ts';
 import { html } from './html.ts';
 import { layout, pill, size, time } from './layout.ts';

@@ -1,6 +1,6 @@
 /** Mail that the sandbox captured: the newest few, with their bytes. */
 import { CAPTURED_COLUMNS, capturedOf } from '#store/captured-rows.ts';
-import type { SandboxStore } from '#store/store.ts';
+import type { SandboxStore } from '#store/sandbox-store.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database } from './database.ts';
 

@@ -3,7 +3,8 @@
  * recipients. Its DKIM signatures are verified against the keys that we hold, because sandbox domains have no public DNS.
  */
 import { parseMailbox } from '#mail/address.ts';
-import type { CapturedMail, Store } from '#store/store.ts';
+import type { CapturedMail } from '#store/sandbox-store.ts';
+import type { Store } from '#store/store.ts';
 
 const PAGE_ROWS = 100;
 /** Rows of others that one list looks past. */

@@ -1,6 +1,6 @@
 /** /v1/sandbox/messages: what the sandbox captured: the list, one parsed with its DKIM result, raw, attachments, and clearing it. */
 import { AppError } from '#model/errors.ts';
-import type { CapturedMail } from '#store/store.ts';
+import type { CapturedMail } from '#store/sandbox-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { download } from '#api/conventions/download.ts';
