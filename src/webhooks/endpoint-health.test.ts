@@ -82,3 +82,14 @@ test('what says nothing about the endpoint changes nothing', () => {
   }
   assert.deepEqual([each.room(1), each.pauseMs(1), each.running], [10, 0, 0]);
 });
+
+test('a pause is in whole milliseconds, whatever the clock says: stores keep no others', () => {
+  const { health: each, clock } = health();
+  for (let n = 0; n < FAILURES_BEFORE_PAUSE; n++) {
+    each.begin(1);
+    each.end(1, 'failed');
+  }
+  clock.advance(0.25);
+  assert.ok(each.pauseMs(1) > 0);
+  assert.equal(each.pauseMs(1) % 1, 0);
+});

@@ -51,10 +51,10 @@ export class EndpointHealth {
     return Math.max(0, Math.min(most - running, Math.ceil(free / 2)));
   }
 
-  /** How long it is to be left alone; 0: not at all. */
+  /** How long it is to be left alone, in whole milliseconds; 0: not at all. */
   pauseMs(endpoint: number): number {
     const nowMs = this.#clock.monotonicMs();
-    return Math.max(0, (this.#failing.get(endpoint, nowMs)?.pausedUntilMs ?? 0) - nowMs);
+    return Math.max(0, Math.ceil((this.#failing.get(endpoint, nowMs)?.pausedUntilMs ?? 0) - nowMs));
   }
 
   begin(endpoint: number): void {
