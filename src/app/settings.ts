@@ -334,6 +334,8 @@ export const SETTINGS = group('', {
       'networks',
       [],
       'Loopback, private or otherwise special networks that may be posted to nevertheless.',
+      // On a laptop the application that is told of events runs beside us.
+      { dev: ['127.0.0.0/8', '::1/128'] },
     ),
     timeout: duration(['100ms', '10m'], '30s', 'Longest time for one post with all its redirects, until the answer is complete.'),
     connect_timeout: duration(['10ms', '5m'], '10s', 'Connecting to one address, with the TLS handshake.'),
