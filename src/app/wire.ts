@@ -195,7 +195,9 @@ async function start(
     roomFor: (domain, accountId, priority) => pipeline.roomFor(domain, accountId, priority).room,
     enter: pipeline.enter,
     ring: () => pipeline.claimer.ring(),
-    outbox: ({ accountId, domainId }) => pipeline.webhooks.entriesFor(accountId, domainId, 'accepted'),
+    // A notification is nobody's mail.
+    outbox: ({ accountId, domainId, info }) =>
+      info.notifiesOf === undefined ? pipeline.webhooks.entriesFor(accountId, domainId, 'accepted') : undefined,
     ringOutbox: pipeline.webhooks.ring,
     leases: node.leases,
   });
