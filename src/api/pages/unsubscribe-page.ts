@@ -17,15 +17,15 @@ const STYLE = `
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px 16px;background:var(--ground);color:var(--ink);font:17px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;overflow-wrap:anywhere}
 main{width:100%;max-width:27rem;background:var(--sheet);border:1px solid var(--line);border-radius:16px;padding:28px 24px}
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 4px;text-wrap:balance}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 6px;text-wrap:balance}
 p,ul{margin:0 0 16px}
 ul{padding-inline-start:1.25em}
 .quiet{color:var(--muted);font-size:.9rem}
-form{margin:0}
+main>p:last-child,form{margin:0}
 form+form,section{margin-top:12px}
 section{border-top:1px solid var(--line);margin-top:24px;padding-top:20px}
 h2,legend{font-size:1rem;font-weight:600;margin:0 0 8px;padding:0}
-fieldset{border:0;margin:0;padding:0}
+fieldset{border:0;margin:0 0 10px;padding:0}
 label{display:flex;gap:12px;align-items:center;min-height:44px;cursor:pointer}
 input{width:20px;height:20px;margin:0;flex:none;accent-color:var(--key)}
 button{width:100%;min-height:48px;padding:10px 16px;border-radius:10px;border:1px solid var(--line);background:transparent;color:inherit;font:inherit;cursor:pointer}
