@@ -2,7 +2,7 @@
  * How many webhooks one node tells in a second, and what each costs: events of accepted messages are put into the outbox of a real store, then claimed, signed, posted over kept
  * connections to a receiver in a process of its own on this machine, and settled, as the program does it.
  *
- *   node bin/pinned-node.js bench/webhooks.ts [--count 30000] [--store postgres]
+ *   node bin/pinned-node.js bench/webhooks.ts [--count 30000] [--store postgres] [--concurrency 20]
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,13 @@ import { OutboxRunner } from '#webhooks/outbox-runner.ts';
 import { eventEntry } from '#webhooks/subscriptions.ts';
 import { until } from '../test/kit/until.ts';
 
-const { values } = parseArgs({ options: { count: { type: 'string', default: '30000' }, store: { type: 'string', default: 'sqlite' } } });
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '30000' },
+    store: { type: 'string', default: 'sqlite' },
+    concurrency: { type: 'string', default: '20' },
+  },
+});
 const PER_MESSAGE = 100;
 const WAIT_MS = 120_000;
 
@@ -108,7 +114,7 @@ async function measure({ outbox }: Store, count: number): Promise<void> {
         giveUpAfterMs: 3_600_000,
       }),
     },
-    limits: { perEndpointMax: 20, totalMax: 400 },
+    limits: { perEndpointMax: Number(values.concurrency), totalMax: 400 },
     timeoutMs: 30_000,
     retryMs: [300_000],
     mayPost: () => true,

@@ -352,8 +352,8 @@ export const SETTINGS = group('', {
       'How long the log of webhooks is kept: each attempt with its answer. What it has can be told again.',
     ),
     copies_give_up_after: duration(['1s', '30d'], '1d', 'A copy for `o:archive-to` that could not be posted in this time is given up.'),
-    concurrency: integer(1, 1_000, 10, 'Posts at once to one server, for one account.'),
-    connections: integer(1, 10_000, 200, 'Posts at once to all servers.'),
+    concurrency: integer(1, 1_000, 20, 'Posts at once to one server, for one account.'),
+    connections: integer(1, 10_000, 400, 'Posts at once to all servers.'),
   }),
 
   sandbox: group('Catching mail instead of delivering it.', {
