@@ -24,6 +24,8 @@ export interface LogsQuery {
   readonly accountId: number;
   /** All of the account's, by id. */
   readonly domains: ReadonlyMap<number, string>;
+  /** Subaccounts that are asked about with it. */
+  readonly below?: readonly Pick<LogsQuery, 'accountId' | 'domains'>[];
   readonly startUs: number;
   readonly endUs: number;
   readonly order: 'ascending' | 'descending';
@@ -86,19 +88,19 @@ export async function runLogs(
 ): Promise<LogsPage> {
   const page = token === undefined ? { isBack: false } : readToken(token);
   const isUp = (query.order === 'ascending') !== page.isBack;
-  const filter: EventFilter = {
-    accountId: query.accountId,
+  const filters = [query, ...(query.below ?? [])].map(({ accountId, domains }): EventFilter => ({
+    accountId,
     domainId: 0,
-    ...prefilter(query),
+    ...prefilter({ ...query, domains }),
     ...(isUp ? { beginUs: query.startUs, endUs: query.endUs } : { beginUs: query.endUs, endUs: query.startUs }),
-  };
+  }));
   const tests = query.where.map(testOf);
   const items: EventView[] = [];
   let position = page.after;
   let hasMore = false;
   for (let looked = 0; looked < rowsMax && !hasMore;) {
     const chunk = tests.length === 0 ? query.limit + 1 : CHUNK_ROWS;
-    const rows = await store.list(filter, isUp ? 'ascending' : 'descending', position, chunk);
+    const rows = await together(store, filters, isUp ? 'ascending' : 'descending', position, chunk);
     for (const row of rows) {
       const isWanted = tests.every((test) => test(row));
       if (isWanted && items.length === query.limit) {
@@ -115,6 +117,24 @@ export async function runLogs(
   }
   if (page.isBack) items.reverse();
   return { items, pagination: tokens(page, items, position, hasMore) };
+}
+
+/** The next events of all accounts, by time. Each is asked for as many as all of them may come to. */
+async function together(
+  store: Pick<EventStore, 'list'>,
+  filters: readonly EventFilter[],
+  order: 'ascending' | 'descending',
+  after: EventPosition | undefined,
+  limit: number,
+): Promise<EventView[]> {
+  const lists: EventView[][] = [];
+  for (const filter of filters) lists.push(await store.list(filter, order, after, limit));
+  if (lists.length === 1) return lists[0] as EventView[];
+  const sign = order === 'ascending' ? 1 : -1;
+  return lists
+    .flat()
+    .sort((a, b) => sign * (a.event.atUs - b.event.atUs || a.event.id - b.event.id))
+    .slice(0, limit);
 }
 
 function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'domainIds' | 'kinds' | 'recipient' | 'messageId' | 'tag'> {

@@ -4,8 +4,8 @@
  */
 import { badParameter } from '#model/errors.ts';
 import { readCountReason } from '#model/count-reason.ts';
-import type { CountDimension, StatsStore } from '#store/stats-store.ts';
-import { type Condition, sumsOf, type Whose } from './metrics.ts';
+import type { CountDimension, CountSum, StatsStore } from '#store/stats-store.ts';
+import { accountsOf, type Condition, sumsOf, type Whose } from './metrics.ts';
 import { bucketOf, type Range } from './range.ts';
 
 /** Classes that harm who sends more of the same, and what to do about each class. */
@@ -110,19 +110,18 @@ export async function bounceRows(store: StatsStore, whose: Whose, query: BounceQ
     return { ...condition, attribute: FILTERS[condition.attribute] as string };
   });
   const dimensions = query.dimensions.includes('timestamp') ? ['time'] : [];
-  const sums = await sumsOf(store, whose, { range: query.range, dimensions, where }, [...by, 'provider']);
   // Deliveries have no class: they belong to every row of their other dimensions.
   const isClassed = by.includes('reason');
   const rows = new Map<string, { values: Record<string, string | number>; counts: Map<string, number> }>();
-  for (const sum of sums) {
+  const count = (sum: CountSum, account: Whose): void => {
     const { bounceClass } = readCountReason(String(sum.reason ?? ''));
     const isFailure = sum.kind === 'failed' || sum.kind === 'deferred';
-    if ((!isFailure && (sum.kind !== 'delivered' || isClassed)) || (isFailure && bounceClass === '')) continue;
+    if ((!isFailure && (sum.kind !== 'delivered' || isClassed)) || (isFailure && bounceClass === '')) return;
     const [isCritical, explanation] = CLASSES[bounceClass] ?? [false, ''];
     const known: Readonly<Record<string, string | number>> = {
-      'account.id': String(whose.accountId),
-      'account.name': whose.accountName,
-      'domain.name': whose.domains.get(Number(sum.domain)) ?? '',
+      'account.id': String(account.accountId),
+      'account.name': account.accountName,
+      'domain.name': account.domains.get(Number(sum.domain)) ?? '',
       'entity-name': sum.provider === '' ? String(sum.receiver ?? '') : String(sum.provider),
       'recipient-provider': String(sum.provider ?? ''),
       'recipient-domain': String(sum.receiver ?? ''),
@@ -145,6 +144,10 @@ export async function bounceRows(store: StatsStore, whose: Whose, query: BounceQ
     if (row === undefined) rows.set(key, (row = { values, counts: new Map() }));
     const kind = isFailure ? `${isCritical ? 'critical' : 'non_critical'}_${sum.kind === 'failed' ? 'bounce' : 'delay'}` : 'delivered_smtp';
     row.counts.set(kind, (row.counts.get(kind) ?? 0) + sum.n);
+  };
+  for (const account of accountsOf(whose)) {
+    const sums = await sumsOf(store, account, { range: query.range, dimensions, where }, [...by, 'provider']);
+    for (const sum of sums) count(sum, account);
   }
   const names = (query.metrics.length === 0 ? BOUNCE_METRICS : query.metrics) as readonly BounceMetric[];
   return [...rows.values()].map(({ values, counts }) => ({ values, metrics: metricsOf(counts, names) }));

@@ -46,6 +46,8 @@ export interface Whose {
   readonly domains: ReadonlyMap<number, string>;
   /** Asked about in the name of one domain. */
   readonly domainId?: number;
+  /** Subaccounts that are asked about with it. */
+  readonly below?: readonly Whose[];
 }
 
 /** One group: the values of its dimensions, in their order, and its counts. Of `time` the beginning of the bucket, in milliseconds. */
@@ -60,20 +62,26 @@ export async function groupsOf(
   query: MetricsQuery,
   more: readonly CountDimension[] = [],
 ): Promise<Group[]> {
-  const sums = await sumsOf(store, whose, query, more);
   const isByBot = query.dimensions.includes('bot') || query.where.some(({ attribute }) => attribute === 'bot');
   const groups = new Map<string, { values: (string | number)[]; tally: Tally }>();
-  for (const sum of sums) {
-    const values = query.dimensions.map((name) => valueOf(name, sum, whose, query.range));
-    const key = values.join('\u0000');
-    let group = groups.get(key);
-    if (group === undefined) groups.set(key, (group = { values, tally: new Tally(isByBot) }));
-    group.tally.add(sum.kind, String(sum.reason ?? ''), sum.n);
+  for (const each of accountsOf(whose)) {
+    for (const sum of await sumsOf(store, each, query, more)) {
+      const values = query.dimensions.map((name) => valueOf(name, sum, each, query.range));
+      const key = values.join('\u0000');
+      let group = groups.get(key);
+      if (group === undefined) groups.set(key, (group = { values, tally: new Tally(isByBot) }));
+      group.tally.add(sum.kind, String(sum.reason ?? ''), sum.n);
+    }
   }
   return [...groups.values()];
 }
 
-/** Sums with the dimensions that the question needs, and `reason`. */
+/** Every account that a question is about, each by itself. */
+export function accountsOf({ below = [], ...own }: Whose): readonly Whose[] {
+  return [own, ...below];
+}
+
+/** Sums of one account with the dimensions that the question needs, and `reason`. */
 export async function sumsOf(
   store: StatsStore,
   whose: Whose,

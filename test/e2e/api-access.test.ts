@@ -52,6 +52,16 @@ test("an account acts for its subaccount: what it makes is the subaccount's, and
   const shop = await addSubaccount(rig, 'shop');
   await bodyOf(await onBehalfOf(rig, shop.id, '/v3/domains', form('POST', { name: 'shop.example' })));
   assert.equal((await rig.fetch('/v3/domains/shop.example')).status, 404, "it is not the parent's own");
+  const listed = async (query: string): Promise<unknown> =>
+    (await bodyOf<{ items: Record<string, unknown>[] }>(await rig.fetch(`/v4/domains${query}`))).items.map((item) => [
+      item['name'],
+      item['subaccount_id'],
+    ]);
+  assert.deepEqual(await listed(''), [['example.org', undefined]]);
+  assert.deepEqual(await listed('?include_subaccounts=true'), [
+    ['example.org', undefined],
+    ['shop.example', shop.id],
+  ]);
   await bodyOf(await onBehalfOf(rig, shop.id, '/v3/shop.example/messages', letter('shop.example')));
   assert.equal((await rig.fetch('/v3/shop.example/messages', letter('shop.example'))).status, 401);
   const { key } = await bodyOf<{ key: { secret: string } }>(await onBehalfOf(rig, shop.id, '/v1/keys', form('POST', { role: 'admin' })));

@@ -195,6 +195,10 @@ const STEPS: readonly Step[] = [
 
   step('ip_pools.removeIpFromDomainPool', D, '192.0.2.1'),
   step('ip_pools.removeDomainPool', D),
+  step('validate.multipleValidation.create', 'x', { file: { data: Buffer.from('email\nx@example.net\n'), filename: 'some.csv' } }),
+  step('validate.multipleValidation.list'),
+  step('validate.multipleValidation.get', 'x'),
+  step('validate.multipleValidation.destroy', 'x'),
   step('accountManagement.updateAccountFeature', { ai_insights: { enabled: true } }),
   step('apiKeys.regeneratePublicKey'),
   step('dkimManagement.update', D, { rotation_enabled: true, rotation_interval: '30d' }),
@@ -223,10 +227,6 @@ const STEPS: readonly Step[] = [
 /** Refused with a sentence that says what to use instead. */
 const NOT_OFFERED: readonly Step[] = [
   step('accountManagement.resendActivationEmail'),
-  step('validate.multipleValidation.list'),
-  step('validate.multipleValidation.get', 'x'),
-  step('validate.multipleValidation.create', 'x', { file: { data: Buffer.from('email\nx@example.net\n'), filename: 'some.csv' } }),
-  step('validate.multipleValidation.destroy', 'x'),
   step('lists.validate', LIST),
   step('lists.validationResult', LIST),
   step('lists.cancelValidation', LIST),
@@ -260,7 +260,6 @@ const NOT_SERVED: readonly string[] = [
   'domains.domainTracking.get',
   'domains.domainTracking.generate',
   'domains.domainTracking.regenerate',
-  'accountManagement.updateAccountFeature',
 ];
 
 test('every public method of mailgun.js', async (t) => {

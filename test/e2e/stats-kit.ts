@@ -23,7 +23,7 @@ interface Fact {
 }
 
 /** One message to one recipient, as intake and settlement write it. */
-async function happen(
+export async function happen(
   rig: ApiRig,
   tenant: Tenant,
   { to = 'bob@gmail.com', tags = [], atMs = NOON, ending, detail = {}, attempts = 1 }: Fact,

@@ -9,19 +9,29 @@ import type { Fields } from './json-fields.ts';
 
 const COMPARATORS = ['=', '!=', 'contains', 'not contains'] as const;
 
+/** P9: of one account, in one question. */
+const SUBACCOUNTS_MAX = 100;
+
 /** The caller's account with its domains; of one domain when `domain` is given. */
 export async function whoseOf(door: Door, call: Call, domain?: Domain): Promise<Whose> {
   const { accountId } = call.principal;
-  const [domains, account] = await Promise.all([
-    door.deps.store.accounts.listDomains(accountId),
-    door.deps.store.accounts.accountById(accountId),
-  ]);
-  return {
-    accountId,
-    accountName: account?.name ?? '',
-    domains: new Map(domains.map(({ id, name }) => [id, name])),
-    ...(domain !== undefined && { domainId: domain.id }),
-  };
+  const account = await door.deps.store.accounts.accountById(accountId);
+  return { ...(await accountWhose(door, accountId, account?.name ?? '')), ...(domain !== undefined && { domainId: domain.id }) };
+}
+
+/** Likewise, with its subaccounts where the body says `include_subaccounts`. */
+export async function wholeOf(door: Door, call: Call, fields: Fields): Promise<Whose> {
+  const whose = await whoseOf(door, call);
+  if (!fields.flag('include_subaccounts')) return whose;
+  const subaccounts = await door.deps.store.access.listSubaccounts(whose.accountId);
+  if (subaccounts.length > SUBACCOUNTS_MAX)
+    throw badParameter(`include_subaccounts is for ${SUBACCOUNTS_MAX} subaccounts at most; ask for each`);
+  return { ...whose, below: await Promise.all(subaccounts.map(({ id, name }) => accountWhose(door, id, name))) };
+}
+
+async function accountWhose(door: Door, accountId: number, accountName: string): Promise<Whose> {
+  const domains = await door.deps.store.accounts.listDomains(accountId);
+  return { accountId, accountName, domains: new Map(domains.map(({ id, name }) => [id, name])) };
 }
 
 /** Of a query string. */

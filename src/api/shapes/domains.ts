@@ -42,6 +42,7 @@ export const domainQuery = z.object({
   search: z.string().optional(),
   sort: z.string().optional().describe('name, state, type or created_at, with :asc or :desc'),
   authority: z.string().optional().describe('Only domains that are signed with the keys of this one'),
+  include_subaccounts: z.string().optional(),
 });
 
 const yesOrNo = z.string().optional().describe('yes or no');

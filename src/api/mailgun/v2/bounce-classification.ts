@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { fieldsOf } from '#api/conventions/json-fields.ts';
-import { bodyRange, filterOf, sorted, whoseOf } from '#api/conventions/statistics.ts';
+import { bodyRange, filterOf, sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { bounceMetricsAnswer, metricsBody } from '#api/shapes/statistics.ts';
 import { bounceRows } from '#stats/bounces.ts';
@@ -29,7 +29,7 @@ async function answer(door: Door, call: Call): Promise<Answer> {
   const asked = fields.texts('dimensions');
   const dimensions = asked.length === 0 ? ['entity-name', 'domain.name'] : [...new Set(asked)];
   const query = { range, dimensions, metrics: fields.texts('metrics'), where: filterOf(fields) };
-  const rows = await bounceRows(door.deps.store.stats, await whoseOf(door, call), query);
+  const rows = await bounceRows(door.deps.store.stats, await wholeOf(door, call, fields), query);
   const page = fields.object('pagination');
   const [sort, skip] = [page.text('sort'), page.whole('skip') ?? 0];
   const limit = Math.min(page.whole('limit') || LIMIT_DEFAULT, LIMIT_MAX);

@@ -1,5 +1,6 @@
 /** /v4/domains and /v3/domains: the account's domains, each with the DNS records that it must have. */
 import { KEY_BITS, checkSelector } from '#accounts/chosen-keys.ts';
+import { publicId } from '#accounts/public-id.ts';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import { TokenBucket } from '#base/token-bucket.ts';
 import { AppError } from '#model/errors.ts';
@@ -10,7 +11,7 @@ import { detailedDomain, domainJson } from '#api/conventions/domain-json.ts';
 import { readWishes } from '#api/conventions/domain-settings.ts';
 import { assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
 import { badParameter } from '#api/conventions/errors.ts';
-import { type Fields, fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
+import { type Fields, fieldsOf, flagOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
@@ -93,14 +94,26 @@ async function list(door: Door, call: Call): Promise<Answer> {
   const state = query.get('state');
   const search = query.get('search')?.toLowerCase() ?? '';
   const authority = query.get('authority')?.toLowerCase();
-  const named = (await door.deps.store.accounts.listDomains(principal.accountId)).filter(
+  const isWithBelow = flagOf(fields, 'include_subaccounts') ?? false;
+  const named = (await domainsOf(door, principal.accountId, isWithBelow)).filter(
     (domain) => (state === undefined || domain.state === state) && domain.name.includes(search),
   );
   const all = authority === undefined ? named : await signedBy(door, named, authority);
   const items = sorted(all, query.get('sort'))
     .slice(skip, skip + limit)
-    .map(domainJson);
+    .map((domain) => ({
+      ...domainJson(domain),
+      ...(domain.accountId !== principal.accountId && { subaccount_id: publicId(domain.accountId) }),
+    }));
   return json({ total_count: all.length, items });
+}
+
+async function domainsOf(door: Door, accountId: number, isWithBelow: boolean): Promise<Domain[]> {
+  const { accounts, access } = door.deps.store;
+  const below = isWithBelow ? (await access.listSubaccounts(accountId)).filter(({ status }) => status !== 'closed') : [];
+  const found: Domain[] = [];
+  for (const id of [accountId, ...below.map((subaccount) => subaccount.id)]) found.push(...(await accounts.listDomains(id)));
+  return found;
 }
 
 async function signedBy(door: Door, all: readonly Domain[], authority: string): Promise<Domain[]> {

@@ -4,7 +4,7 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { listDate } from '#api/conventions/dates.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
-import { predicatesOf, whoseOf } from '#api/conventions/statistics.ts';
+import { predicatesOf, wholeOf } from '#api/conventions/statistics.ts';
 import { eventUrls } from '#api/conventions/urls.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { logsAnswer, logsBody } from '#api/shapes/statistics.ts';
@@ -28,11 +28,12 @@ export function analyticsLogs(door: Door): Endpoint {
 async function answer(door: Door, call: Call): Promise<Answer> {
   const fields = fieldsOf(call, door.limits);
   const page = fields.object('pagination');
-  const { domains, accountId } = await whoseOf(door, call);
+  const { domains, accountId, below = [] } = await wholeOf(door, call, fields);
   const { startMs, endMs } = rangeOf(fields, door.deps.clock.nowMs());
   const query: LogsQuery = {
     accountId,
     domains,
+    below,
     startUs: startMs * 1000,
     endUs: endMs * 1000 + 999,
     order: orderOf(page.text('sort')),

@@ -3,7 +3,7 @@ import { json } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
-import { bodyRange, filterOf, sorted, whoseOf } from '#api/conventions/statistics.ts';
+import { bodyRange, filterOf, sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { metricsAnswer, metricsBody } from '#api/shapes/statistics.ts';
 import { type Group, groupsOf, type MetricsQuery, metricNames } from '#stats/metrics.ts';
@@ -43,7 +43,7 @@ async function answer(door: Door, call: Call, namesOf: (names: readonly string[]
   const dimensions = fields.texts('dimensions');
   const query: MetricsQuery = { range, dimensions: dimensions.length === 0 ? ['time'] : [...new Set(dimensions)], where: filterOf(fields) };
   const names = namesOf(fields.texts('metrics'));
-  const whose = await whoseOf(door, call);
+  const whose = await wholeOf(door, call, fields);
   const groups = await groupsOf(door.deps.store.stats, whose, query);
   const page = pageOf(fields);
   const rows = sorted(byOwnOrder(groups), page.sort, (group, name) => sortValue(group, name, query, names, show));

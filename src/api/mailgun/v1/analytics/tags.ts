@@ -4,11 +4,11 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
-import { sorted, whoseOf } from '#api/conventions/statistics.ts';
+import { sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { accountTagBody, accountTagLimit, accountTagsAnswer, accountTagsBody } from '#api/shapes/statistics.ts';
-import { groupsOf } from '#stats/metrics.ts';
+import { accountsOf, groupsOf, type Whose } from '#stats/metrics.ts';
 import { rangeOf } from '#stats/range.ts';
 import { METRICS } from '#stats/tally.ts';
 import { type Tag, TAGS_MAX } from '#store/stats-store.ts';
@@ -96,20 +96,21 @@ async function list(door: Door, call: Call): Promise<Answer> {
   const page = pageOf(fields);
   const { accountId } = call.principal;
   const name = fields.text('tag');
-  const all = together(await door.deps.store.stats.accountTags(accountId, name, TAGS_MAX));
+  const all: AccountTag[] = [];
+  for (const whose of accountsOf(await wholeOf(door, call, fields)))
+    all.push(...together(await door.deps.store.stats.accountTags(whose.accountId, name, TAGS_MAX)).map((tag) => ({ ...tag, whose })));
   const rows = sorted(all, page.sort, (tag, by) => SORTS[by]?.(tag)).slice(page.skip, page.skip + page.limit);
-  const whose = await whoseOf(door, call);
-  const metrics = fields.flag('include_metrics') ? await metricsOf(door, whose, rows) : new Map<string, object>();
+  const metrics = fields.flag('include_metrics') ? await metricsOf(door, rows) : new Map<string, object>();
   return json({
     items: rows.map((tag) => ({
-      account_id: String(accountId),
+      account_id: String(tag.whose.accountId),
       parent_account_id: String(accountId),
       tag: tag.name,
       description: tag.description,
       first_seen: offsetDate(tag.firstMs),
       last_seen: offsetDate(tag.lastMs),
-      metrics: metrics.get(tag.name.toLowerCase()) ?? {},
-      account_name: whose.accountName,
+      metrics: metrics.get(keyOf(tag)) ?? {},
+      account_name: tag.whose.accountName,
     })),
     pagination: {
       sort: page.sort,
@@ -149,10 +150,21 @@ function together(rows: readonly Tag[]): Tag[] {
   return tags;
 }
 
-/** Of the last 30 days. */
-async function metricsOf(door: Door, whose: Parameters<typeof groupsOf>[1], rows: readonly Tag[]): Promise<Map<string, object>> {
+type AccountTag = Tag & { readonly whose: Whose };
+
+function keyOf({ name, whose }: AccountTag): string {
+  return `${whose.accountId} ${name.toLowerCase()}`;
+}
+
+/** Of the last 30 days, by the account and the tag. */
+async function metricsOf(door: Door, rows: readonly AccountTag[]): Promise<Map<string, object>> {
   const range = rangeOf({ duration: '30d' }, door.deps.clock.nowMs());
-  const where = [{ attribute: 'tag', comparator: '=' as const, values: rows.map(({ name }) => name) }];
-  const groups = await groupsOf(door.deps.store.stats, whose, { range, dimensions: ['tag'], where });
-  return new Map(groups.map(({ values, tally }) => [String(values[0]), tally.metrics(METRICS)]));
+  const found = new Map<string, object>();
+  for (const whose of new Set(rows.map((row) => row.whose))) {
+    const values = rows.filter((row) => row.whose === whose).map(({ name }) => name);
+    const where = [{ attribute: 'tag', comparator: '=' as const, values }];
+    const groups = await groupsOf(door.deps.store.stats, whose, { range, dimensions: ['tag'], where });
+    for (const group of groups) found.set(`${whose.accountId} ${String(group.values[0])}`, group.tally.metrics(METRICS));
+  }
+  return found;
 }
