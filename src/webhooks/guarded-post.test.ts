@@ -309,6 +309,36 @@ test('an answer that trickles for ever counts by its status, and is cut at the t
   await until(() => there.open.now === 0, 'the connection is closed');
 });
 
+test('interim answers are no answer, and an end of them is not waited for longer than for any other', async (t) => {
+  const port = await rawServer(t, (socket) => {
+    socket.write(
+      'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n',
+    );
+  });
+  assert.partialDeepStrictEqual(await post(poster(t), `http://127.0.0.1:${port}/`), { kind: 'answered', status: 201 });
+  const endless = await rawServer(t, (socket) => {
+    const timer = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'), 5);
+    socket.once('close', () => clearInterval(timer));
+  });
+  const result = await post(poster(t, {}, { timeoutMs: 200 }), `http://127.0.0.1:${endless}/`);
+  assert.deepEqual(result, { kind: 'failed', text: 'no complete answer within 0.2 s' });
+});
+
+test('how an answer begins is kept for people, without control characters', async (t) => {
+  const there = await receiver(t);
+  there.answerWith((_received, response) => void response.writeHead(500).end(`a\0\u001b[31mb\n${'x'.repeat(5000)}`));
+  const result = await post(poster(t), `http://127.0.0.1:${there.port}/`);
+  assert.ok(result.kind === 'answered' && result.excerpt?.startsWith('a\ufffd\ufffd[31mb\nxxx') && result.excerpt.length === 500);
+});
+
+test('a body in parts arrives whole', async (t) => {
+  const there = await receiver(t);
+  const body = [Buffer.from('one '), Buffer.alloc(300_000, 'x'), Buffer.from(' end')];
+  const result = await poster(t).post({ url: `http://127.0.0.1:${there.port}/`, headers: {}, body }, signal);
+  assert.partialDeepStrictEqual(result, { kind: 'answered', status: 200 });
+  assert.deepEqual(there.received[0]?.body, Buffer.concat(body));
+});
+
 test('an endless answer is cut off and thrown away', async (t) => {
   let sentBytes = 0;
   const port = await rawServer(t, (socket) => {

@@ -27,8 +27,8 @@ interface Known {
   readonly readAtMs: number;
 }
 
-const FRESH_MS = 1000;
-export const STALE_MS = 3000;
+const FRESH_MS = 2000;
+export const STALE_MS = 4000;
 const DOMAINS_MAX = 50_000;
 
 const KINDS: Readonly<Partial<Record<EventKind, WebhookEvent>>> = {
