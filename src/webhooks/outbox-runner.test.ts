@@ -292,3 +292,72 @@ test('a node that may not post leaves everything where it is', async (t) => {
   isAllowed = true;
   await until(async () => (await store.outbox.depth()) === 0, 'it is posted when it may');
 });
+
+test('what a quick endpoint will take is claimed ahead of its turns', async (t) => {
+  let claims = 0;
+  const { store, runner, put } = await rig(t, {
+    post: async () => DONE,
+    limits: { perEndpointMax: 2, totalMax: 50 },
+    outbox: (real) => ({
+      ...real,
+      async claim(...request) {
+        claims++;
+        return real.claim(...request);
+      },
+    }),
+  });
+  for (let n = 0; n < 200; n++) await put('https://a.example:443');
+  runner.start();
+  await until(async () => (await store.outbox.depth()) === 0, 'all are posted');
+  assert.ok(claims < 50, `${claims} claims for 200 entries`);
+});
+
+test('an endpoint’s turn ends with the answer: what came of it is written while the next is posted', async (t) => {
+  const held = Promise.withResolvers<void>();
+  let posts = 0;
+  const { runner, put } = await rig(t, {
+    post: async () => {
+      posts++;
+      return DONE;
+    },
+    limits: { perEndpointMax: 1, totalMax: 50 },
+    outbox: (real) => ({
+      ...real,
+      async settle(settlement) {
+        await held.promise;
+        return real.settle(settlement);
+      },
+    }),
+  });
+  for (let n = 0; n < 3; n++) await put('https://a.example:443');
+  runner.start();
+  await until(() => posts === 3, 'all are posted before anything is written');
+  held.resolve();
+  await until(() => runner.running === 0, 'all is written');
+});
+
+test('what was claimed ahead of an endpoint that fails goes back untried', async (t) => {
+  let posts = 0;
+  let isWell = true;
+  const { store, runner, put } = await rig(t, {
+    post: async () => {
+      posts++;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return isWell ? DONE : { kind: 'answered', status: 500, address: '192.0.2.1', text: 'HTTP 500' };
+    },
+    limits: { perEndpointMax: 1, totalMax: 50 },
+    retryMs: [60_000],
+  });
+  for (let n = 0; n < 60; n++) await put('https://a.example:443');
+  runner.start();
+  await until(() => posts > 30, 'it is going well');
+  isWell = false;
+  await until(() => runner.counts.failed >= 3 && runner.running === 0, 'it is left alone');
+  const { failed, done } = runner.counts;
+  assert.equal(await store.outbox.depth(), 60 - done);
+  await runner.stop();
+  const [endpoint] = await store.outbox.dueEndpoints(Date.now() + 3_600_000, 10);
+  const left = await store.outbox.claim([{ endpoint: endpoint?.id as number, room: 100 }], Date.now(), Date.now() + 1000);
+  assert.ok(left.length > 0 && left.length >= 60 - done - failed - 1, `${left.length} are due`);
+  assert.ok(left.every(({ attempts }) => attempts === 0));
+});

@@ -277,6 +277,7 @@ export class OutboxRunner {
     }
     this.#fill(endpoint);
     if (this.#isShort || !this.#claimed.has(endpoint)) this.#fillAll();
+    if (!this.#claimed.has(endpoint)) this.ring();
   }
 
   async #post(item: OutboxItem, bytes: number): Promise<void> {
