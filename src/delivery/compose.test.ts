@@ -378,7 +378,32 @@ test('what a pass makes beyond ASCII is converted for a lesser server', async ()
   assert.equal(result.body, '7BIT');
 });
 
+const words: ComposerDeps['words'] =
+  (_message, { id }) =>
+  (key) =>
+    key === 'unsubscribe_url' ? `https://links.example/u/${id}` : undefined;
+
+test('words of the recipient are filled in without a batch, and nothing else is; in a batch beside its variables', async () => {
+  const mime = HTML.replace('Content-Type', 'X-Leave: <%unsubscribe_url%>\r\nContent-Type').replace(
+    '%x%',
+    '%recipient.who% %unsubscribe_url%',
+  );
+  const signing = composer({ isEnabled: true, words });
+  const alone = await sent({ mime }, signing);
+  assert.match(
+    alone.mime.toString(),
+    /X-Leave: <https:\/\/links\.example\/u\/9>\r\n[^]*<p>%recipient\.who% https:\/\/links\.example\/u\/9<\/p>/,
+  );
+  assert.deepEqual(await verdicts(alone.mime), ['r example.org pass', 'e example.org pass']);
+  const inBatch = await sent({ mime, info: { batchId: 'b' }, recipient: { id: 10, variables: { who: 'you' } } }, signing);
+  assert.match(inBatch.mime.toString(), /<p>you https:\/\/links\.example\/u\/10<\/p>/);
+  const again = await signing.again(message({}), recipient(), FULL, Buffer.from(mime), NOW);
+  assert.ok(Buffer.isBuffer(again) && alone.mime.toString().endsWith(again.toString()));
+});
+
 test('recipients with content of their own never share a transaction', async () => {
+  const worded = composer({ words }).job(message({}), [recipient(), recipient({ id: 10 })], async () => Buffer.from(HTML));
+  await assert.rejects(worded(FULL), /each has a transaction of its own/);
   const job = composer({ passes: [marking] }).job(message({}), [recipient(), recipient({ id: 10 })], async () => Buffer.from(HTML));
   await assert.rejects(job(FULL), /each has a transaction of its own/);
 });

@@ -71,7 +71,7 @@ export interface EventDetail {
   readonly ip?: string;
   /** clicked: where the link leads. */
   readonly url?: string;
-  /** unsubscribed: from everything, or from a tag. */
+  /** unsubscribed: '*' from everything, or a tag, or a mailing list's address. */
   readonly list?: string;
   /** complained: the report's Feedback-Type. */
   readonly feedback?: string;

@@ -96,7 +96,16 @@ export function createSubmit(deps: SubmitDeps): Submit {
     await checkSenders(deps, principal, submission, domain, content);
     checkArchive(submission, domain);
     const due = dueTimes(submission.options, recipients, nowMs, lifetimeOf(deps.limits, submission), deps.timeZone);
-    return keep(deps, principal, submission, domain, withUnsubscribing(deps, submission, domain, content), recipients, due, nowMs);
+    return keep(
+      deps,
+      principal,
+      submission,
+      domain,
+      withUnsubscribing(deps, principal, submission, domain, content),
+      recipients,
+      due,
+      nowMs,
+    );
   }
 }
 
@@ -207,8 +216,15 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
   return prepareParts(partsOfMime(mime), await partsContext(deps, submission, domain, nowMs));
 }
 
-function withUnsubscribing(deps: SubmitDeps, { options, batch }: Submission, domain: Domain, content: Prepared): Prepared {
-  if (deps.unsubscribing === undefined) return content;
+/** What we write ourselves is no mail of the domain's owner, to which its footers belong. */
+function withUnsubscribing(
+  deps: SubmitDeps,
+  principal: Principal,
+  { options, batch }: Submission,
+  domain: Domain,
+  content: Prepared,
+): Prepared {
+  if (deps.unsubscribing === undefined || principal.kind === 'system') return content;
   const message = { options, isBatch: batch, isLate: content.renderLate !== undefined };
   return { ...content, ...deps.unsubscribing(domain, message, content.bytes) };
 }

@@ -124,7 +124,9 @@ export class Unsubscriber {
       await this.#suppress(subscriber, EVERYTHING, by);
     } else {
       await this.#setMember(subscriber, scope.list, false);
-      await this.#deps.record({ ...this.#fact(subscriber, scope.list, by), once: `unsubscribed:list:${scope.list}` });
+      const { known } = subscriber;
+      if (known !== undefined)
+        await this.#deps.record({ ...this.#fact(subscriber, known, scope.list, by), once: `unsubscribed:list:${scope.list}` });
     }
     this.#deps.log.debug({ domain: subscriber.domain.name, scope: scope.kind }, 'a recipient unsubscribed');
   }
@@ -167,18 +169,17 @@ export class Unsubscriber {
       ...(tag !== EVERYTHING && { tags: [tag] }),
     };
     if (subscriber.known !== undefined) {
-      const fact = { ...this.#fact(subscriber, tag, by), once: `unsubscribed:${tag.toLowerCase()}`, suppression };
+      const fact = { ...this.#fact(subscriber, subscriber.known, tag, by), once: `unsubscribed:${tag.toLowerCase()}`, suppression };
       if ((await this.#deps.record(fact)) === 'recorded') return;
     }
     // Told before, and taken back since; or nobody is left to tell of.
     await suppressions.putSuppressions(domain.id, [suppression]);
   }
 
-  #fact({ address, domain, known }: Subscriber, what: string, by: Asker): Omit<Fact, 'outbox' | 'once'> {
+  #fact({ domain }: Subscriber, { message, recipient }: Known, what: string, by: Asker): Omit<Fact, 'outbox' | 'once'> {
     const userAgent = by.userAgent?.slice(0, AGENT_MAX);
     const client = userAgent === undefined ? undefined : { ...this.#deps.clientOf(userAgent), userAgent };
     const detail: EventDetail = { list: what, ...(by.ip !== undefined && { ip: by.ip }), ...(client !== undefined && { client }) };
-    const receiver = known?.recipient.domain ?? address.slice(address.lastIndexOf('@') + 1);
     const kind = 'unsubscribed';
     return {
       event: {
@@ -186,8 +187,8 @@ export class Unsubscriber {
         atUs: this.#deps.clock.nowMs() * 1000,
         accountId: domain.accountId,
         domainId: domain.id,
-        message: known?.message.id ?? 0,
-        recipient: known?.recipient.id ?? 0,
+        message: message.id,
+        recipient: recipient.id,
         detail,
       },
       counters: countersOf(
@@ -195,12 +196,12 @@ export class Unsubscriber {
           accountId: domain.accountId,
           domainId: domain.id,
           kind,
-          provider: providerOf(receiver) ?? '',
-          receiver,
+          provider: providerOf(recipient.domain) ?? '',
+          receiver: recipient.domain,
           reason: countReason(kind, detail, 0),
           ...(client !== undefined && { device: client.device }),
         },
-        known?.message.info.options.tags ?? [],
+        message.info.options.tags,
       ),
     };
   }
