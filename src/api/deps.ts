@@ -14,6 +14,7 @@ import type { TrackedVisit } from '#tracking/recorder.ts';
 import type { Unsubscriber } from '#unsubscribe/unsubscriber.ts';
 import type { LaneReport } from '#lanes/lane.ts';
 import type { EgressSource } from '#model/egress.ts';
+import type { StoredMessage } from '#model/message.ts';
 import type { Submit } from '#model/submission.ts';
 import type { AppError } from '#model/errors.ts';
 import type { WebhookEvent } from '#store/webhook-store.ts';
@@ -212,6 +213,8 @@ export interface ApiDeps {
   readonly returnCounts?: () => Readonly<Record<string, number>>;
   /** Webhooks, or the key that they are signed with, were changed by a request. */
   readonly webhooksChanged?: () => void;
+  /** Mail that came in, sent on to others once more. Throws AppError. */
+  readonly sendAgain?: (message: StoredMessage, bytes: Buffer, addresses: readonly string[]) => Promise<void>;
   /** Rules for mail that comes in were changed: they hold at once on this node. */
   readonly routesChanged?: () => void;
   /** Something was put into the outbox by a request. */

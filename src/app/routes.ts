@@ -5,9 +5,12 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { receptionOf } from '#inbound/reception.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
+import type { StoredMessage } from '#model/message.ts';
+import type { Incoming } from '#queue/intake.ts';
 import { createReturned } from '#routes/returned.ts';
 import { RouteBook } from '#routes/route-book.ts';
 import { createSrs, type Srs } from '#routes/srs.ts';
+import { sentAgain } from '#routes/sent-on.ts';
 import { createRoutesTaker } from '#routes/taker.ts';
 import type { AcceptMessage, AcceptResult, Store, Ungranted } from '#store/store.ts';
 import { endpointName } from '#webhooks/endpoint-name.ts';
@@ -17,10 +20,13 @@ import type { Webhooks } from './webhooks.ts';
 export interface RouteParts {
   readonly config: Config;
   readonly srs: Srs;
-  readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys'>;
+  readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys' | 'sendingRefusal'>;
   readonly store: Pick<Store, 'routes' | 'forwards' | 'lists' | 'mail'>;
   readonly webhooks: Pick<Webhooks, 'entriesFor' | 'ring'>;
+  /** What is nobody's own: it counts against no quota. */
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
+  /** The way of all mail. */
+  acceptWithinLimits(message: Incoming): Promise<AcceptResult>;
   /** Something waits on disk. */
   ringQueue(): void;
   readonly clock: Clock;
@@ -31,6 +37,8 @@ export interface InboundRoutes {
   /** Of reverse-paths of mail that was sent on. */
   readonly returned: AddresseeHandler;
   readonly taker: AddresseeHandler;
+  /** Mail that came in, sent on to others once more. Throws AppError. */
+  sendAgain(message: StoredMessage, bytes: Buffer, addresses: readonly string[]): Promise<void>;
   /** Rules were changed here. */
   changed(): void;
 }
@@ -70,6 +78,12 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
       clock,
       log,
     }),
+    async sendAgain(message, bytes, addresses) {
+      const refusal = await accounts.sendingRefusal(message.accountId);
+      if (refusal !== undefined) throw refusal;
+      const { counters: _counted, ...again } = sentAgain({ srs, lifetimeMs }, message, bytes, addresses, clock.nowMs());
+      await parts.acceptWithinLimits(again);
+    },
     changed: () => book.forget(),
   };
 }

@@ -54,7 +54,7 @@ import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts
 import { openInbound } from './inbound.ts';
 import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
-import { createInboundRoutes, createSenderRewriting } from './routes.ts';
+import { createInboundRoutes, createSenderRewriting, type InboundRoutes } from './routes.ts';
 import type { OpenAddress, Running } from './running.ts';
 import { Services } from './services.ts';
 import { createSourceChoice } from './source-choice.ts';
@@ -203,17 +203,6 @@ async function start(
   });
   const { proofs } = returnPaths;
   const bounces = createBounces({ config, proofs, accounts, store, record: pipeline.webhooks.record, accept, srs, clock, log });
-  const routes = createInboundRoutes({
-    config,
-    srs,
-    accounts,
-    store,
-    webhooks: pipeline.webhooks,
-    accept,
-    ringQueue: () => pipeline.claimer.ring(),
-    clock,
-    log,
-  });
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
@@ -223,6 +212,18 @@ async function start(
     if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
     return result;
   };
+  const routes = createInboundRoutes({
+    config,
+    srs,
+    accounts,
+    store,
+    webhooks: pipeline.webhooks,
+    accept,
+    acceptWithinLimits: acceptCounted,
+    ringQueue: () => pipeline.claimer.ring(),
+    clock,
+    log,
+  });
   // Nothing is tried before the pipeline begins, which is after this.
   const expander = new ListExpander({
     lists: store.lists,
@@ -335,7 +336,7 @@ async function start(
     unsubscriber,
     domainCheck,
     addressees: [unsubscribeMail, routes.returned, ...bounces.handlers([routes.taker]), routes.taker],
-    routesChanged: routes.changed,
+    routes,
     returnCounts: bounces.counts,
     reports,
   });
@@ -389,7 +390,7 @@ interface DoorParts {
   readonly requestRates: RequestRates;
   /** Who answers for recipients of mail that comes in, in the order in which they are asked. */
   readonly addressees: readonly AddresseeHandler[];
-  readonly routesChanged: () => void;
+  readonly routes: InboundRoutes;
   readonly returnCounts: ReturnCounts;
   readonly reports: SandboxReports;
 }
@@ -448,7 +449,8 @@ async function openApi(
     deliveryCounts: () => pipeline.counts,
     postCounts: () => pipeline.posts,
     webhooksChanged: pipeline.webhooks.changed,
-    routesChanged: parts.routesChanged,
+    routesChanged: parts.routes.changed,
+    sendAgain: parts.routes.sendAgain,
     ringOutbox: pipeline.webhooks.ring,
     testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,

@@ -11,7 +11,7 @@ export interface ReadMail {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Of the first field of that name (lower case). */
   header(name: string): string | undefined;
-  /** What is shown of text/plain, part after part; undefined: there is none. */
+  /** What is shown of text/plain, part after part, its lines ended by LF; undefined: there is none. */
   readonly text?: string;
   readonly html?: string;
   /** Attached and inline files, in the order in which they stand there. */
@@ -68,7 +68,7 @@ function kindOf(part: MimePart): 'text' | 'html' | 'file' {
 function addText(texts: string[], mime: MimeStructure, part: MimePart): void {
   const left = TEXT_MAX - texts.reduce((sum, { length }) => sum + length, 0);
   if (left <= 0) return;
-  texts.push(partText(mime, part).slice(0, left).toWellFormed());
+  texts.push(partText(mime, part).slice(0, left).replaceAll('\r\n', '\n').toWellFormed());
 }
 
 function headersOf({ parts, bytes }: MimeStructure): ReadMail['headers'] {

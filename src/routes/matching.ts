@@ -11,15 +11,17 @@ import { type Caught, NOTHING_CAUGHT } from './fill.ts';
 /** maybe: what the header says, or whether another route matches, decides. */
 export type Possibility = 'yes' | 'no' | 'maybe';
 
-export function possibility(expression: Expression, recipient: string, spend: Spend): Possibility {
+/** `isWanted`: it stands under no negation. Then a route for the rest is certain: what it does not match was matched before. */
+export function possibility(expression: Expression, recipient: string, spend: Spend, isWanted = true): Possibility {
   switch (expression.op) {
     case 'recipient':
       return matchesPattern(expression.pattern, recipient, spend, { isAnchored: true, isCaseBlind: true }) ? 'yes' : 'no';
     case 'header':
-    case 'catch-all':
       return 'maybe';
+    case 'catch-all':
+      return isWanted ? 'yes' : 'maybe';
     case 'not': {
-      const inner = possibility(expression.of, recipient, spend);
+      const inner = possibility(expression.of, recipient, spend, false);
       return inner === 'maybe' ? 'maybe' : inner === 'yes' ? 'no' : 'yes';
     }
     case 'and':
@@ -27,7 +29,7 @@ export function possibility(expression: Expression, recipient: string, spend: Sp
       const decisive = expression.op === 'and' ? 'no' : 'yes';
       let result: Possibility = expression.op === 'and' ? 'yes' : 'no';
       for (const each of expression.all) {
-        const part = possibility(each, recipient, spend);
+        const part = possibility(each, recipient, spend, isWanted);
         if (part === decisive) return decisive;
         if (part === 'maybe') result = 'maybe';
       }

@@ -60,7 +60,6 @@ export async function prospectOf(rules: Rules, recipient: string): Promise<Prosp
     if (possible === 'no') continue;
     if (isTaken !== 'yes') isTaken = possible;
     mayGoOn ||= actions.some((action) => action.kind === 'forward' && !isUrl(action.to[0]));
-    if (possible === 'yes' && actions.some(({ kind }) => kind === 'stop')) break;
   }
   return { isTaken, mayGoOn };
 }

@@ -4,12 +4,13 @@
  */
 import { arcFields } from '#mail/arc.ts';
 import type { DkimSigner } from '#mail/dkim.ts';
-import { editHeader, foldHeader } from '#mail/header.ts';
+import { editHeader, foldHeader, readHeader } from '#mail/header.ts';
 import type { InboundMail, InboundRcpt } from '#model/inbound.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
-import type { MessageInfo } from '#model/message.ts';
+import type { MessageInfo, StoredMessage } from '#model/message.ts';
 import type { SubmissionOptions } from '#model/submission.ts';
 import { countersOf } from '#store/counters-of.ts';
+import type { MailingList } from '#store/list-store.ts';
 import type { AcceptMessage } from '#store/store.ts';
 import type { Srs } from './srs.ts';
 
@@ -30,6 +31,8 @@ export interface SendOn {
 
 /** It is another's message: nothing of ours is added to it. */
 const UNTOUCHED: SubmissionOptions = { tags: [], variables: {}, testMode: false, dkim: false, tracking: 'no', suppressHeaders: ['all'] };
+/** Every node knows of a list by then. */
+const LIST_KNOWN_MS = 2000;
 const FOR_LISTS: SubmissionOptions = { tags: [], variables: {}, testMode: false };
 
 /** By `forward("address")`. */
@@ -41,8 +44,9 @@ export async function toAddresses(deps: SendOnDeps, part: SendOn, addresses: rea
 }
 
 /** To a mailing list, which is made into mail to its members when it is tried. */
-export async function toList(deps: SendOnDeps, part: SendOn, list: string): Promise<AcceptMessage> {
-  return accepted(deps, part, list, [list], FOR_LISTS);
+export async function toList(deps: SendOnDeps, part: SendOn, { address, createdMs }: MailingList): Promise<AcceptMessage> {
+  const message = await accepted(deps, part, address, [address], FOR_LISTS);
+  return { ...message, dueAtMs: Math.max(message.dueAtMs, createdMs + LIST_KNOWN_MS) };
 }
 
 async function accepted(
@@ -53,8 +57,21 @@ async function accepted(
   options: SubmissionOptions,
 ): Promise<AcceptMessage> {
   const content = await sealed(deps, kept.domainId, mail, rcpt.address);
+  const info = { ...kept.info, ...(routes !== undefined && { routes }) };
+  return acceptable(deps, { ...kept, info }, sender, addresses, options, content);
+}
+
+type Kept = Pick<AcceptMessage, 'accountId' | 'domainId' | 'domain' | 'messageId' | 'createdMs' | 'info'>;
+
+function acceptable(
+  { lifetimeMs }: Pick<SendOnDeps, 'lifetimeMs'>,
+  { accountId, domainId, domain, messageId, createdMs, info }: Kept,
+  sender: string,
+  addresses: readonly string[],
+  options: SubmissionOptions,
+  content: Uint8Array,
+): AcceptMessage {
   const recipients = addresses.map((address) => ({ address, domain: address.slice(address.lastIndexOf('@') + 1), isLeased: false }));
-  const { accountId, domainId, domain, messageId, createdMs } = kept;
   return {
     accountId,
     domainId,
@@ -64,9 +81,9 @@ async function accepted(
     createdMs,
     dueAtMs: createdMs,
     wait: 'due',
-    expiresAtMs: createdMs + deps.lifetimeMs,
+    expiresAtMs: createdMs + lifetimeMs,
     priority: 1,
-    info: { ...kept.info, options, sizeBytes: content.length, ...(routes !== undefined && { routes }) },
+    info: { ...info, options, sizeBytes: content.length },
     content,
     recipients,
     counters: recipients
@@ -75,6 +92,21 @@ async function accepted(
       )
       .map((key) => ({ ...key, count: 1 })),
   };
+}
+
+/** Mail that came in, sent on once more at its owner's wish. What was found out about its sender stands in it; it is too late for a seal. */
+export function sentAgain(
+  deps: Pick<SendOnDeps, 'srs' | 'lifetimeMs'>,
+  message: StoredMessage,
+  bytes: Buffer,
+  addresses: readonly string[],
+  nowMs: number,
+): AcceptMessage {
+  const content = Buffer.concat(editHeader(readHeader(bytes), { remove: ({ name }) => name === 'return-path' }));
+  const { accountId, domainId, domain, messageId, info } = message;
+  const sender = deps.srs.forward(message.sender, domain, nowMs) ?? '';
+  const kept = { accountId, domainId, domain, messageId, createdMs: nowMs, info };
+  return acceptable(deps, kept, sender, addresses, UNTOUCHED, new Uint8Array(content));
 }
 
 async function sealed(deps: SendOnDeps, domainId: number, mail: InboundMail, address: string): Promise<Buffer> {

@@ -187,7 +187,7 @@ async function receptionOf(deps: RoutesTakerDeps, domain: RoutedDomain, mail: In
       outbox.push({ recipient, kind, endpoint: deps.endpointName(url), target: url, payload: JSON.stringify({ rule }) });
     const sent = { kept, mail, rcpt, routes: routesTold([part]).routes };
     if (plan.addresses.length > 0) forwards.push(await toAddresses(deps.sendOn, sent, plan.addresses));
-    if (list !== undefined) forwards.push(await toList(deps.sendOn, sent, list.address));
+    if (list !== undefined) forwards.push(await toList(deps.sendOn, sent, list));
   }
   return { message: kept, events, outbox, forwards };
 }

@@ -70,6 +70,12 @@ interface ShownEvent extends Record<string, unknown> {
   readonly recipient?: string;
 }
 
+interface Routed extends ShownEvent {
+  readonly flags: Readonly<Record<string, boolean>>;
+  readonly routes: readonly { readonly expression: string; readonly match: object }[];
+  readonly storage: { readonly url: string };
+}
+
 async function events(kind: string): Promise<readonly ShownEvent[]> {
   const { body } = await rig.server.mustCall('GET', `/v3/${DOMAIN}/events?event=${kind}&limit=300`);
   return body['items'] as ShownEvent[];
@@ -95,7 +101,7 @@ test('forward posts a form with the fields that receivers know, signed, and tell
     'Ann <ann@sender.test>',
     'Grüße',
   ]);
-  assert.match(value('body-plain') ?? '', /^Yes, that is fine\.\r\n\r\n-- \r\nAnn\r\n/);
+  assert.match(value('body-plain') ?? '', /^Yes, that is fine\.\n\n-- \nAnn\n/);
   assert.equal(value('stripped-text'), 'Yes, that is fine.');
   assert.equal(value('stripped-signature'), '-- \nAnn');
   for (const absent of ['body-html', 'stripped-html', 'attachment-count', 'content-id-map', 'attachments', 'event'])
@@ -115,11 +121,11 @@ test('forward posts a form with the fields that receivers know, signed, and tell
   const delivered = await until(async () => (await events('delivered')).find(({ recipient }) => recipient === ours('bob')), 'it is told');
   assert.deepEqual(delivered['envelope'] as object, { transport: 'http', sender: 'ann@sender.test', targets: url('/plain?…') });
   assert.equal((delivered['delivery-status'] as { code: number }).code, 200);
-  const [accepted] = await events('accepted');
-  assert.equal((accepted?.['flags'] as Record<string, boolean>)['is-routed'], true);
-  assert.equal((accepted?.['flags'] as Record<string, boolean>)['is-authenticated'], false);
+  const [accepted] = (await events('accepted')) as [Routed];
+  assert.equal(accepted.flags['is-routed'], true);
+  assert.equal(accepted.flags['is-authenticated'], false);
   assert.deepEqual(
-    (accepted?.['routes'] as { expression: string; match: object }[]).map(({ expression, match }) => [expression, match]),
+    accepted.routes.map(({ expression, match }) => [expression, match]),
     [['match_recipient("bob@")', { recipient: ours('bob') }]],
   );
 });
@@ -224,4 +230,61 @@ test('a receiver that fails is asked again, signed afresh; one that says 406 is 
   ]);
   assert.equal(there.at('/never').length, 1);
   there.answerWith((_received, response) => void response.end());
+});
+
+interface Kept extends Record<string, unknown> {
+  readonly attachments: readonly { readonly url: string; readonly name: string; readonly size: number; readonly 'content-type': string }[];
+}
+
+test('store keeps a message, tells of it by a form without files, and it is read, sent again and deleted through the API', async () => {
+  await rig.routes(['catch_all()', `store(notify="${url('/stored')}")`]);
+  assert.match(await bringTo(rig.server, [ours('keep'), ours('also')], WITH_FILES), /^250 /);
+  const [first] = await posted('/stored', 2);
+  const { fields } = await formOf(first as Received);
+  const told = Object.fromEntries(fields);
+  assert.equal(told['domain'], DOMAIN);
+  assert.equal(told['attachment-count'], undefined);
+  const messageUrl = String(told['message-url']);
+  assert.ok(messageUrl.startsWith(`${rig.server.url}/v3/domains/${DOMAIN}/messages/`));
+  const listed = JSON.parse(told['attachments'] ?? '') as Kept['attachments'];
+  assert.deepEqual(
+    listed.map(({ name, size }) => [name, size]),
+    [
+      ['pic.png', 8],
+      ['ü"ber.pdf', 8],
+    ],
+  );
+  assert.deepEqual(JSON.parse(told['content-id-map'] ?? ''), { '<pic@x>': listed[0] });
+  const stored = await events('stored');
+  assert.equal(stored.length, 2);
+  assert.equal((stored[0] as Routed).storage.url, messageUrl);
+
+  const path = messageUrl.slice(rig.server.url.length);
+  const { body } = await rig.server.mustCall('GET', path);
+  const kept = body as Kept;
+  assert.deepEqual(kept.attachments, listed);
+  assert.deepEqual(kept['content-id-map'], { '<pic@x>': listed[0] });
+  assert.deepEqual(kept['message-headers'], JSON.parse(told['message-headers'] ?? ''));
+  for (const name of [
+    'sender',
+    'from',
+    'subject',
+    'body-plain',
+    'stripped-text',
+    'body-html',
+    'stripped-html',
+    'Message-Id',
+    'Content-Type',
+  ])
+    assert.equal(kept[name], told[name] ?? kept[name], name);
+  assert.equal(kept['recipients'], `${ours('keep')}, ${ours('also')}`);
+  const raw = await rig.server.mustCall('GET', path, undefined, { accept: 'message/rfc2822' });
+  assert.ok(String(raw.body['body-mime']).endsWith(WITH_FILES));
+  const file = await fetch(listed[1]?.url ?? '', { headers: rig.server.authorization() });
+  assert.equal(await file.text(), '%PDF-1.7');
+
+  await rig.server.mustCall('POST', path, { to: 'again@x.test' });
+  await until(() => rig.home.sink.transactions.some(({ recipients }) => recipients[0]?.address === 'again@x.test'), 'it is sent again');
+  await rig.server.mustCall('DELETE', path);
+  assert.equal((await rig.server.call('GET', path)).status, 404);
 });

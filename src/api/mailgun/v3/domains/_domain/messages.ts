@@ -4,6 +4,9 @@
  */
 import { Buffer, isAscii } from 'node:buffer';
 import { messageOfKey } from '#events/storage-key.ts';
+import { type ReadMail, readMail } from '#mail/read-mail.ts';
+import { attachmentsShown, contentIdMap, texts } from '#routes/posted-mail.ts';
+import { htmlToText } from '#templates/html-text.ts';
 import type { Domain, MessageView } from '#store/store.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { SubmissionOptions } from '#model/submission.ts';
@@ -14,9 +17,7 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { download } from '#api/conventions/download.ts';
 import { badParameter, NotFound } from '#api/conventions/errors.ts';
 import { ownCopy } from '#api/conventions/own-copy.ts';
-import { parseMail } from '#api/conventions/parsed-mail.ts';
-import type { ParsedMail } from '#api/conventions/parsed-mail.ts';
-import { handIn, plainRecipients, readOptions } from '#api/conventions/sending.ts';
+import { handIn, plainRecipients, queued, readOptions } from '#api/conventions/sending.ts';
 import { ownedDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
@@ -60,7 +61,7 @@ export function storedMessages(door: Door): Endpoint[] {
 interface Stored {
   readonly domain: Domain;
   readonly view: MessageView;
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
 }
 
 async function find(door: Door, call: Call): Promise<Stored> {
@@ -71,15 +72,15 @@ async function find(door: Door, call: Call): Promise<Stored> {
   if (domain === undefined || view === undefined || view.message.domainId !== domain.id) throw new NotFound(NOT_FOUND);
   const bytes = view.message.contentId === 0 ? undefined : await door.deps.store.mail.content(view.message.contentId);
   if (bytes === undefined) throw new NotFound(NOT_FOUND);
-  return { domain, view, bytes };
+  return { domain, view, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
 }
 
 async function show(door: Door, call: Call): Promise<Answer> {
   const { view, bytes } = await find(door, call);
-  const mail = await parseMail(bytes);
+  const mail = readMail(bytes);
   const envelope = { recipients: view.recipients.map((recipient) => recipient.address).join(', '), sender: view.message.sender };
   if (/message\/rfc2822/i.test(call.header('accept') ?? '')) {
-    return json({ ...envelope, from: mail.from, subject: mail.subject, 'body-mime': Buffer.from(bytes).toString('utf8') });
+    return json({ ...envelope, ...namesOf(mail), 'body-mime': bytes.toString('utf8') });
   }
   return json({
     ...fieldsOf(mail),
@@ -110,7 +111,7 @@ const SPELLINGS = new Map([
 ]);
 
 /** Every header is a key of its own, as it is spelt and as clients expect it; the last of a name stands. */
-function fieldsOf(mail: ParsedMail): Record<string, unknown> {
+function fieldsOf(mail: ReadMail): Record<string, unknown> {
   const expected = mail.headers.flatMap(([name, value]) => {
     const spelling = SPELLINGS.get(name.toLowerCase());
     return spelling === undefined ? [] : [[spelling, value] as const];
@@ -118,38 +119,25 @@ function fieldsOf(mail: ParsedMail): Record<string, unknown> {
   return Object.fromEntries([...mail.headers, ...expected]);
 }
 
-function bodiesOf(mail: ParsedMail): Record<string, unknown> {
-  const text = mail.text ?? '';
-  return {
-    from: mail.from,
-    subject: mail.subject,
-    'body-plain': text,
-    'stripped-text': text,
-    'stripped-signature': '',
-    ...(mail.html !== undefined && { 'body-html': mail.html, 'stripped-html': mail.html }),
-  };
+function namesOf(mail: ReadMail): Record<string, string> {
+  return { from: mail.header('from') ?? '', subject: mail.header('subject') ?? '' };
 }
 
-function attachmentsOf(call: Call, mail: ParsedMail): Record<string, unknown> {
-  const base = `${call.publicUrl}/v3/domains/${call.param('domain')}/messages/${call.param('key')}/attachments`;
-  const shown = mail.attachments.map((item, index) => ({
-    url: `${base}/${index}`,
-    'content-type': item.contentType,
-    name: item.filename,
-    size: item.sizeBytes,
-  }));
-  const byContentId = mail.attachments.flatMap((item, index) =>
-    item.contentId === undefined ? [] : [[`<${item.contentId}>`, shown[index]] as const],
-  );
-  return { attachments: shown, 'content-id-map': Object.fromEntries(byContentId) };
+function bodiesOf(mail: ReadMail): Record<string, unknown> {
+  return { ...namesOf(mail), 'stripped-signature': '', ...Object.fromEntries(texts({ mail, htmlToText })) };
+}
+
+function attachmentsOf(call: Call, { files }: ReadMail): Record<string, unknown> {
+  const url = `${call.publicUrl}/v3/domains/${call.param('domain')}/messages/${call.param('key')}`;
+  return { attachments: attachmentsShown(files, url), 'content-id-map': contentIdMap(files, url) };
 }
 
 async function attachment(door: Door, call: Call): Promise<Answer> {
   const { bytes } = await find(door, call);
   const number = /^\d{1,4}$/.test(call.param('number')) ? Number(call.param('number')) : -1;
-  const item = (await parseMail(bytes)).attachments[number];
+  const item = readMail(bytes).files[number];
   if (item === undefined) throw new NotFound('Attachment not found');
-  return download(item.bytes, item.filename, item.contentType);
+  return download(item.octets(), item.filename, item.contentType);
 }
 
 async function resend(door: Door, call: Call): Promise<Answer> {
@@ -157,6 +145,15 @@ async function resend(door: Door, call: Call): Promise<Answer> {
   const recipients = readRecipients(call.body.form, door.limits.recipients);
   if (recipients.to.length === 0) throw badParameter('to parameter is missing');
   const { message } = view;
+  if (door.deps.sendAgain !== undefined && view.recipients.some(({ ending }) => ending === 'received')) {
+    // Its author is somebody else, who has no part in this.
+    await door.deps.sendAgain(
+      message,
+      bytes,
+      plainRecipients(recipients).map(({ address }) => address),
+    );
+    return queued(message.messageId, {});
+  }
   const content = ownCopy(door, message, whoseCopy(view, recipients), Buffer.from(bytes));
   const envelope = {
     sender: message.sender,
