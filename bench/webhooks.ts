@@ -111,6 +111,7 @@ async function measure({ outbox }: Store, count: number): Promise<void> {
         clock: systemClock,
         eventData: (view) => mailgunEvent(view, { storage: (domain, key) => `http://localhost/v3/domains/${domain}/messages/${key}` }),
         signingKeys: () => ({ own: '0'.repeat(32) }),
+        isWanted: async () => true,
         giveUpAfterMs: 3_600_000,
       }),
     },

@@ -121,6 +121,8 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
         clock: parts.clock,
         eventData: shown,
         signingKeys: keys.of,
+        isWanted: async ({ accountId, domainId, target }, kind) =>
+          (await subscriptions.entriesFor(accountId, domainId, kind))?.some((entry) => entry.target === target) === true,
       }),
       forward: createForwardMaker(routed),
       notify: createNotifyMaker(routed),

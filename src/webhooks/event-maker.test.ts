@@ -33,9 +33,9 @@ function item(change: Partial<OutboxItem> = {}): OutboxItem {
   };
 }
 
-function maker(keys: SigningKeys, clock = new HeldClock(NOW_MS)) {
+function maker(keys: SigningKeys, clock = new HeldClock(NOW_MS), isWanted = async (): Promise<boolean> => true) {
   const eventData = ({ event }: { event: { kind: string } }): Record<string, unknown> => ({ event: event.kind });
-  return createEventMaker({ clock, eventData, signingKeys: () => keys, giveUpAfterMs: 1000 });
+  return createEventMaker({ clock, eventData, signingKeys: () => keys, isWanted, giveUpAfterMs: 1000 });
 }
 
 async function made(from: ReturnType<typeof maker>, of = item()): Promise<PostRequest> {
@@ -94,4 +94,10 @@ test('an event that is gone is given up, and only what was given up is told in t
     webhook: { ...record, result: 'failed', event: 'delivered' },
     text: 'HTTP 406',
   });
+});
+
+test('a webhook that was deleted is not told again, but of what happened before it is told once', async () => {
+  const from = maker({ own: 'secret' }, new HeldClock(NOW_MS), async () => false);
+  assert.deepEqual(await from.make(item({ attempts: 1 })), { gone: 'the webhook was deleted meanwhile' });
+  assert.ok(!('gone' in (await from.make(item({ attempts: 0 })))));
 });
