@@ -95,7 +95,7 @@ test('the page at /', async (t) => {
     );
     assert.match(await frame.text(), /<base target="_blank">[^]*src="data:image\/png;base64,aGVsbG8="/);
     const page = await (await rig.fetch(`/-/sandbox/${id}`)).text();
-    assert.match(page, /<iframe [^>]*sandbox="allow-popups allow-popups-to-escape-sandbox"/);
+    assert.match(page, /<iframe\s[^>]*sandbox="allow-popups allow-popups-to-escape-sandbox"/);
     assert.doesNotMatch(page, /<script>alert/);
   });
 
