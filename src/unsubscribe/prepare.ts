@@ -42,7 +42,7 @@ export interface UnsubscribingOf {
 }
 
 /** Whether the footers and fields of its domain are for this message. */
-export function isTracked({ options, settings }: Pick<UnsubscribingOf, 'options' | 'settings'>): boolean {
+function isTracked({ options, settings }: Pick<UnsubscribingOf, 'options' | 'settings'>): boolean {
   return options.trackingUnsubscribe === undefined ? settings.trackUnsubscribes === true : options.trackingUnsubscribe !== 'no';
 }
 
@@ -62,8 +62,9 @@ export function prepareUnsubscribing(
   if (!tracked && !hasWords && !inHeader && !wantsFields) return { bytes: content };
   const known = places();
   if (known === undefined) return { bytes: content };
-  const footed = tracked && !hasWords ? withFooters(bytes, of.settings) : bytes;
-  const hasVariables = inHeader || hasWords || (footed !== bytes && mentionsOf(footed).inTexts);
+  const footers = footersOf(of.settings);
+  const footed = tracked && !hasWords ? rewriteLeaves(bytes, [footerPass(footers)]) : bytes;
+  const hasVariables = inHeader || hasWords || (footed !== bytes && UNSUBSCRIBE_PLACEHOLDER.test(footers.html + footers.text));
   const fields = wantsFields ? fieldsFor(bytes, wishes.scope, known) : undefined;
   if (!hasVariables && fields === undefined) return { bytes: owned(footed, bytes, content) };
   return {
@@ -83,10 +84,6 @@ export function listUnsubscribing(
   const variables = before?.variables;
   if (fields === undefined && variables === undefined) return undefined;
   return { ...places, ...(variables !== undefined && { variables }), ...(fields !== undefined && { fields }) };
-}
-
-function withFooters(bytes: Buffer, settings: DomainSettings): Buffer {
-  return rewriteLeaves(bytes, [footerPass(footersOf(settings))]);
 }
 
 /** It is handed to the store with its memory. */

@@ -34,7 +34,7 @@ export interface UnsubscribeTokens {
   openMailbox(local: string): MailSubscription | undefined;
 }
 
-export const MAILBOX_PREFIX = 'unsubscribe+';
+const MAILBOX_PREFIX = 'unsubscribe+';
 /** Tags that a token holds, in octets: a URL has its limits. What is beyond is known while the message is. */
 const TAGS_MAX = 512;
 /** Kinds of tokens under the key for unsubscribing. Never changed: they are in mail that was sent. */
