@@ -28,6 +28,7 @@ import { sendingQueueStatus } from './mailgun/v3/domains/_domain/sending-queues.
 import { dynamicPoolDomains } from './mailgun/v1/dynamic-pools.ts';
 import { keys } from './mailgun/v1/keys.ts';
 import { domainWebhooks } from './mailgun/v3/domains/_domain/webhooks.ts';
+import { forwards } from './mailgun/v3/forwards.ts';
 import { routes } from './mailgun/v3/routes.ts';
 import { thresholds } from './mailgun/v1/thresholds/thresholds.ts';
 import { accountWebhooks } from './mailgun/v1/webhooks.ts';
@@ -93,6 +94,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...domainWebhooksByUrl(door),
     ...accountWebhooks(door),
     ...routes(door),
+    ...forwards(door),
     ...thresholds(door),
     ...alerts(door),
     ...storedMessages(door),

@@ -42,6 +42,6 @@ function destinations(text: string): readonly string[] {
 }
 
 /** What a pattern caught may stand anywhere but in the host. */
-function isWebUrl(text: string): boolean {
+export function isWebUrl(text: string): boolean {
   return /^https?:\/\//i.test(text) && namesHostItself(text) && URL.canParse(text) && !/[\u0000-\u0020\u007f]/.test(text);
 }

@@ -288,3 +288,39 @@ test('store keeps a message, tells of it by a form without files, and it is read
   await rig.server.mustCall('DELETE', path);
   assert.equal((await rig.server.call('GET', path)).status, 404);
 });
+
+test('a plain rule takes what its stars match, before routes, and counts as a match for catch_all', async () => {
+  await rig.routes(['catch_all()', `forward("${url('/rest')}")`]);
+  const rule = await rig.server.mustCall('POST', '/v3/forwards', {
+    domain_name: DOMAIN,
+    match: 'SALES-*@*',
+    'forward.url': url('/ruled'),
+    'forward.recipient': 'ruled@x.test',
+    'forward.store': 'yes',
+  });
+  assert.match(await bringTo(rig.server, ours('sales-eu'), LETTER), /^250 /);
+  assert.match(await bringTo(rig.server, ours('presales-eu'), LETTER), /^250 /);
+  await posted('/ruled');
+  const [rest] = await posted('/rest');
+  assert.equal(Object.fromEntries((await formOf(rest as Received)).fields)['recipient'], ours('presales-eu'));
+  await until(() => rig.home.sink.transactions.some(({ recipients }) => recipients[0]?.address === 'ruled@x.test'), 'it is sent on');
+  assert.ok(
+    (await events('stored')).some((event) => ((event as Routed)['message'] as { recipients: string[] }).recipients[0] === ours('sales-eu')),
+  );
+  await rig.server.mustCall('DELETE', `/v3/forwards/${String(rule.body['id'])}`);
+  assert.match(await bringTo(rig.server, ours('sales-eu'), LETTER), /^250 /);
+  await posted('/rest', 2);
+});
+
+test('what was taken is posted after a kill between the reply and the post', async () => {
+  await rig.routes(['catch_all()', [`forward("${url('/killed')}")`, 'forward("killed@x.test")']]);
+  there.answerWith((_received, response) => void response.socket?.destroy());
+  assert.match(await bringTo(rig.server, ours('bob'), WITH_FILES), /^250 /);
+  await rig.server.kill();
+  there.received.length = 0;
+  there.answerWith((_received, response) => void response.end());
+  rig.server = await rig.home.start();
+  const [received] = await posted('/killed');
+  assert.equal((await formOf(received as Received)).files.size, 2);
+  await until(() => rig.home.sink.transactions.some(({ recipients }) => recipients[0]?.address === 'killed@x.test'), 'it is sent on');
+});
