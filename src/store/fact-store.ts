@@ -17,6 +17,8 @@ export interface Fact {
   readonly once?: string;
   /** Of the event's domain. No bounce of an address that the domain's allowlist has. */
   readonly suppression?: Suppression;
+  /** A member of a mailing list who is not subscribed from now on. */
+  readonly leaves?: { readonly list: number; readonly address: string };
   readonly counters: readonly CounterKey[];
   /** To the counters where this is the recipient's first of its kind (unique opens, clicks); the event's detail has `isFirst` then. */
   readonly firstCounters?: readonly CounterKey[];

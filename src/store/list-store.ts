@@ -45,6 +45,8 @@ export interface ListStore {
   memberOf(list: number, address: string): Promise<ListMember | undefined>;
   /** Takes the place of the member with this address. False: there is none, or the new address is another's. */
   changeMember(list: number, address: string, member: ListMember): Promise<boolean>;
+  /** False: there is none. */
+  setSubscribed(list: number, address: string, isSubscribed: boolean): Promise<boolean>;
   deleteMember(list: number, address: string): Promise<boolean>;
   /** At most `limit`; resolves to how many. */
   clearMembers(list: number, limit: number): Promise<number>;

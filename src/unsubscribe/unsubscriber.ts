@@ -1,6 +1,6 @@
 /**
  * What unsubscribing does: the address is suppressed for the domain, or for messages with a tag, or leaves the mailing list; an event says so, counted once for the recipient and the scope,
- * and webhooks are told, all in one commit (P7; a list is left right before it). Whoever holds the link decides, as often as they like: subscribing again takes it back.
+ * and webhooks are told, all in one commit (P7). Whoever holds the link decides, as often as they like: subscribing again takes it back.
  *
  * A message that is not kept any more has no event, but what its links say is done all the same: the token holds the address.
  */
@@ -12,6 +12,7 @@ import { providerOf } from '#model/mailbox-provider.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import { countersOf } from '#store/counters-of.ts';
 import type { Fact } from '#store/fact-store.ts';
+import type { ListMember } from '#store/list-store.ts';
 import type { Domain, EventStore, Store, Suppression } from '#store/store.ts';
 import type { MailSubscription, Scope, Subscription, UnsubscribeTokens } from './tokens.ts';
 import { scopeOf } from './words.ts';
@@ -103,12 +104,12 @@ export class Unsubscriber {
     };
   }
 
-  async stateOf({ address, domain, tags, list }: Subscriber): Promise<SubscriberState> {
-    const { accounts, lists } = this.#deps.store;
+  async stateOf(subscriber: Subscriber): Promise<SubscriberState> {
+    const { address, domain, tags, list } = subscriber;
+    const { accounts } = this.#deps.store;
     const suppression = await accounts.suppressionOf(domain.id, 'unsubscribe', address);
     const off = new Set(suppression?.tags?.map((tag) => tag.toLowerCase()));
-    const found = list === undefined ? undefined : await lists.listByAddress(domain.accountId, list);
-    const member = found === undefined ? undefined : await lists.memberOf(found.id, address.toLowerCase());
+    const member = list === undefined ? undefined : await this.#memberOf(subscriber, list);
     return {
       isOffAll: suppression !== undefined && suppression.tags === undefined,
       offTags: tags.filter((tag) => off.has(tag.toLowerCase())),
@@ -123,10 +124,7 @@ export class Unsubscriber {
     } else if (scope.kind === 'all') {
       await this.#suppress(subscriber, EVERYTHING, by);
     } else {
-      await this.#setMember(subscriber, scope.list, false);
-      const { known } = subscriber;
-      if (known !== undefined)
-        await this.#deps.record({ ...this.#fact(subscriber, known, scope.list, by), once: `unsubscribed:list:${scope.list}` });
+      await this.#leave(subscriber, scope.list, by);
     }
     this.#deps.log.debug({ domain: subscriber.domain.name, scope: scope.kind }, 'a recipient unsubscribed');
   }
@@ -135,7 +133,8 @@ export class Unsubscriber {
   async subscribe(subscriber: Subscriber): Promise<void> {
     const { scope } = subscriber;
     if ((await this.stateOf(subscriber)).isOffAll) await this.#allowAll(subscriber);
-    if (scope.kind === 'list') await this.#setMember(subscriber, scope.list, true);
+    const member = scope.kind === 'list' ? await this.#memberOf(subscriber, scope.list) : undefined;
+    if (member !== undefined) await this.#deps.store.lists.setSubscribed(member.list, member.address, true);
     if (scope.kind === 'tags') await this.#allowTags(subscriber, scope.tags);
   }
 
@@ -206,12 +205,23 @@ export class Unsubscriber {
     };
   }
 
-  async #setMember({ address, domain }: Subscriber, list: string, isSubscribed: boolean): Promise<void> {
+  async #leave(subscriber: Subscriber, list: string, by: Asker): Promise<void> {
+    const member = await this.#memberOf(subscriber, list);
+    const { known } = subscriber;
+    if (known !== undefined) {
+      const leaves = member && { list: member.list, address: member.address };
+      const fact = { ...this.#fact(subscriber, known, list, by), once: `unsubscribed:list:${list}`, leaves };
+      if ((await this.#deps.record(fact)) === 'recorded') return;
+    }
+    // Likewise.
+    if (member !== undefined) await this.#deps.store.lists.setSubscribed(member.list, member.address, false);
+  }
+
+  async #memberOf({ address, domain }: Subscriber, listAddress: string): Promise<(ListMember & { readonly list: number }) | undefined> {
     const { lists } = this.#deps.store;
-    const found = await lists.listByAddress(domain.accountId, list);
-    const member = found === undefined ? undefined : await lists.memberOf(found.id, address.toLowerCase());
-    if (found === undefined || member === undefined || member.isSubscribed === isSubscribed) return;
-    await lists.changeMember(found.id, member.address, { ...member, isSubscribed });
+    const list = await lists.listByAddress(domain.accountId, listAddress);
+    const member = list === undefined ? undefined : await lists.memberOf(list.id, address.toLowerCase());
+    return list === undefined || member === undefined ? undefined : { ...member, list: list.id };
   }
 }
 

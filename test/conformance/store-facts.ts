@@ -81,6 +81,30 @@ const bounce = (address: string): Suppression => ({ kind: 'bounce', address, cod
 function recording(opened: () => Opened): void {
   const store = (): Store => opened().store;
 
+  it('takes a member off a mailing list with the fact, and only with it', async () => {
+    const from = await tenant(store());
+    const accepted = await delivered(store(), from);
+    const made = { name: '', description: '', accessLevel: 'readonly', replyPreference: 'list', createdMs: T0 } as const;
+    const list = await store().lists.createList({ ...made, accountId: from.accountId, address: `news@${from.domain}` });
+    assert.ok(list);
+    const address = 'reader@x.example';
+    const member = { address, name: 'Reader', vars: { n: 1 }, isSubscribed: true };
+    await store().lists.putMembers(list.id, [member, { ...member, address: 'other@x.example' }], false);
+    const leaving = fact(from, accepted, {
+      event: { kind: 'unsubscribed', detail: { list: list.address } },
+      once: 'unsubscribed',
+      leaves: { list: list.id, address },
+    });
+    assert.equal(await store().mail.record(leaving), 'recorded');
+    assert.deepEqual(await store().lists.memberOf(list.id, address), { ...member, isSubscribed: false });
+    assert.equal((await store().lists.memberOf(list.id, 'other@x.example'))?.isSubscribed, true);
+    assert.equal(await store().lists.setSubscribed(list.id, address, true), true);
+    assert.equal(await store().mail.record(leaving), 'repeated');
+    assert.deepEqual(await store().lists.memberOf(list.id, address), member);
+    assert.equal(await store().lists.setSubscribed(list.id, 'nobody@x.example', false), false);
+    assert.equal((await store().lists.listByAddress(from.accountId, list.address))?.membersCount, 2);
+  });
+
   it('writes a fact with its counters, its suppression and what others are told, under the tags of its message', async () => {
     const from = await tenant(store());
     const accepted = await delivered(store(), from);

@@ -12,6 +12,7 @@ import type { Database, Queries } from './database.ts';
 import { insertEvents, standing } from './event-rows.ts';
 import { Gather, type Outcome } from './gather.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
+import { setSubscribed } from './lists.ts';
 import { LOCK_RECIPIENTS, putOutbox } from './outbox-put.ts';
 import type { Partitions } from './partitions.ts';
 import { putSuppressions } from './suppressions.ts';
@@ -114,6 +115,7 @@ export class FactWriter {
         fresh.map((each) => eventOf(each, isFirst(each.fact))),
       );
       await putFound(queries, fresh);
+      await leaveLists(queries, fresh);
       const counters = new CounterSums();
       for (const { fact } of fresh) {
         const atMs = fact.event.atUs / 1000;
@@ -173,6 +175,12 @@ function tellings({ fact, event }: Given) {
   const { accountId, domainId, message, recipient, atUs } = fact.event;
   const owner = { accountId, domainId, message, recipient, atMs: Math.floor(atUs / 1000), event };
   return (fact.outbox ?? []).map((entry) => ({ owner, entry }));
+}
+
+/** In the order of lists, so that two that write the same wait in turn. */
+async function leaveLists(queries: Queries, given: readonly Given[]): Promise<void> {
+  const leaving = given.flatMap(({ fact }) => fact.leaves ?? []).toSorted((a, b) => a.list - b.list);
+  for (const { list, address } of leaving) await setSubscribed(queries, list, address, false);
 }
 
 /** No bounce of an address that the domain's allowlist has. */

@@ -119,6 +119,8 @@ function members(db: Database) {
         await write(queries, list, [member]);
         return true;
       }),
+    setSubscribed: (list: number, address: string, isSubscribed: boolean): Promise<boolean> =>
+      db.transaction((queries) => setSubscribed(queries, list, address, isSubscribed)),
     deleteMember: (list: number, address: string): Promise<boolean> =>
       db.transaction(async (queries) => {
         await queries.get(HOLD, list);
@@ -151,4 +153,11 @@ function members(db: Database) {
     countMembers: async (list: number, isSubscribed: boolean | undefined): Promise<number> =>
       Number((await db.get(`SELECT count(*)::integer AS n FROM list_member WHERE list_id = $1${OF_STATE(isSubscribed)}`, list))?.['n']),
   };
+}
+
+export async function setSubscribed(queries: Queries, list: number, address: string, isSubscribed: boolean): Promise<boolean> {
+  // What replaces a member takes its row away for a moment.
+  await queries.get(HOLD, list);
+  const sql = 'UPDATE list_member SET is_subscribed = $3 WHERE list_id = $1 AND address = $2';
+  return (await queries.run(sql, list, address, isSubscribed ? 1 : 0)) > 0;
 }

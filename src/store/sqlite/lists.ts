@@ -93,6 +93,7 @@ function members(db: Database) {
       insert(list, member);
       return true;
     },
+    setSubscribed: (list: number, address: string, isSubscribed: boolean): boolean => setSubscribed(db, list, address, isSubscribed),
     deleteMember(list: number, address: string): boolean {
       const deleted = db.run('DELETE FROM list_member WHERE list_id = ? AND address = ?', list, address);
       db.run(COUNT, -deleted, list);
@@ -116,4 +117,8 @@ function members(db: Database) {
     countMembers: (list: number, isSubscribed: boolean | undefined): number =>
       Number(db.get(`SELECT count(*) AS n FROM list_member WHERE list_id = ?${OF_STATE(isSubscribed)}`, list)?.['n']),
   };
+}
+
+export function setSubscribed(db: Database, list: number, address: string, isSubscribed: boolean): boolean {
+  return db.run('UPDATE list_member SET is_subscribed = ? WHERE list_id = ? AND address = ?', isSubscribed ? 1 : 0, list, address) > 0;
 }

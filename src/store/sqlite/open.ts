@@ -99,7 +99,7 @@ const WRITES = {
   imports: ['claimImport', 'advanceImport'],
   alerts: ['createAlert', 'changeAlert', 'deleteAlert', 'putAlertKey', 'putAlertPosts', 'claimAlertPosts', 'settleAlertPost'],
   validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
-  lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'deleteMember', 'clearMembers'],
+  lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'setSubscribed', 'deleteMember', 'clearMembers'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;

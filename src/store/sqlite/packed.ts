@@ -80,6 +80,7 @@ export interface PackedFact {
   readonly event: Omit<Fact['event'], 'detail'>;
   readonly once?: string;
   readonly suppression?: Suppression;
+  readonly leaves?: Fact['leaves'];
   readonly counters: readonly PackedCounter[];
   readonly firstCounters?: readonly PackedCounter[];
   readonly firstOf?: { readonly mark: string; readonly counters: readonly PackedCounter[] };
@@ -172,13 +173,14 @@ function packEntry({ kind, endpoint, target, payload }: OutboxEntry): PackedOutb
 
 /** JSON of `PackedFact`, and of the event's detail. */
 export function packFact(fact: Fact): readonly [facts: string, detail: string] {
-  const { once, suppression, counters, firstCounters, firstOf, outbox } = fact;
+  const { once, suppression, leaves, counters, firstCounters, firstOf, outbox } = fact;
   const { detail, ...rest } = fact.event;
   const one = (counter: CounterKey): PackedCounter => packCounter(counter, 1);
   const facts: PackedFact = {
     event: rest,
     ...(once !== undefined && { once }),
     ...(suppression !== undefined && { suppression }),
+    ...(leaves !== undefined && { leaves }),
     counters: counters.map(one),
     ...(firstCounters !== undefined && { firstCounters: firstCounters.map(one) }),
     ...(firstOf !== undefined && { firstOf: { mark: firstOf.mark, counters: firstOf.counters.map(one) } }),

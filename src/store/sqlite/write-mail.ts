@@ -15,6 +15,7 @@ import { useGrants } from './grants.ts';
 import { endOutboxLeases, outboxClockSetBack } from './outbox.ts';
 import { putOutbox } from './outbox-put.ts';
 import type { MessageFacts, PackedFact, PackedNotification, PackedReception, SettlementFacts } from './packed.ts';
+import { setSubscribed } from './lists.ts';
 import { putFound } from './suppressions.ts';
 import { stoppedBy } from '#store/suppression-rows.ts';
 import {
@@ -168,13 +169,14 @@ export class MailWriter {
   /** What came back. The same for one recipient counts once where it says so. */
   record(facts: string, detail: string): 'recorded' | 'repeated' {
     const db = this.#db;
-    const { event, once, suppression, counters, firstCounters, firstOf, outbox } = JSON.parse(facts) as PackedFact;
+    const { event, once, suppression, leaves, counters, firstCounters, firstOf, outbox } = JSON.parse(facts) as PackedFact;
     const { kind, atUs, accountId, domainId, message, recipient } = event;
     const atMs = Math.floor(atUs / 1000);
     if (once !== undefined && !isFirst(db, event, once)) return 'repeated';
     const isFirstOfKind = firstCounters !== undefined && isFirst(db, event, `first ${kind}`);
     const id = appendEvent(db, { ...event, detail: { ...(JSON.parse(detail) as EventDetail), ...(isFirstOfKind && { isFirst: true }) } });
     if (suppression !== undefined) putFound(db, domainId, suppression);
+    if (leaves !== undefined) setSubscribed(db, leaves.list, leaves.address, false);
     const ofMark = firstOf !== undefined && isFirst(db, event, `first ${kind} ${firstOf.mark}`) ? firstOf.counters : [];
     for (const counter of [...counters, ...(isFirstOfKind ? firstCounters : []), ...ofMark]) this.#counting.add(counter, atMs);
     if (outbox !== undefined) putOutbox(db, { accountId, domainId, message, recipient, atMs, event: id }, outbox);
