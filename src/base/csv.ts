@@ -49,8 +49,10 @@ export class CsvReader {
 }
 
 function countQuotes(bytes: Buffer, start: number, end: number): number {
+  // Within the row: where a file has no quotes, each row would look for one to the end of the file.
+  const row = bytes.subarray(start, end);
   let count = 0;
-  for (let at = bytes.indexOf(QUOTE, start); at !== -1 && at < end; at = bytes.indexOf(QUOTE, at + 1)) count++;
+  for (let at = row.indexOf(QUOTE); at !== -1; at = row.indexOf(QUOTE, at + 1)) count++;
   return count;
 }
 

@@ -14,8 +14,13 @@ export interface AddressList {
   readonly quantity: number;
 }
 
+/** P9: longer lists come as CSV, which is read piece by piece. */
+const JSON_BYTES_MAX = 8 * 1024 * 1024;
+/** Rows after which others have their turn: a long list takes a second in all. */
+const TURN_ROWS = 5000;
+
 /** A sentence when it is none. */
-export function readAddressList(bytes: Buffer): AddressList | string {
+export async function readAddressList(bytes: Buffer): Promise<AddressList | string> {
   const start = bytes
     .subarray(0, 64)
     .toString('latin1')
@@ -23,20 +28,33 @@ export function readAddressList(bytes: Buffer): AddressList | string {
     .trimStart();
   const found = start.startsWith('[') || start.startsWith('{') ? jsonAddresses(bytes) : csvAddresses(bytes);
   if (typeof found === 'string') return found;
-  const lines = found.flatMap(lineOf);
-  return { bytes: Buffer.from(lines.map((line) => `${line}\n`).join(''), 'utf8'), quantity: lines.length };
+  const pieces: Buffer[] = [];
+  let lines: string[] = [];
+  let quantity = 0;
+  let rows = 0;
+  for (const text of found) {
+    const line = lineOf(text);
+    if (line !== '') {
+      lines.push(`${line}\n`);
+      quantity++;
+    }
+    if (++rows % TURN_ROWS > 0) continue;
+    pieces.push(Buffer.from(lines.join(''), 'utf8'));
+    lines = [];
+    await new Promise(setImmediate);
+  }
+  return { bytes: Buffer.concat([...pieces, Buffer.from(lines.join(''), 'utf8')]), quantity };
 }
 
 /** One address has one line, whatever stands in it. */
-function lineOf(text: string): string[] {
-  const line = text
+function lineOf(text: string): string {
+  return text
     .replace(/[\0-\u001f\u007f]+/g, ' ')
     .trim()
     .slice(0, ADDRESS_MAX);
-  return line === '' ? [] : [line];
 }
 
-function csvAddresses(bytes: Buffer): string[] | string {
+function csvAddresses(bytes: Buffer): Iterable<string> | string {
   const reader = new CsvReader(bytes);
   const first = reader.next();
   if (first === undefined) return 'the file is empty';
@@ -47,12 +65,16 @@ function csvAddresses(bytes: Buffer): string[] | string {
   const unnamed = first.findIndex((field) => field.includes('@'));
   const column = named === -1 ? unnamed : named;
   if (column === -1) return `the first row names no column of addresses: ${NAMES.join(', ')}`;
-  const found = named === -1 ? [first[column] as string] : [];
-  for (let row = reader.next(); row !== undefined; row = reader.next()) found.push(row[column] ?? '');
-  return found;
+  return rowsOf(reader, column, named === -1 ? first : undefined);
+}
+
+function* rowsOf(reader: CsvReader, column: number, first: readonly string[] | undefined): Generator<string> {
+  if (first !== undefined) yield first[column] ?? '';
+  for (let row = reader.next(); row !== undefined; row = reader.next()) yield row[column] ?? '';
 }
 
 function jsonAddresses(bytes: Buffer): string[] | string {
+  if (bytes.length > JSON_BYTES_MAX) return `JSON has at most ${JSON_BYTES_MAX / 1024 / 1024} MB; send a CSV`;
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''));

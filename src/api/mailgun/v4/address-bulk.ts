@@ -95,7 +95,7 @@ async function create(door: Door, call: Call): Promise<Answer> {
     (call.body.form.filesNamed('file')[0] ?? call.body.form.files[0])?.bytes ?? (text === undefined ? undefined : Buffer.from(text));
   if (bytes === undefined) throw badParameter('file parameter is missing');
   if (bytes.length > FILE_MAX_MEGABYTES * MEGABYTE) throw badParameter(`the file is too big, max allowed size is ${FILE_MAX_MEGABYTES} MB`);
-  const found = readAddressList(bytes);
+  const found = await readAddressList(bytes);
   if (typeof found === 'string') throw badParameter(found);
   if (found.quantity === 0) throw badParameter('the file has no addresses');
   const nowMs = clock.nowMs();
