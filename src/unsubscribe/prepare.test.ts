@@ -115,7 +115,7 @@ describe('what is decided about unsubscribing when a message is accepted', () =>
     assert.equal(prepared(PLAIN, { tracked: true, options: { tracking: 'no' } }).unsubscribe?.fields, 'all');
   });
 
-  test('fields are the sender’s own where there are some; ours is completed for one click, over HTTPS alone', () => {
+  test('fields are the sender’s own where there are some; ours is completed for one click, over HTTPS or on loopback alone', () => {
     const own = (value: string, more = ''): string => `List-Unsubscribe: ${value}\n${more}${PLAIN}`;
     const fieldsOf = (message: string, of: Case = {}): unknown => prepared(message, { tracked: true, ...of }).unsubscribe?.fields;
     assert.equal(fieldsOf(own('<https://elsewhere.test/>')), undefined);
@@ -123,6 +123,8 @@ describe('what is decided about unsubscribing when a message is accepted', () =>
     assert.equal(fieldsOf(own('<mailto:a@b.test>,\n <%unsubscribe_url%>')), 'post');
     assert.equal(fieldsOf(own('<%unsubscribe_url%>', 'List-Unsubscribe-Post: List-Unsubscribe=One-Click\n')), undefined);
     assert.equal(fieldsOf(own('<%unsubscribe_url%>'), { places: { base: 'http://mail.example.org' } }), undefined);
+    assert.equal(fieldsOf(own('<%unsubscribe_url%>'), { places: { base: 'http://127.0.0.1.example.org' } }), undefined);
+    assert.equal(fieldsOf(own('<%unsubscribe_url%>'), { places: { base: 'http://127.0.0.1:8080' } }), 'post');
   });
 
   test('which mail gets fields is the operator’s choice', () => {

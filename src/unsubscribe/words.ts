@@ -53,10 +53,12 @@ export function unsubscribeFields(tokens: UnsubscribeTokens, message: StoredMess
 
 const ONE_CLICK = 'List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n';
 
-/** RFC 8058 §3.1: over HTTPS only. */
+/** RFC 8058 §3.1: over HTTPS only. On loopback nobody else listens, and a laptop shows what production will send. */
 export function mayBeOneClick({ base }: Pick<MessageUnsubscribe, 'base'>): boolean {
-  return base.startsWith('https:');
+  return base.startsWith('https:') || ON_LOOPBACK.test(base);
 }
+
+const ON_LOOPBACK = /^http:\/\/(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?(?:\/|$)/;
 
 function page(tokens: UnsubscribeTokens, message: StoredMessage, recipient: StoredRecipient, kind: Scope['kind']): string {
   return tokens.page({
