@@ -6,7 +6,7 @@ import { FORWARDED } from './reply-words.ts';
 
 interface Mark {
   readonly tag?: string;
-  /** In the tag's text, in lower case. */
+  /** In its attributes. */
   readonly has: readonly string[];
   /** element: it goes. rest: it, and everything behind it. */
   readonly goes: 'element' | 'rest';
@@ -17,7 +17,7 @@ const MARKS: readonly Mark[] = [
     has: ['gmail_quote', 'gmail_extra', 'yahoo_quoted', 'protonmail_quote', 'zmail_extra', '__quoted_text__', 'moz-cite-prefix'],
     goes: 'element',
   },
-  { tag: 'blockquote', has: ['type="cite"', "type='cite'", 'type=cite'], goes: 'element' },
+  { tag: 'blockquote', has: ['type="cite"'], goes: 'element' },
   {
     has: [
       'gmail_signature',
@@ -78,11 +78,24 @@ export function strippedHtml(html: string): string {
 }
 
 function markOf(html: string, { name, start, end }: Tag): Mark['goes'] | undefined {
-  const text = html.slice(start, Math.min(end, start + TAG_MAX)).toLowerCase();
+  const text = marking(html.slice(start + 1 + name.length, Math.min(end, start + TAG_MAX)));
   const mark = MARKS.find(({ tag, has }) => (tag === undefined || tag === name) && has.some((words) => text.includes(words)));
   if (mark === undefined) return undefined;
   const below = html.slice(end, end + ANNOUNCED_WITHIN).toLowerCase();
   return FORWARDED.some((words) => below.includes(words)) ? undefined : mark.goes;
+}
+
+const ATTRIBUTE = /\s*([^\s=>"'/]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?|[^]/gy;
+const MARKING = new Set(['class', 'id', 'type', 'style', 'data-marker', 'data-smartmail']);
+
+/** Those attributes of a tag that marks are in, each as `name="value"`, in lower case. */
+function marking(attributes: string): string {
+  let text = '';
+  for (const [, name, double, single, bare] of attributes.matchAll(ATTRIBUTE)) {
+    const lower = name?.toLowerCase() ?? '';
+    if (MARKING.has(lower)) text += `${lower}="${(double ?? single ?? bare ?? '').toLowerCase()}" `;
+  }
+  return text;
 }
 
 function hasText(html: string): boolean {

@@ -92,6 +92,7 @@ function isConversation(lines: readonly string[], at: number): boolean {
   if (isOriginal(line)) return true;
   if (/^_{8,}$/.test(line) || /^-{8,}$/.test(line)) return isFieldBlock(lines, nextText(lines, at + 1), lines, at);
   if (isFieldBlock(lines, at, lines, at)) return true;
+  if (isAttributionWithText(line)) return true;
   const introduced = attributionAt(lines, at);
   return introduced > 0 && !isQuoted(lines[nextText(lines, at + introduced)]);
 }
@@ -148,6 +149,13 @@ function attributionAt(lines: readonly string[], at: number): number {
     if (/[:：]$/.test(text)) return isAttribution(text.replace(/\s*[:：]$/, (end) => (end.startsWith(' ') ? ' :' : ':'))) ? count : 0;
   }
   return 0;
+}
+
+/** What is quoted begins on the very line that introduces it. */
+function isAttributionWithText(line: string): boolean {
+  const [, introduction] =
+    /^(.{10,300}?(?: wrote| a écrit| escribió| ha scritto| escreveu| schrieb[^:]{0,80}| schreef[^:]{0,80}) ?:)\s/.exec(line) ?? [];
+  return introduction !== undefined && introduction.includes('@') && /20\d\d/.test(introduction) && isAttribution(introduction);
 }
 
 function isAttribution(text: string): boolean {

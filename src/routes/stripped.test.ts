@@ -1,0 +1,44 @@
+/** Every sample of test/corpus/replies says behind its body what is to be left of it. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { strippedHtml } from './stripped-html.ts';
+import { strippedText } from './stripped-text.ts';
+
+const CORPUS = new URL('../../test/corpus/replies/', import.meta.url);
+
+function sample(file: string): { body: string; text: string; signature: string } {
+  const [body = '', rest = ''] = readFileSync(new URL(file, CORPUS), 'utf8').split('\n%%% text\n');
+  const [text = '', signature = ''] = rest.replace(/\n$/, '').split('\n%%% signature\n');
+  return { body, text, signature };
+}
+
+for (const file of readdirSync(CORPUS)) {
+  test(`${file}: what was written is told from what was quoted and signed`, () => {
+    const { body, text, signature } = sample(file);
+    if (file.endsWith('.html')) return assert.equal(strippedHtml(body).trim(), text);
+    assert.deepEqual(strippedText(body.replaceAll('\n', '\r\n')), { text, signature });
+  });
+}
+
+test('what is made to be slow to read is read at once', () => {
+  const texts = [
+    'On ',
+    'On 2026 ',
+    'From: a\n',
+    '\n',
+    '> ',
+    '> x\ny\n',
+    '-- \n',
+    '____\n',
+    'Am 12.10.2026 10:00 <a@b> ',
+    'thanks\n',
+    '-----Original ',
+  ];
+  const htmls = ['<', '<div class="gmail_quote">', '<a x="', '<!--', '</', '<script>', '<div class="gmail_quote"></div>', "<b '"];
+  const startMs = performance.now();
+  for (const text of texts) strippedText(text.repeat(1_000_000 / text.length));
+  for (const html of htmls) strippedHtml(html.repeat(1_000_000 / html.length));
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs < 5000, `${Math.round(tookMs)} ms`);
+});
