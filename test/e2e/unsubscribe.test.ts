@@ -254,6 +254,20 @@ test('a link that is changed, cut or made up is told as not valid, in the langua
   assert.equal(await unsubscribeOf(to), undefined);
 });
 
+test('who presses a button again and again is told to wait, and nobody else is', async () => {
+  const [link, other] = [
+    linkIn((await sent('hal1@reader.test', { text: '%unsubscribe_url%' })).text),
+    linkIn((await sent('hal2@reader.test', { text: '%unsubscribe_url%' })).text),
+  ];
+  const statuses: number[] = [];
+  for (let i = 0; i < 60 && statuses.at(-1) !== 429; i++)
+    statuses.push((await press(link, { do: i % 2 === 0 ? 'unsubscribe' : 'subscribe' })).status);
+  assert.equal(statuses.at(-1), 429);
+  assert.ok(statuses.length > 20, `${statuses.length}`);
+  assert.equal((await press(other, { do: 'unsubscribe' })).status, 200);
+  assert.equal((await follow(link)).status, 200);
+});
+
 test('tags can be unsubscribed from alone, each by itself, and other mail still comes', async () => {
   const to = 'hal@reader.test';
   const mail = await sent(to, { text: '%tag_unsubscribe_url%', 'o:tag': ['news', 'offers <b>'] });

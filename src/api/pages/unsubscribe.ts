@@ -4,6 +4,8 @@
  * (RFC 8058 §3.2).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BoundedCache } from '#base/bounded-cache.ts';
+import { TokenBucket } from '#base/token-bucket.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { errorAnswer } from '#api/conventions/errors.ts';
 import type { Form } from '#api/conventions/form.ts';
@@ -28,10 +30,28 @@ const HEADERS = {
 const BODY_MAX = 64 * 1024;
 const PARTS_MAX = 300;
 
+/** Of one link: so many at once, then one in this time. */
+const PRESSES_MAX = 30;
+const PRESS_MS = 3000;
+const LINKS_MAX = 20_000;
+
 type Asked = Action | 'one-click';
 
 export function mountUnsubscribe(app: FastifyInstance, door: Door, unsubscriber: ApiUnsubscriber): void {
   const limits = { ...door.limits, requestBytes: Math.min(door.limits.requestBytes, BODY_MAX), parts: PARTS_MAX };
+
+  const presses = new BoundedCache<string, TokenBucket>({ max: LINKS_MAX });
+
+  /** Whoever holds a link changes their mind as often as people do. */
+  function mayPress(token: string): boolean {
+    const nowMs = door.deps.clock.monotonicMs();
+    let bucket = presses.get(token, nowMs);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(1, PRESS_MS, PRESSES_MAX, nowMs);
+      presses.set(token, bucket, nowMs);
+    }
+    return bucket.take(1, nowMs);
+  }
 
   async function answer(request: FastifyRequest, readForm: (() => Promise<Form>) | undefined): Promise<Answer> {
     const texts = textsFor(request.headers['accept-language']);
@@ -39,6 +59,7 @@ export function mountUnsubscribe(app: FastifyInstance, door: Door, unsubscriber:
       const { token = '' } = request.params as { readonly token?: string };
       const subscriber = await unsubscriber.ofPage(token);
       if (subscriber === undefined) return page(texts, 404, wordPage(texts, texts.notValid, texts.notValidHelp));
+      if (readForm !== undefined && !mayPress(token)) return page(texts, 429, wordPage(texts, texts.troubled), { 'retry-after': '60' });
       const done = readForm === undefined ? undefined : await act(unsubscriber, subscriber, await readForm(), askerOf(door, request));
       const isUnknown = readForm !== undefined && done === NOTHING;
       return page(
