@@ -158,7 +158,7 @@ test('406 ends it, and so does an endless answer with 200; the timeline tells of
   there.answerWith((_received, response) => void response.end());
 });
 
-test('nothing is told to an address that is not allowed, by its name, by a name that changes or by a redirect', async (t) => {
+test('nothing is told to an address that is not allowed, by its name, its number or a redirect', async (t) => {
   const outside = await startHttpReceiver({ address: '127.0.0.2' });
   t.after(() => outside.close());
   outside.answerWith((_received, response) => void response.writeHead(307, { location: url('/inside') }).end());
@@ -177,6 +177,31 @@ test('nothing is told to an address that is not allowed, by its name, by a name 
     facts.join('\n'),
   );
   assert.equal(outside.received.length, 1);
+  assert.equal(there.connectionCount(), connections);
+});
+
+test('a name that is pointed elsewhere leads to no address that is not allowed', async (t) => {
+  const outside = await startHttpReceiver({ address: '127.0.0.2', port: there.port });
+  t.after(() => outside.close());
+  const zone = home.zone.zone as Record<string, { A: string[]; ttl: number }>;
+  zone['rebinding.test'] = { A: ['127.0.0.2'], ttl: 0 };
+  await hook({ delivered: `http://rebinding.test:${there.port}/` });
+  await server.send('first@x.test');
+  await until(() => outside.received.length === 1, 'it is told where it may be');
+  const connections = there.connectionCount();
+  zone['rebinding.test'] = { A: ['127.0.0.1'], ttl: 0 };
+  // What DNS said before is believed for a moment.
+  const untold = await until(async () => {
+    const before = outside.received.length;
+    const messageId = await server.send('then@x.test');
+    const outcome = await until(async () => {
+      const [only] = await server.recipients(messageId);
+      const fact = only?.entries.find(({ event }) => event === 'untold');
+      return fact?.text ?? (outside.received.length > before && '');
+    }, 'it is told, or not');
+    return outcome !== '' && outcome;
+  }, 'the new address is refused');
+  assert.match(untold, /nothing is posted to loopback addresses/);
   assert.equal(there.connectionCount(), connections);
   await server.stop();
   server = await home.start();
