@@ -142,6 +142,9 @@ test('what was not told is tried again later, and given up after some hours', as
   t.after(() => alerts.stop());
   await alerts.raise(accountId, 'send_alert', { n: 1 });
   await until(() => posts.length === 1 && mails.length === 1, 'both are tried');
+  await alerts.raise(accountId, 'send_alert', { n: 2 }, ['email']);
+  await alerts.raise(accountId, 'send_limit', { n: 3 });
+  await until(() => mails.length === 2, 'the second is for addresses alone, the third for nobody');
   for (let tries = 2; tries <= 7; tries++) {
     await alerts.stop();
     clock.advance(4 * 3_600_000);
@@ -153,5 +156,5 @@ test('what was not told is tried again later, and given up after some hours', as
     'it is given up',
   );
   assert.equal(new Set(posts.map(({ body }) => (JSON.parse(body) as { id: string }).id)).size, 1);
-  assert.deepEqual(mails, ['a@x.example']);
+  assert.deepEqual(mails, ['a@x.example', 'a@x.example']);
 });
