@@ -2,15 +2,14 @@
  * What is to become of mail for one recipient, by the rules of its account: at RCPT whether there is a rule that may take it, at the end of the message what the rules that match want done.
  * Routes are tried in their order until one says stop. Decides, and does nothing; the work is bounded and goes on in slices, so that no account's rules hold up others.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Header } from '#mail/header.ts';
 import { decodeWords, rawValue } from '#mail/header.ts';
-import { AppError } from '#model/errors.ts';
 import type { ForwardRule } from '#store/forward-store.ts';
 import type { Arrival } from './expression.ts';
 import { filledAddress, filledUrl, NOTHING_CAUGHT, type Caught } from './fill.ts';
 import { matchesWildcard } from './forward-match.ts';
 import { caughtBy, possibility } from './matching.ts';
+import { MatchingWork } from './matching-work.ts';
 import type { Rules } from './route-book.ts';
 import type { Action } from './action.ts';
 
@@ -36,15 +35,12 @@ export interface Plan {
   readonly isStored: boolean;
 }
 
-/** Steps of matching that one recipient may cost; what needs more is put off, and its account is told in the log. */
-const STEPS_MAX = 3_000_000;
-const STEPS_PER_TURN = 150_000;
 const POSTS_MAX = 100;
 const ADDRESSES_MAX = 100;
 const HEADERS_MAX = 500;
 
 export async function prospectOf(rules: Rules, recipient: string): Promise<Prospect> {
-  const work = new Work();
+  const work = new MatchingWork();
   let isTaken: Prospect['isTaken'] = 'no';
   let mayGoOn = false;
   for (const rule of rules.forwards) {
@@ -65,7 +61,7 @@ export async function prospectOf(rules: Rules, recipient: string): Promise<Prosp
 }
 
 export async function planOf(rules: Rules, recipient: string, header: Header): Promise<Plan> {
-  const work = new Work();
+  const work = new MatchingWork();
   const headers = headersOf(header);
   const draft: Draft = { matched: [], posts: new Map(), addresses: new Map(), isStored: false };
   for (const rule of rules.forwards) {
@@ -134,22 +130,4 @@ function isUrl(to: string | undefined): boolean {
 function headersOf(header: Header): Arrival['headers'] {
   const fields = header.fields.slice(0, HEADERS_MAX).filter(({ name }) => name !== '');
   return fields.map((field) => [field.name, decodeWords(rawValue(header, field))] as const);
-}
-
-/** Lets others have their turn, and ends what takes too long. */
-class Work {
-  #steps = 0;
-  #turnAt = STEPS_PER_TURN;
-  readonly spend = (steps: number): void => {
-    this.#steps += steps;
-    if (this.#steps > STEPS_MAX) throw new AppError('overloaded');
-  };
-
-  async pause(): Promise<void> {
-    // A rule costs a little, however short its pattern is.
-    this.spend(20);
-    if (this.#steps < this.#turnAt) return;
-    this.#turnAt = this.#steps + STEPS_PER_TURN;
-    await turn();
-  }
 }

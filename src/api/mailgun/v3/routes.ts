@@ -3,6 +3,7 @@ import { randomHex } from '#base/random.ts';
 import { parsePath } from '#mail/address.ts';
 import { AppError } from '#model/errors.ts';
 import { parseAction } from '#routes/action.ts';
+import { MatchingWork } from '#routes/matching-work.ts';
 import { matchesExpression, parseExpression } from '#routes/expression.ts';
 import type { Route, RouteChange } from '#store/route-store.ts';
 import { json } from '#api/conventions/answer.ts';
@@ -29,8 +30,6 @@ const DESCRIPTION_MAX = 1000;
 const PRIORITY_MAX = 1_000_000_000;
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1000;
-/** Of matching one address against all routes. */
-const MATCH_STEPS_MAX = 5_000_000;
 const NOT_FOUND = 'Route not found';
 
 export function routes(door: Door): Endpoint[] {
@@ -173,17 +172,15 @@ async function match(door: Door, call: Call): Promise<Answer> {
   if (text === undefined) throw badParameter('address parameter is missing');
   const recipient = parsePath(text.trim(), { allowNull: false })?.address;
   if (recipient === undefined) throw new AppError('bad-address', { field: 'address' });
-  let steps = 0;
-  const spend = (more: number): void => {
-    steps += more;
-    if (steps > MATCH_STEPS_MAX) throw badParameter('the routes of the account take too long to be matched');
-  };
+  const work = new MatchingWork(() => badParameter('the routes of the account take too long to be matched'));
   for (let skip = 0; ; skip += LIMIT_MAX) {
     const page = await door.deps.store.routes.listRoutes(call.principal.accountId, skip, LIMIT_MAX);
     // Nothing before it matched, so that a route that catches the rest matches too.
     const arrival = { recipient, headers: [], isCaught: false };
-    const found = page.find((route) => matchesExpression(parseExpression(route.expression), arrival, spend));
-    if (found !== undefined) return json({ route: shown(found) });
+    for (const route of page) {
+      await work.pause();
+      if (matchesExpression(parseExpression(route.expression), arrival, work.spend)) return json({ route: shown(route) });
+    }
     if (page.length < LIMIT_MAX) throw new NotFound(NOT_FOUND);
   }
 }
