@@ -17,7 +17,7 @@ const ANSWER_MS = 30_000;
 
 export class Witness {
   /** Configuration of the program under test, TOML. */
-  static readonly settings = 'webhooks.allow_networks = ["127.0.0.0/8"]\nwebhooks.retry = ["500ms"]\n';
+  static readonly settings = 'webhooks.allow_networks = ["127.0.0.0/8"]\nwebhooks.retry = ["500ms"]\nwebhooks.timeout = "1s"\n';
   readonly #server: Server;
   readonly #told = new Set<string>();
 
