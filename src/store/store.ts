@@ -12,6 +12,7 @@ import type { Notify } from '#model/submission.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { AccessStore } from './access-store.ts';
 import type { AlertStore } from './alert-store.ts';
+import type { CertificateStore } from './certificate-store.ts';
 import type { DnsAnswers, DomainSettings, DomainStore } from './domain-store.ts';
 import type { EgressStore } from './egress-store.ts';
 import type { FactStore } from './fact-store.ts';
@@ -465,6 +466,7 @@ export interface Store {
   readonly lists: ListStore;
   readonly validations: ValidationStore;
   readonly alerts: AlertStore;
+  readonly certificates: CertificateStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

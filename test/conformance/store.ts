@@ -8,6 +8,7 @@ import { accessConformance } from './store-access.ts';
 import { alertsConformance } from './store-alerts.ts';
 import { acceptConformance } from './store-accept.ts';
 import { domainsConformance } from './store-domains.ts';
+import { certificatesConformance } from './store-certificates.ts';
 import { contentionConformance } from './store-contention.ts';
 import { egressConformance } from './store-egress.ts';
 import { eventsConformance } from './store-events.ts';
@@ -56,6 +57,7 @@ export function storeConformance(name: string, open: Open): void {
     listsConformance(open);
     validationsConformance(open);
     alertsConformance(open);
+    certificatesConformance(open);
     pursesConformance(open);
   });
 }

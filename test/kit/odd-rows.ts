@@ -261,7 +261,9 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     },
   ],
   validation_result: [{ job: 4, number: 1, results: `[${JSON.stringify(ODD)}]` }],
-  alert_setting: [{ id: 'a3', account_id: 1, event_type: 'send_alert', channel: 'email', targets: '["zoë@x.example"]', created_ms: NOW_MS }],
+  alert_setting: [
+    { id: 'a3', account_id: 1, event_type: 'send_alert', channel: 'email', targets: '["zoë@x.example"]', created_ms: NOW_MS },
+  ],
   alert_key: [{ account_id: 1, sealed: ODD }],
   alert_post: [
     {
@@ -276,6 +278,25 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
       attempts: 1,
     },
   ],
+  certificate: [
+    {
+      name: 'email.ours.example',
+      domain_id: 7,
+      chain: ODD,
+      private_key: Buffer.from([0, 39, 92, 255]),
+      not_before_ms: NOW_MS,
+      not_after_ms: NOW_MS + 1,
+      due_ms: NOW_MS,
+      held_until_ms: 0,
+      epoch: 3,
+      tried_ms: NOW_MS,
+      failures: 1,
+      error: ODD,
+      created_ms: NOW_MS,
+    },
+  ],
+  acme_account: [{ directory: 'https://ca.example/directory', private_key: Buffer.from([0, 255]), next_order_ms: NOW_MS }],
+  acme_challenge: [{ token: 'a-token', answer: ODD, until_ms: NOW_MS }],
   dynamic_pool: [{ owner_id: 1, pools: '{"good":["192.0.2.1"],"poor":[],"new":[]}' }],
   dynamic_domain: [
     {

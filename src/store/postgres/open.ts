@@ -10,6 +10,7 @@ import { Acceptor } from './accept.ts';
 import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
 import { alertTables } from './alerts.ts';
+import { certificateTables } from './certificates.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
 import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
@@ -170,7 +171,8 @@ class Parts {
     this.#claims = new ClaimReader({ ...common, link: claimLink, parking: this.#parking });
     this.health = new Health(db, () => Math.max(this.#acceptor.gather.busyMs, this.#returns.gather.busyMs));
     this.health.onRecovered = () => this.nodes.reconcileSoon();
-    for (const { gather } of [this.#acceptor, this.#returns, this.#receiver, this.#facts, this.#told]) gather.onBatch = (ms) => this.health.committed(ms);
+    for (const { gather } of [this.#acceptor, this.#returns, this.#receiver, this.#facts, this.#told])
+      gather.onBatch = (ms) => this.health.committed(ms);
   }
 
   families(): Omit<Store, 'onBell' | 'health' | 'close'> {
@@ -194,6 +196,7 @@ class Parts {
       imports: importTables(db),
       validations: validationTables(db),
       alerts: alertTables(db),
+      certificates: certificateTables(db),
       lists: listTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,

@@ -98,6 +98,17 @@ const WRITES = {
   suppressions: ['putSuppressions', 'clearSuppressions', 'removeUnsubscribeTag', 'putAllowed', 'deleteAllowed', 'clearAllowed'],
   imports: ['claimImport', 'advanceImport'],
   alerts: ['createAlert', 'changeAlert', 'deleteAlert', 'putAlertKey', 'putAlertPosts', 'claimAlertPosts', 'settleAlertPost'],
+  certificates: [
+    'wantCertificate',
+    'hastenCertificate',
+    'claimCertificate',
+    'settleCertificate',
+    'putAcmeKey',
+    'takeOrder',
+    'pauseOrders',
+    'putChallenge',
+    'deleteChallenge',
+  ],
   validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
   lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'setSubscribed', 'deleteMember', 'clearMembers'],
   sandbox: ['capture', 'clear'],
@@ -125,6 +136,7 @@ const READS = {
   lists: ['listByAddress', 'listDomains'],
   routes: ['listRoutes'],
   forwards: ['listForwards'],
+  certificates: ['certificateOf', 'acmeKey', 'challengeAnswer'],
   events: ['recipientById'],
   access: ['accountFacts', 'listSubaccounts', 'signingKey', 'userById', 'listUsers', 'networksOf', 'authRecipients'],
   domains: ['listPools', 'poolById', 'poolLentTo'],
@@ -239,6 +251,7 @@ type Families = Pick<
   | 'imports'
   | 'validations'
   | 'alerts'
+  | 'certificates'
   | 'lists'
   | 'sandbox'
 > & {

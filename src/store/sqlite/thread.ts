@@ -10,6 +10,7 @@ import { StoreError } from '#store/store.ts';
 import { accessTables } from './access.ts';
 import { accountTables } from './accounts.ts';
 import { alertTables } from './alerts.ts';
+import { certificateTables } from './certificates.ts';
 import { copyRest, LogCopier } from './checkpoint.ts';
 import { Database, migrate, troubleOf } from './database.ts';
 import type { NodeFacts } from '#store/store.ts';
@@ -128,6 +129,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...importTables(opened),
     ...validationTables(opened),
     ...alertTables(opened),
+    ...certificateTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
@@ -159,6 +161,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...importTables(opened),
     ...validationTables(opened),
     ...alertTables(opened),
+    ...certificateTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
