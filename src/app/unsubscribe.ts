@@ -12,6 +12,7 @@ import type { AddresseeHandler } from '#model/inbound.ts';
 import type { Domain, Store } from '#store/store.ts';
 import type { SubmitDeps } from '#submission/submit.ts';
 import { clientOf } from '#tracking/clients.ts';
+import { scanHtml } from '#tracking/html-scan.ts';
 import { createUnsubscribeAddressee } from '#unsubscribe/addressee.ts';
 import { listUnsubscribing, prepareUnsubscribing, type UnsubscribePlaces } from '#unsubscribe/prepare.ts';
 import { createUnsubscribeTokens, type UnsubscribeTokens } from '#unsubscribe/tokens.ts';
@@ -40,6 +41,7 @@ export interface Unsubscribing {
 export function createUnsubscribing({ config, secret, accounts, baseOf }: UnsubscribingParts): Unsubscribing {
   const tokens = createUnsubscribeTokens(createSignedTokens(secret.keyFor('unsubscribe')));
   const wishes = config.unsubscribe;
+  const preparing = { wishes, endOfBody: (html: string): number => scanHtml(html).bottom };
 
   function placesOf(domain: Domain): UnsubscribePlaces | undefined {
     const base = baseOf(domain);
@@ -51,7 +53,8 @@ export function createUnsubscribing({ config, secret, accounts, baseOf }: Unsubs
     tokens,
     words: (message, recipient) => unsubscribeWords(tokens, message, recipient),
     pass: (message, recipient) => unsubscribeFields(tokens, message, recipient),
-    prepare: (domain, of, bytes) => prepareUnsubscribing(bytes, { ...of, settings: domain.settings ?? {} }, wishes, () => placesOf(domain)),
+    prepare: (domain, of, bytes) =>
+      prepareUnsubscribing(bytes, { ...of, settings: domain.settings ?? {} }, preparing, () => placesOf(domain)),
     async ofList(message, bytes) {
       const domain = await accounts.domainById(message.domainId);
       const places = domain === undefined ? undefined : placesOf(domain);

@@ -1,6 +1,6 @@
 /**
  * Footers with which a domain lets its mail be unsubscribed from: put below the first text and the first HTML of a message, when neither says itself where that is done. HTML is
- * extended before the end of its body, and nowhere else.
+ * extended at the end of its body, and nowhere else.
  */
 import type { LeafPass, TextLeaf } from '#mail/text-leaves.ts';
 import type { DomainSettings } from '#store/domain-store.ts';
@@ -18,7 +18,8 @@ export function footersOf({ unsubscribeHtml = HTML_FOOTER, unsubscribeText = TEX
   return { html: unsubscribeHtml, text: unsubscribeText };
 }
 
-export function footerPass({ html, text }: Footers): LeafPass {
+/** `endOfBody`: where what is put in is shown below an HTML document. */
+export function footerPass({ html, text }: Footers, endOfBody: (html: string) => number): LeafPass {
   const inHtml = lines(
     Array.from(html, (character) => (character > '\x7f' ? `&#${character.codePointAt(0) as number};` : character)).join(''),
   );
@@ -32,15 +33,6 @@ export function footerPass({ html, text }: Footers): LeafPass {
 
 function lines(text: string): string {
   return text.replace(/\r?\n/g, '\r\n');
-}
-
-/** What stands after it would be outside of what is shown. */
-function endOfBody(octets: string): number {
-  for (const tag of ['</body', '</html']) {
-    const at = octets.toLowerCase().lastIndexOf(tag);
-    if (at !== -1) return at;
-  }
-  return octets.length;
 }
 
 /** In the leaf's charset, which nobody tells: as what is read back as the same. Where nothing is, letters lose their marks. */

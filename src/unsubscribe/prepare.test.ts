@@ -5,6 +5,8 @@ import { listUnsubscribing, prepareUnsubscribing, type UnsubscribePlaces, type U
 
 const PLACES: UnsubscribePlaces = { base: 'https://mail.example.org', mailDomain: 'example.org' };
 const WISHES: UnsubscribeWishes = { header: 'tracked', scope: 'all' };
+/** The real one finds it in any document. */
+const endOfBody = (html: string): number => (/<\/body>/i.exec(html) ?? { index: html.length }).index;
 const OPTIONS: SubmissionOptions = { tags: [], variables: {}, testMode: false };
 
 interface Case {
@@ -28,7 +30,7 @@ function prepared(message: string, of: Case = {}) {
       isBatch: of.isBatch ?? false,
       isLate: of.isLate ?? false,
     },
-    { ...WISHES, ...of.wishes },
+    { wishes: { ...WISHES, ...of.wishes }, endOfBody },
     () => ('places' in of ? of.places : PLACES),
   );
   return { text: Buffer.from(bytes).toString(), isSame: bytes === given, unsubscribe };
@@ -91,7 +93,7 @@ describe('what is decided about unsubscribing when a message is accepted', () =>
         isBatch: false,
         isLate: false,
       },
-      WISHES,
+      { wishes: WISHES, endOfBody },
       () => PLACES,
     );
     assert.match(Buffer.from(latin.bytes).toString('latin1'), /Grüße %/);

@@ -21,6 +21,12 @@ export interface UnsubscribeWishes {
   readonly scope: 'all' | 'tags';
 }
 
+export interface PreparingDeps {
+  readonly wishes: UnsubscribeWishes;
+  /** Where what is put in is shown below an HTML document. */
+  endOfBody(html: string): number;
+}
+
 /** Where addresses to unsubscribe at lead, for a domain. */
 export interface UnsubscribePlaces {
   readonly base: string;
@@ -50,7 +56,7 @@ function isTracked({ options, settings }: Pick<UnsubscribingOf, 'options' | 'set
 export function prepareUnsubscribing(
   content: Uint8Array,
   of: UnsubscribingOf,
-  wishes: UnsubscribeWishes,
+  { wishes, endOfBody }: PreparingDeps,
   places: () => UnsubscribePlaces | undefined,
 ): PreparedUnsubscribing {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
@@ -63,7 +69,7 @@ export function prepareUnsubscribing(
   const known = places();
   if (known === undefined) return { bytes: content };
   const footers = footersOf(of.settings);
-  const footed = tracked && !hasWords ? rewriteLeaves(bytes, [footerPass(footers)]) : bytes;
+  const footed = tracked && !hasWords ? rewriteLeaves(bytes, [footerPass(footers, endOfBody)]) : bytes;
   const hasVariables = inHeader || hasWords || (footed !== bytes && UNSUBSCRIBE_PLACEHOLDER.test(footers.html + footers.text));
   const fields = wantsFields ? fieldsFor(bytes, wishes.scope, known) : undefined;
   if (!hasVariables && fields === undefined) return { bytes: owned(footed, bytes, content) };
