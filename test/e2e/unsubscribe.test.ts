@@ -364,6 +364,26 @@ test('mail that is handed in by SMTP, in any encoding, has the variables too, an
   assert.deepEqual([await unsubscribeOf('joe@reader.test'), await unsubscribeOf('kim@reader.test')], [undefined, ['*']]);
 });
 
+test('one message by SMTP may ask for footers and fields that its domain does not ask for', async () => {
+  const smtp = await server.smtp();
+  const message = 'From: app@ours.test\r\nX-Mailgun-Track-Unsubscribe: yes\r\nX-Mailgun-Tag: smtp\r\nSubject: x\r\n\r\nHello';
+  assert.match(await submit(smtp, ['kit@reader.test'], message), /^250 /);
+  const mail = await mailTo('kit@reader.test');
+  assert.doesNotMatch(mail.raw, /X-Mailgun-Track/i);
+  assert.match(mail.text, /Enough: https:/);
+  await press(linkIn(field(mail.raw, 'List-Unsubscribe') ?? ''), { 'List-Unsubscribe': 'One-Click' });
+  assert.deepEqual(await unsubscribeOf('kit@reader.test'), ['*']);
+  const { body } = await server.mustCall('GET', `/v3/${DOMAIN}/tag/stats?tag=smtp&event=unsubscribed&event=delivered&duration=1d`);
+  const totals = (body['stats'] as Record<string, { total: number }>[]).map((each) => [
+    each['delivered']?.total,
+    each['unsubscribed']?.total,
+  ]);
+  assert.deepEqual(
+    totals.reduce(([delivered = 0, unsubscribed = 0], [more = 0, others = 0]) => [delivered + more, unsubscribed + others]),
+    [1, 1],
+  );
+});
+
 test('each of a batch has an address of their own, also where a template puts it in, and counted links leave it alone', async () => {
   await server.mustCall('POST', `/v3/${DOMAIN}/templates`, {
     name: 'bye',
