@@ -9,7 +9,7 @@ import type { ServerReply } from '#smtp/server-hooks.ts';
  * at `rcpt`: the reply to RCPT, for this recipient alone. at `end`: the reply to the end of the message, and so for every recipient of the transaction.
  * `defer`: refused with `reply` the first `times` times, then accepted. `wait`: refused until `waitMs` have passed since the first try, then accepted.
  * `delay`: accepted after `delayMs`. `drop`: the connection is cut after the message, without a reply.
- * `later-bounce`, `complain`: accepted; then mail comes back that says it could not be delivered, or that its recipient calls it spam.
+ * `later-bounce`, `complain`, `reply`: accepted; then mail comes back that says it could not be delivered, or that its recipient calls it spam, or that answers it.
  */
 export type Behaviour =
   | { readonly kind: 'refuse'; readonly at: 'rcpt' | 'end'; readonly reply: ServerReply }
@@ -17,7 +17,7 @@ export type Behaviour =
   | { readonly kind: 'wait'; readonly reply: ServerReply; readonly waitMs: number }
   | { readonly kind: 'delay'; readonly delayMs: number }
   | { readonly kind: 'drop' }
-  | { readonly kind: 'accept' | 'later-bounce' | 'complain' };
+  | { readonly kind: 'accept' | 'later-bounce' | 'complain' | 'reply' };
 
 export interface MailboxRow {
   /** As it is shown: "defer-N". N is a number from 1 to `numberMax`. */
@@ -101,6 +101,11 @@ export const MAILBOXES: readonly MailboxRow[] = [
     mailbox: 'complain',
     sentence: 'Accepted, and reported as spam a second later: the address is suppressed for the domain then.',
     behaviour: () => ({ kind: 'complain' }),
+  },
+  {
+    mailbox: 'reply',
+    sentence: 'Accepted, and answered a second later, as a person does: the answer comes in by your routes.',
+    behaviour: () => ({ kind: 'reply' }),
   },
 ];
 

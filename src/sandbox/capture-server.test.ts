@@ -143,12 +143,13 @@ describe('the capture server', () => {
     );
   });
 
-  test('later-bounce@ and complain@ take their mail, and have it reported on with its reverse-path; others do not', async () => {
+  test('later-bounce@, complain@ and reply@ take their mail, and have it reported on with its reverse-path; others do not', async () => {
     reported.length = 0;
-    assert.match(await send('later-bounce+1@example.org', 'ann@example.org', 'complain@example.net'), /^250/);
+    assert.match(await send('later-bounce+1@example.org', 'ann@example.org', 'complain@example.net', 'reply@example.net'), /^250/);
     assert.deepEqual(reported, [
       'later-bounce shop@sender.example later-bounce+1@example.org',
       'complain shop@sender.example complain@example.net',
+      'reply shop@sender.example reply@example.net',
     ]);
     assert.equal((await store.sandbox.list(10)).length, 1);
   });

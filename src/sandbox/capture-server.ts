@@ -91,7 +91,7 @@ async function receive(session: SessionFacts, options: CaptureOptions, envelope:
   const id = await capture(options.store.sandbox, options, envelope, bytes);
   for (const { address } of envelope.recipients) {
     const kind = mailboxOf(address.slice(0, address.lastIndexOf('@')))?.behaviour.kind;
-    if (kind === 'later-bounce' || kind === 'complain') options.reports.about(kind, envelope.sender, address, bytes);
+    if (kind === 'later-bounce' || kind === 'complain' || kind === 'reply') options.reports.about(kind, envelope.sender, address, bytes);
   }
   return { code: 250, enhanced: '2.0.0', text: `Captured by the sandbox as message ${id}` };
 }

@@ -1,6 +1,6 @@
 /**
- * What comes back later to mail that the sandbox took: a report that it could not be delivered (RFC 3464), or that its recipient calls it spam (RFC 5965). They are real mail, sent by
- * SMTP to this program's own door for mail from elsewhere, and believed there for the same reasons as anybody's.
+ * What comes back later to mail that the sandbox took: a report that it could not be delivered (RFC 3464), or that its recipient calls it spam (RFC 5965), or an answer. They are real
+ * mail, sent by SMTP to this program's own door for mail from elsewhere, and believed there for the same reasons as anybody's.
  *
  * Nothing of it is durable: what has not left when the program stops is not sent.
  */
@@ -11,10 +11,11 @@ import { randomHex } from '#base/random.ts';
 import { buildDsn } from '#mail/dsn.ts';
 import { buildFeedbackReport } from '#mail/feedback-report.ts';
 import { findField, type Header, rawValue, readHeader } from '#mail/header.ts';
+import { replyTo } from './reply.ts';
 
 export interface ReportsOptions {
-  /** Hands mail with the null sender to the door. Rejects with a sentence when it was not taken; `isFinal`: it never will be. */
-  post(recipient: string, bytes: Buffer): Promise<PostResult>;
+  /** Hands mail to the door. `sender`: of an answer; '' for reports. */
+  post(recipient: string, bytes: Buffer, sender: string): Promise<PostResult>;
   readonly hostname: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -24,9 +25,11 @@ export interface ReportsOptions {
 
 export type PostResult = { readonly kind: 'taken' } | { readonly kind: 'refused' | 'later'; readonly trouble: string };
 
+export type ReportKind = 'later-bounce' | 'complain' | 'reply';
+
 export interface Reports {
   /** `sender`: the reverse-path that the mail came with. */
-  about(kind: 'later-bounce' | 'complain', sender: string, recipient: string, bytes: Buffer): void;
+  about(kind: ReportKind, sender: string, recipient: string, bytes: Buffer): void;
   stop(): Promise<void>;
 }
 
@@ -40,18 +43,18 @@ export function createReports(options: ReportsOptions): Reports {
   const stop = new AbortController();
   const pending = new Set<Promise<void>>();
 
-  async function send(
-    kind: 'later-bounce' | 'complain',
-    recipient: string,
-    report: { readonly to: string; readonly bytes: Buffer },
-  ): Promise<void> {
+  async function send(kind: ReportKind, recipient: string, report: { readonly to: string; readonly bytes: Buffer }): Promise<void> {
+    const from = kind === 'reply' ? recipient : '';
     let result: PostResult = { kind: 'later', trouble: 'it was stopped' };
     for (const waitMs of [options.afterMs ?? AFTER_MS, ...AGAIN_MS]) {
       if (!(await waited(waitMs, stop.signal))) return;
-      result = await options.post(report.to, report.bytes);
+      result = await options.post(report.to, report.bytes, from);
       if (result.kind !== 'later') break;
     }
-    if (result.kind !== 'taken')
+    // An answer that no route wants is nothing unusual: most senders read none.
+    if (result.kind === 'refused' && kind === 'reply')
+      log.info({ recipient, to: report.to, reply: result.trouble }, 'an answer of the sandbox is taken by no route');
+    else if (result.kind !== 'taken')
       log.warn({ kind, recipient, to: report.to, trouble: result.trouble }, 'a report of the sandbox was not taken');
   }
 
@@ -59,8 +62,8 @@ export function createReports(options: ReportsOptions): Reports {
     about(kind, sender, recipient, bytes) {
       if (pending.size >= PENDING_MAX)
         return log.warn({ kind, recipient }, 'the sandbox has too many reports on their way and writes none for this mail');
-      const header = headerOf(bytes);
-      const report = kind === 'complain' ? complaint(options, header, sender, recipient) : bounce(options, header, sender, recipient);
+      const report = reportOf(kind, sender, recipient, bytes);
+      if (report === undefined && kind === 'reply') return log.info({ recipient }, 'the sandbox does not answer this mail');
       if (report === undefined) return log.warn({ kind, recipient }, 'mail of the sandbox has nowhere to report to');
       const sending = send(kind, recipient, report).catch((error: unknown) =>
         log.warn({ kind, recipient, error: String(error) }, 'a report of the sandbox could not be sent'),
@@ -73,6 +76,18 @@ export function createReports(options: ReportsOptions): Reports {
       await Promise.all(pending);
     },
   };
+
+  function reportOf(kind: ReportKind, sender: string, recipient: string, bytes: Buffer): { to: string; bytes: Buffer } | undefined {
+    if (kind === 'complain') return complaint(options, headerOf(bytes), sender, recipient);
+    return kind === 'reply' ? answer(options, sender, recipient, bytes) : bounce(options, headerOf(bytes), sender, recipient);
+  }
+
+  function answer({ hostname }: ReportsOptions, sender: string, from: string, bytes: Buffer): { to: string; bytes: Buffer } | undefined {
+    // Who has no return path is a program.
+    if (sender === '') return undefined;
+    const host = `sandbox.${hostname}`;
+    return replyTo(bytes, { from, host, messageId: `${randomHex(12)}@${host}`, dateMs: clock.nowMs() });
+  }
 
   function bounce(
     { hostname }: ReportsOptions,

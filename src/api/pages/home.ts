@@ -70,7 +70,8 @@ function tryIt({ curl, smtp }: Pick<OpenPage, 'curl' | 'smtp'>): Html {
       </p>`
     }
     <p class="hint">
-      To see failures: <code>bounce@</code>, <code>defer-2@</code>, <code>slow@</code>, <code>later-bounce@</code> or <code>complain@</code> any domain.
+      To see failures: <code>bounce@</code>, <code>defer-2@</code>, <code>slow@</code>, <code>later-bounce@</code> or
+      <code>complain@</code> any domain; to be answered: <code>reply@</code>.
     </p>
   </section>`;
 }
