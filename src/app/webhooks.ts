@@ -127,6 +127,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
       forward: createForwardMaker(routed),
       notify: createNotifyMaker(routed),
     },
+    entriesFor: (accountId, domainId, kind) => subscriptions.entriesFor(accountId, domainId, kind),
     limits: { perEndpointMax: webhooks.concurrency, totalMax: webhooks.connections },
     timeoutMs: webhooks.timeoutMs,
     retryMs: webhooks.retry,

@@ -32,6 +32,7 @@ export function createForwardMaker(deps: PostMakerDeps) {
   return {
     giveUpAfterMs: deps.giveUpAfterMs,
     isLogged: false,
+    isTold: true,
     sizeBytes,
     make: (item: OutboxItem) => made(deps, item, (facts, bytes) => forwarded(deps, item, facts, bytes)),
     eventKind: ({ result }: PostRecord): EventKind => (result === 'done' ? 'delivered' : result),

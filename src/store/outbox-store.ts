@@ -62,6 +62,8 @@ export interface OutboxSettlement {
   readonly isUntried?: true;
   /** Written in the same commit. */
   readonly event?: Omit<EventRow, 'id'>;
+  /** What others are to be told of that event, due at its time; it is of a message. */
+  readonly outbox?: readonly OutboxEntry[];
   /** For the log of webhooks, in the same commit. */
   readonly post?: PostRow;
 }

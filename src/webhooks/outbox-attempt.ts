@@ -6,7 +6,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { jitter } from '#base/random.ts';
 import type { EventRow, PostRecord } from '#model/event.ts';
-import type { OutboxItem, OutboxKind, OutboxSettlement } from '#store/outbox-store.ts';
+import type { OutboxEntry, OutboxItem, OutboxKind, OutboxSettlement } from '#store/outbox-store.ts';
 import type { PostRow } from '#store/post-store.ts';
 import type { Verdict } from './endpoint-health.ts';
 import { type Poster, type PostResult, shownUrl } from './guarded-post.ts';
@@ -17,6 +17,12 @@ export interface AttemptDeps {
   readonly log: Log;
   readonly poster: Poster;
   readonly makers: Readonly<Partial<Record<OutboxKind, OutboxMaker>>>;
+  /** Who is told of an event. Absent: nobody. */
+  entriesFor?(
+    accountId: number,
+    domainId: number,
+    kind: EventRow['kind'],
+  ): readonly OutboxEntry[] | undefined | Promise<readonly OutboxEntry[] | undefined>;
   /** Waits after the first, second, … failure; the last one repeats. */
   readonly retryMs: readonly number[];
 }
@@ -62,6 +68,14 @@ export class Attempts {
     const result = await poster.post(request, signal);
     if (result.kind !== 'answered' && signal.aborted) return { settlement: { item, dueAtMs: clock.nowMs() }, verdict: 'unknown' };
     return this.#judged(item, result, Math.round(clock.monotonicMs() - startMs));
+  }
+
+  /** With what webhooks are told of it. Rejects as the store does. */
+  async told(item: OutboxItem, settlement: OutboxSettlement): Promise<OutboxSettlement> {
+    const { event } = settlement;
+    if (event === undefined || this.makerOf(item.kind).isTold !== true) return settlement;
+    const outbox = await this.#deps.entriesFor?.(event.accountId, event.domainId, event.kind);
+    return outbox === undefined ? settlement : { ...settlement, outbox };
   }
 
   givenUp(item: OutboxItem, text: string, facts: Facts): OutboxSettlement {

@@ -8,6 +8,8 @@ export interface OutboxMaker {
   readonly giveUpAfterMs: number;
   /** Each attempt is written in the log of webhooks. */
   readonly isLogged: boolean;
+  /** Webhooks are told of its events. */
+  readonly isTold?: boolean;
   /** Octets that posting it will hold in memory. */
   sizeBytes(item: OutboxItem): number;
   /** The request; or why it cannot be made any more. */

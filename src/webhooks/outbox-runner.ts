@@ -182,7 +182,7 @@ export class OutboxRunner {
     const nowMs = clock.nowMs();
     const old = await outbox.claimOld(nowMs - this.#attempts.longestMs, OLD_PER_LOOK, nowMs, this.#leaseUntilMs());
     await Promise.all(
-      old.map((item) => this.#settle(this.#attempts.givenUp(item, 'it could not be posted in time', { number: item.attempts }))),
+      old.map((item) => this.#settle(item, this.#attempts.givenUp(item, 'it could not be posted in time', { number: item.attempts }))),
     );
     if (old.length >= OLD_PER_LOOK) this.#oldLookAtMs = sinceMs;
   }
@@ -231,7 +231,7 @@ export class OutboxRunner {
     this.#claimed.delete(endpoint);
     this.#claimedCount -= waiting.length;
     const dueAtMs = this.#options.clock.nowMs();
-    for (const { item } of waiting) this.#track(this.#settle({ item, dueAtMs, isUntried: true }));
+    for (const { item } of waiting) this.#track(this.#settle(item, { item, dueAtMs, isUntried: true }));
   }
 
   #giveBackLate(): void {
@@ -285,7 +285,7 @@ export class OutboxRunner {
       .attempt(item, this.#stop.signal)
       .finally(() => this.#giveBytes(item.endpointId, bytes));
     this.#ended(item.endpointId, verdict, askedMs);
-    await this.#settle(settlement);
+    await this.#settle(item, settlement);
   }
 
   #takeBytes(endpoint: number, bytes: number): boolean {
@@ -304,14 +304,16 @@ export class OutboxRunner {
   }
 
   /** Until it stands, or the lease is over. */
-  async #settle(settlement: OutboxSettlement): Promise<void> {
+  async #settle(item: OutboxItem, settlement: OutboxSettlement): Promise<void> {
     const { outbox, log, clock } = this.#options;
     const endMs = clock.monotonicMs() + LEASE_SLACK_MS / 2;
+    let told: OutboxSettlement | undefined;
     this.#settling++;
     try {
       for (;;) {
         try {
-          if (!(await outbox.settle(settlement))) log.warn({ outbox: settlement.item.id }, 'refused: another lease holds the entry');
+          told ??= await this.#attempts.told(item, settlement);
+          if (!(await outbox.settle(told))) log.warn({ outbox: settlement.item.id }, 'refused: another lease holds the entry');
           return;
         } catch (error) {
           const isPassing =

@@ -141,6 +141,33 @@ function leasing(store: () => Store): void {
     assert.deepEqual(await claimEntries(store(), name, T0 + HOUR_MS), []);
   });
 
+  it('tells others of the event of a settlement, in the same commit, or not at all', async () => {
+    const from = await tenant(store());
+    const [name, hook] = [endpointName(), endpointName()];
+    await delivered(store(), from, [entry(name, { kind: 'forward' })]);
+    const [item] = await claimEntries(store(), name);
+    assert.ok(item?.message !== undefined && item.recipient !== undefined);
+    const event = {
+      kind: 'deferred',
+      atUs: T0 * 1000,
+      accountId: from.accountId,
+      domainId: from.domainId,
+      message: item.message.id,
+      recipient: item.recipient.id,
+      detail: { text: 'HTTP 500' },
+    } as const;
+    const outbox = [entry(hook, { kind: 'event', payload: '' })];
+    assert.equal(await store().outbox.settle({ item: { ...item, epoch: item.epoch + 1 }, dueAtMs: T0, event, outbox }), false);
+    assert.deepEqual(await claimEntries(store(), hook), []);
+    assert.equal(await store().outbox.settle({ item, dueAtMs: T0, event, outbox }), true);
+    const [told] = await claimEntries(store(), hook);
+    assert.deepEqual(
+      [told?.kind, told?.event?.kind, told?.event?.detail, told?.recipient?.id],
+      ['event', 'deferred', event.detail, item.recipient.id],
+    );
+    assert.equal((await claimEntries(store(), name)).length, 1, 'what is told stands beside it');
+  });
+
   it('lets an entry go once it is done with, and writes the event in the same commit', async () => {
     const from = await tenant(store());
     const name = endpointName();

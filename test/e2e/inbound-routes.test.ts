@@ -176,6 +176,7 @@ test('routes run by priority until one says stop, catch_all only where none befo
   );
   assert.match(await bringTo(rig.server, ours('eve+a/b?c'), LETTER), /^250 /);
   await posted('/p4');
+  await posted('/p2');
   assert.deepEqual(
     there.at('/p2').map(({ path }) => path),
     ['/p2/eve/a%2Fb%3Fc'],
@@ -310,6 +311,29 @@ test('a plain rule takes what its stars match, before routes, and counts as a ma
   await rig.server.mustCall('DELETE', `/v3/forwards/${String(rule.body['id'])}`);
   assert.match(await bringTo(rig.server, ours('sales-eu'), LETTER), /^250 /);
   await posted('/rest', 2);
+});
+
+test('webhooks are told of deliveries over HTTP, and of those that failed', async () => {
+  await rig.routes(['match_recipient("told@")', `forward("${url('/told-of')}")`]);
+  for (const id of ['accepted', 'delivered', 'temporary_fail'])
+    await rig.server.mustCall('POST', `/v3/domains/${DOMAIN}/webhooks`, { id, url: url('/hook') });
+  there.answerWith(({ path }, response) => {
+    response.writeHead(path === '/told-of' && there.at('/told-of').length === 1 ? 500 : 200).end();
+  });
+  assert.match(await bringTo(rig.server, ours('told'), LETTER), /^250 /);
+  const hooks = await posted('/hook', 3);
+  const told = hooks.map(({ body }) => (JSON.parse(body.toString()) as { 'event-data': Routed })['event-data']);
+  assert.deepEqual(
+    told.map((event) => [event.event, event['severity'], event.recipient]),
+    [
+      ['accepted', undefined, ours('told')],
+      ['failed', 'temporary', ours('told')],
+      ['delivered', undefined, ours('told')],
+    ],
+  );
+  assert.equal((told[2]?.['envelope'] as { transport: string }).transport, 'http');
+  for (const id of ['accepted', 'delivered', 'temporary_fail']) await rig.server.mustCall('DELETE', `/v3/domains/${DOMAIN}/webhooks/${id}`);
+  there.answerWith((_received, response) => void response.end());
 });
 
 test('what was taken is posted after a kill between the reply and the post', async () => {

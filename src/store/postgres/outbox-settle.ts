@@ -10,7 +10,7 @@ import type { Database, Queries } from './database.ts';
 import { insertEvents, standing } from './event-rows.ts';
 import { Gather, type Outcome } from './gather.ts';
 import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
-import { LOWER_ENDPOINT } from './outbox-put.ts';
+import { LOCK_RECIPIENTS, LOWER_ENDPOINT, putOutbox, type Telling } from './outbox-put.ts';
 import type { Partitions } from './partitions.ts';
 import { insertPosts } from './posts.ts';
 import { untilSure } from './unsure.ts';
@@ -119,6 +119,8 @@ export class OutboxSettler {
   /** Ids of the entries that were settled. */
   #send(given: readonly Given[]): Promise<Set<number>> {
     return this.#tools.db.transaction(async (queries) => {
+      const telling = given.flatMap(({ settlement: { event, outbox } }) => (outbox === undefined ? [] : (event?.recipient ?? 0)));
+      if (telling.length > 0) await queries.all(LOCK_RECIPIENTS, int8Array(telling));
       const endpoints = await queries.all(
         HOLD_ENDPOINTS,
         int8Array([...new Set(given.map(({ settlement }) => settlement.item.endpointId))]),
@@ -137,6 +139,7 @@ export class OutboxSettler {
         queries,
         written.flatMap(({ settlement, event }) => (settlement.event === undefined ? [] : [{ ...settlement.event, id: event }])),
       );
+      await putOutbox(queries, written.flatMap(tellingsOf));
       await insertPosts(
         queries,
         written.flatMap(({ settlement, post }) => (settlement.post === undefined ? [] : [{ id: post, post: settlement.post }])),
@@ -144,6 +147,13 @@ export class OutboxSettler {
       return settled;
     });
   }
+}
+
+function tellingsOf({ settlement: { event: told, outbox = [] }, event }: Given): Telling[] {
+  if (told === undefined) return [];
+  const { accountId, domainId, message, recipient, atUs } = told;
+  const owner = { accountId, domainId, message, recipient, atMs: Math.floor(atUs / 1000), event };
+  return outbox.map((entry) => ({ owner, entry }));
 }
 
 /** Of those that may have been written before, the ones that were. */

@@ -10,9 +10,11 @@ import {
   type OutboxSettlement,
   type OutboxStore,
 } from '#store/outbox-store.ts';
+import type { EventRow } from '#model/event.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 import { appendEvent } from './event-rows.ts';
+import { putOutbox } from './outbox-put.ts';
 import { insertPost, postTables } from './posts.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
@@ -71,7 +73,7 @@ const PUT_OFF =
 const NEXT = `UPDATE outbox SET due_ms = created_ms WHERE id = (SELECT min(id) FROM outbox WHERE message = ? AND recipient = ? AND endpoint = ? AND target = ?)
   RETURNING due_ms`;
 
-function settle(db: Database, { item, dueAtMs, isUntried, event, post }: OutboxSettlement): boolean {
+function settle(db: Database, { item, dueAtMs, isUntried, event, outbox, post }: OutboxSettlement): boolean {
   const { id, epoch, endpointId } = item;
   const settled = dueAtMs === undefined ? db.get(DONE, id, epoch) : db.get(PUT_OFF, dueAtMs, isUntried === true ? 1 : 0, id, epoch);
   if (settled === undefined) return false;
@@ -79,9 +81,24 @@ function settle(db: Database, { item, dueAtMs, isUntried, event, post }: OutboxS
   if (due !== undefined) {
     db.run('UPDATE outbox_endpoint SET look_ms = max(min(look_ms, ?), parked_ms) WHERE id = ?', Number(due['due_ms']), endpointId);
   }
-  if (event !== undefined) appendEvent(db, event);
+  if (event !== undefined) putTold(db, event, appendEvent(db, event), outbox);
   if (post !== undefined) insertPost(db, post);
   return true;
+}
+
+function putTold(
+  db: Database,
+  { accountId, domainId, message, recipient, atUs }: Omit<EventRow, 'id'>,
+  event: number,
+  outbox: OutboxSettlement['outbox'],
+): void {
+  if (outbox === undefined) return;
+  const owner = { accountId, domainId, message, recipient, atMs: Math.floor(atUs / 1000), event };
+  putOutbox(
+    db,
+    owner,
+    outbox.map(({ kind, endpoint, target, payload }) => [kind, endpoint, target, payload]),
+  );
 }
 
 function nextOf(db: Database, { message, recipient, endpoint, target }: Row): Row | undefined {
