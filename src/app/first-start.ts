@@ -132,7 +132,7 @@ export interface Doors {
 }
 
 /** A call that sends, ready to paste. */
-export function curlCommand({ apiKey, domain }: { readonly apiKey: string; readonly domain: string }, url: string): string {
+function curlCommand({ apiKey, domain }: { readonly apiKey: string; readonly domain: string }, url: string): string {
   return [
     `curl -s --user 'api:${apiKey}' ${url}/v3/${domain}/messages \\`,
     `  -F from='Shop <shop@${domain}>' -F to=alice@example.com \\`,
@@ -173,4 +173,22 @@ export function welcome(credentials: FirstCredentials, doors: Doors): string {
   }
   lines.push(`See what arrived: ${doors.http}/  (mail is captured, nothing leaves this machine)`, '');
   return lines.join('\n');
+}
+
+/** In development, on loopback, the page at / needs no key. */
+export function openPage(config: Config, credentials: FirstCredentials | undefined, smtp: { address: string; port: number } | undefined) {
+  const [http] = config.http.listen;
+  if (!config.isDev || credentials === undefined || http === undefined) return undefined;
+  if (!config.http.listen.every(({ host }) => host === '127.0.0.1' || host === '::1' || host === 'localhost')) return undefined;
+  const { smtpLogin, smtpPassword, domain } = credentials;
+  if (domain === undefined) return undefined;
+  const isKnown = smtp !== undefined && smtpLogin !== undefined && smtpPassword !== undefined;
+  return {
+    accountId: credentials.accountId,
+    curl: curlCommand(
+      { ...credentials, domain },
+      config.http.publicUrl ?? `http://${http.host === '::1' ? '[::1]' : http.host}:${http.port}`,
+    ),
+    smtp: isKnown ? { host: smtp.address, port: smtp.port, login: smtpLogin, password: smtpPassword } : undefined,
+  };
 }

@@ -50,7 +50,7 @@ import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { startControl } from './control.ts';
 import { controlPath } from './control-path.ts';
 import { egressSources, startDelivery } from './delivery.ts';
-import { firstStart, type FirstCredentials, curlCommand } from './first-start.ts';
+import { firstStart, type FirstCredentials, openPage } from './first-start.ts';
 import { openInbound } from './inbound.ts';
 import { nodeFacts, ThisNode } from './node.ts';
 import { queueQuestions } from './queue-report.ts';
@@ -496,22 +496,4 @@ async function openApi(
     },
   });
   for (const { address, port } of api.addresses) state.addresses.push({ service: 'http', host: address, port });
-}
-
-/** In development, on loopback, the page at / needs no key. */
-function openPage(config: Config, credentials: FirstCredentials | undefined, smtp: { address: string; port: number } | undefined) {
-  const [http] = config.http.listen;
-  if (!config.isDev || credentials === undefined || http === undefined) return undefined;
-  if (!config.http.listen.every(({ host }) => host === '127.0.0.1' || host === '::1' || host === 'localhost')) return undefined;
-  const { smtpLogin, smtpPassword, domain } = credentials;
-  if (domain === undefined) return undefined;
-  const isKnown = smtp !== undefined && smtpLogin !== undefined && smtpPassword !== undefined;
-  return {
-    accountId: credentials.accountId,
-    curl: curlCommand(
-      { ...credentials, domain },
-      config.http.publicUrl ?? `http://${http.host === '::1' ? '[::1]' : http.host}:${http.port}`,
-    ),
-    smtp: isKnown ? { host: smtp.address, port: smtp.port, login: smtpLogin, password: smtpPassword } : undefined,
-  };
 }
