@@ -2,7 +2,7 @@
  * The crash test itself. Clients load the real program through SMTP and the API at once while it is killed with SIGKILL at random moments, also while
  * it starts, and started again on the same data. Then the clients stop, the queue runs empty, and what the clients were promised is compared with
  * what the sink received: nothing accepted is lost (P1, P3), nothing unknown is delivered, every repetition is marked as possible (P4), and no event lacks its
- * webhook (P7).
+ * webhook (P7). Meanwhile a server brings mail from elsewhere, and a route posts it: what was told 250 is posted.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { type Postrider, PostriderHome } from '../../bench/postrider.ts';
 import { apiClient } from './api-client.ts';
 import { type Delivery, Ledger, type Verdict, judge } from './ledger.ts';
 import { isMarked } from './marks.ts';
+import { Routed } from './routed.ts';
 import { smtpClient } from './smtp-client.ts';
 import { Witness } from './witness.ts';
 
@@ -34,6 +35,8 @@ export interface TortureReport {
   readonly delivered: number;
   /** That webhooks were to be told of. */
   readonly events: number;
+  /** From elsewhere, that a route was to post. */
+  readonly routed: number;
   /** Repetitions whose events do not say so. */
   readonly unmarked: readonly Delivery[];
   /** Everything that must not be; empty when all is well. */
@@ -71,29 +74,31 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   const ledger = new Ledger();
   const stop = new AbortController();
   const witness = await Witness.start(chance(options.seed + 2));
+  const routed = await Routed.start(chance(options.seed + 3));
   try {
     const sinkPort = await sink.ask<number>('start', { record: true, deferShare: DEFER_SHARE });
-    const settings = `delivery.retry = ["1s"]\n${Witness.settings}`;
+    const settings = `delivery.retry = ["1s"]\n${Witness.settings}${routed.settings}`;
     const { directory, storeUrl } = options;
     const shared = storeUrl === undefined ? {} : { shared: { url: storeUrl, node: 'tortured' } };
     const home = await PostriderHome.make({ directory, sinkPort, sign: false, settings, ...shared });
     const first = await home.start();
     await witness.subscribe(first);
+    await routed.subscribe(first);
     await first.stop();
-    const clients = startClients(home, ledger, options, stop.signal);
+    const clients = Promise.all([startClients(home, ledger, options, stop.signal), routed.client(stop.signal)]);
     await killAgainAndAgain(home, options);
     stop.abort();
     const server = await home.start();
     await clients;
     options.say(`${ledger.accepted().length} messages accepted; waiting until all is delivered`);
     const deliveries = await drained(sink, ledger);
-    const report = await settle(server, ledger, deliveries, witness);
+    const report = await settle(server, ledger, deliveries, witness, routed);
     await server.stop();
     return report;
   } finally {
     stop.abort();
     sink.stop();
-    await witness.close();
+    await Promise.all([witness.close(), routed.close()]);
   }
 }
 
@@ -149,10 +154,17 @@ function delivery(key: string, times: number): Delivery {
   return { id, recipient, messageId, times };
 }
 
-async function settle(server: Postrider, ledger: Ledger, deliveries: readonly Delivery[], witness: Witness): Promise<TortureReport> {
+async function settle(
+  server: Postrider,
+  ledger: Ledger,
+  deliveries: readonly Delivery[],
+  witness: Witness,
+  routed: Routed,
+): Promise<TortureReport> {
   const verdict = judge(ledger, deliveries);
   const unmarked: Delivery[] = [];
   for (const repeated of verdict.repeated) if (!(await isMarked(server, repeated))) unmarked.push(repeated);
+  const unposted = await routed.missing();
   const told = await witness.compare(server);
   const named = (title: string, all: readonly string[]): string[] =>
     all.length === 0 ? [] : [`${all.length} ${title}: ${all.slice(0, NAMED_MAX).join(', ')}`];
@@ -162,6 +174,7 @@ async function settle(server: Postrider, ledger: Ledger, deliveries: readonly De
     accepted: ledger.accepted().length,
     delivered: deliveries.length,
     events: told.events,
+    routed: routed.ledger.accepted().length,
     unmarked,
     faults: [
       ...named('accepted and lost', verdict.lost),
@@ -172,8 +185,10 @@ async function settle(server: Postrider, ledger: Ledger, deliveries: readonly De
       ),
       ...named('events without their webhook', told.untold),
       ...named('webhooks of events that do not stand', told.unknown),
-      ...named('permanent refusals of good mail', ledger.wrongs),
+      ...named('from elsewhere, accepted and not posted', unposted),
+      ...named('permanent refusals of good mail', [...ledger.wrongs, ...routed.ledger.wrongs]),
       ...(told.events === 0 ? ['there was nothing to tell webhooks'] : []),
+      ...(routed.ledger.accepted().length === 0 ? ['nothing from elsewhere was accepted at all'] : []),
       ...(ledger.accepted().length === 0 ? ['nothing was accepted at all'] : []),
     ],
   };

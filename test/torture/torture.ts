@@ -47,7 +47,9 @@ try {
   for (const end of endings) await end();
 }
 const { verdict, ledger } = report;
-say(`accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients; webhooks of ${report.events} events`);
+say(
+  `accepted: ${report.accepted} messages; delivered: ${report.delivered} recipients; webhooks of ${report.events} events; posted by a route: ${report.routed}`,
+);
 say(
   `connections refused or cut: ${ledger.cut}; put off: ${ledger.putOff}; delivered without the client having been told: ${verdict.untold}`,
 );
