@@ -14,6 +14,7 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '#base/clock.ts';
+import { bitString, der, dnsName, ECDSA_SHA256, extension, integer, oid, pem, sequence, time, utf8 } from '#base/der.ts';
 import type { Log } from '#base/log.ts';
 
 const LOOK_AGAIN_MS = 10_000;
@@ -148,58 +149,6 @@ function certificateBody(hostname: string, publicKey: KeyObject, from: Date, unt
 }
 
 function alternativeNames(hostname: string): Buffer[] {
-  const dns = (name: string): Buffer => der(0x82, Buffer.from(name, 'latin1'));
-  const own = ipaddr.isValid(hostname) ? der(0x87, Buffer.from(ipaddr.parse(hostname).toByteArray())) : dns(hostname);
-  return [own, dns('localhost'), der(0x87, Buffer.of(127, 0, 0, 1)), der(0x87, Buffer.from(ipaddr.parse('::1').toByteArray()))];
-}
-
-// ---- DER (X.690), as far as a certificate needs it ------------------------------------------------------------------
-
-const ECDSA_SHA256 = sequence(oid(1, 2, 840, 10_045, 4, 3, 2));
-
-function der(tag: number, content: Buffer): Buffer {
-  const size = content.length;
-  const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
-  return Buffer.concat([Buffer.of(tag, ...length), content]);
-}
-
-function sequence(...items: readonly Buffer[]): Buffer {
-  return der(0x30, Buffer.concat(items));
-}
-
-function integer(bytes: Buffer): Buffer {
-  return der(0x02, bytes);
-}
-
-function utf8(text: string): Buffer {
-  return der(0x0c, Buffer.from(text));
-}
-
-function bitString(bytes: Buffer): Buffer {
-  return der(0x03, Buffer.concat([Buffer.of(0), bytes]));
-}
-
-/** UTCTime until 2049, GeneralizedTime after (RFC 5280 §4.1.2.5). */
-function time(at: Date): Buffer {
-  const digits = `${at.toISOString().replace(/\D/g, '').slice(0, 14)}Z`;
-  return at.getUTCFullYear() < 2050 ? der(0x17, Buffer.from(digits.slice(2))) : der(0x18, Buffer.from(digits));
-}
-
-function oid(first: number, second: number, ...rest: readonly number[]): Buffer {
-  const bytes = [first * 40 + second];
-  for (const part of rest) {
-    const groups = [part & 0x7f];
-    for (let left = part >>> 7; left > 0; left >>>= 7) groups.unshift((left & 0x7f) | 0x80);
-    bytes.push(...groups);
-  }
-  return der(0x06, Buffer.from(bytes));
-}
-
-function extension(id: Buffer, value: Buffer, isCritical: boolean): Buffer {
-  return sequence(id, ...(isCritical ? [der(0x01, Buffer.of(0xff))] : []), der(0x04, value));
-}
-
-function pem(label: string, bytes: Buffer): string {
-  const lines = bytes.toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+  const own = ipaddr.isValid(hostname) ? der(0x87, Buffer.from(ipaddr.parse(hostname).toByteArray())) : dnsName(hostname);
+  return [own, dnsName('localhost'), der(0x87, Buffer.of(127, 0, 0, 1)), der(0x87, Buffer.from(ipaddr.parse('::1').toByteArray()))];
 }
