@@ -4,6 +4,7 @@ import type { InstanceSecret } from '#accounts/instance-secret.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { receptionOf } from '#inbound/reception.ts';
+import { AppError } from '#model/errors.ts';
 import type { AddresseeHandler } from '#model/inbound.ts';
 import type { StoredMessage } from '#model/message.ts';
 import type { Incoming } from '#queue/intake.ts';
@@ -20,7 +21,7 @@ import type { Webhooks } from './webhooks.ts';
 export interface RouteParts {
   readonly config: Config;
   readonly srs: Srs;
-  readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys' | 'sendingRefusal'>;
+  readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys' | 'sendingRefusal' | 'maySandboxSendTo'>;
   readonly store: Pick<Store, 'routes' | 'forwards' | 'lists' | 'mail'>;
   readonly webhooks: Pick<Webhooks, 'entriesFor' | 'ring'>;
   /** What is nobody's own: it counts against no quota. */
@@ -70,6 +71,8 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
         const { message, events } = receptionOf(mail, domain, madeMessageId);
         return { message, record: events[0]?.event.detail.inbound };
       },
+      sendingRefusal: accounts.sendingRefusal,
+      ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
       sendOn: { signingKeys: accounts.signingKeys, srs, lifetimeMs },
       endpointName,
       entriesFor: webhooks.entriesFor,
@@ -81,6 +84,9 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
     async sendAgain(message, bytes, addresses) {
       const refusal = await accounts.sendingRefusal(message.accountId);
       if (refusal !== undefined) throw refusal;
+      const domain = await accounts.domainFor(message.domain);
+      if (domain?.type === 'sandbox' && !config.sandbox.capture && !(await accounts.maySandboxSendTo(message.accountId, addresses)))
+        throw new AppError('sandbox-recipient', { domain: message.domain });
       const { counters: _counted, ...again } = sentAgain({ srs, lifetimeMs }, message, bytes, addresses, clock.nowMs());
       await parts.acceptWithinLimits(again);
     },

@@ -132,7 +132,7 @@ export function timeline(view: MessageView, waitOf?: WaitOf): Timeline {
     expiresAtMs: message.expiresAtMs,
     accepted: {
       method: info.method,
-      by: submitter(message),
+      by: view.recipients.some(({ ending }) => ending === 'received') ? 'another server' : submitter(message),
       address: clean(info.origin.address),
       ...(info.origin.helo !== undefined && { helo: clean(info.origin.helo) }),
       ...(info.origin.tls !== undefined && { tls: clean(info.origin.tls) }),
@@ -153,6 +153,7 @@ function submitter({ info }: StoredMessage): string {
   if (info.keyId !== undefined) return `API key ${clean(info.keyId)}`;
   if (info.login !== undefined) return `login ${clean(info.login)}`;
   if (info.notifiesOf === 0) return 'another server, to tell of mail that was sent on';
+  if (info.routes !== undefined) return 'this server, by a rule for mail that comes in';
   return info.notifiesOf === undefined ? 'trusted network' : `this server, to tell of message ${info.notifiesOf}`;
 }
 
@@ -301,6 +302,8 @@ function factText({ kind, detail }: EventRow): string {
       return `put off${said}`;
     case 'cancelled':
       return 'taken back by the sender';
+    case 'rescheduled':
+      return `moved by the sender from ${stamp(detail.moved?.fromMs)} to ${stamp(detail.moved?.toMs)}`;
     case 'notified':
       return detail.dsn === undefined
         ? 'the sender was notified'

@@ -24,6 +24,7 @@ export interface RoutedDomain {
   readonly accountId: number;
   readonly name: string;
   readonly state: string;
+  readonly type: 'custom' | 'sandbox';
   readonly settings?: { readonly wildcard?: boolean };
 }
 
@@ -40,6 +41,10 @@ export interface RoutesTakerDeps {
     madeMessageId: string,
   ): Pick<Reception, 'message'> & { readonly record: EventDetail['inbound'] };
   readonly sendOn: SendOnDeps;
+  /** Why the account may not send now; undefined: it may. */
+  sendingRefusal(accountId: number): Promise<AppError | undefined>;
+  /** A domain for trying out sends to chosen addresses alone. Absent: to any. */
+  maySandboxSendTo?(accountId: number, addresses: readonly string[]): Promise<boolean>;
   /** Who shares turns and health with the URL. */
   endpointName(url: string): string;
   /** Webhooks that are told of an event. */
@@ -120,12 +125,29 @@ async function take(deps: RoutesTakerDeps, domain: RoutedDomain, mail: InboundMa
 
 /** Throws AppError for a recipient that nobody wants the message for. */
 async function partOf(deps: RoutesTakerDeps, domain: RoutedDomain, rules: Rules, mail: InboundMail, rcpt: InboundRcpt): Promise<Part> {
-  const plan = await planned(deps, rules, mail, rcpt);
+  const wanted = await planned(deps, rules, mail, rcpt);
+  const plan = { ...wanted, addresses: await allowed(deps, domain, wanted.addresses) };
   const list = await listOf(deps, domain, rcpt);
   const refusal = list === undefined ? undefined : await refusalOf(deps, list, rcpt, mail);
-  if (list !== undefined && refusal === undefined) return { rcpt, plan, list };
+  const isPosted = list !== undefined && refusal === undefined;
+  if (isPosted || plan.addresses.length > 0) {
+    const closed = await deps.sendingRefusal(domain.accountId);
+    if (closed !== undefined) throw closed;
+  }
+  if (isPosted) return { rcpt, plan, list };
   if (plan.matched.length > 0) return { rcpt, plan };
   throw refusal ?? new AppError('no-such-recipient');
+}
+
+/** To whom a domain for trying out may not send, it does not send on. */
+async function allowed(
+  { maySandboxSendTo }: RoutesTakerDeps,
+  { type, accountId }: RoutedDomain,
+  addresses: readonly string[],
+): Promise<readonly string[]> {
+  if (type !== 'sandbox' || maySandboxSendTo === undefined) return addresses;
+  const answers = await Promise.all(addresses.map((address) => maySandboxSendTo(accountId, [address])));
+  return addresses.filter((_, index) => answers[index]);
 }
 
 async function refusalOf(

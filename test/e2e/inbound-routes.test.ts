@@ -74,6 +74,7 @@ interface Routed extends ShownEvent {
   readonly flags: Readonly<Record<string, boolean>>;
   readonly routes: readonly { readonly expression: string; readonly match: object }[];
   readonly storage: { readonly url: string };
+  readonly envelope: { readonly transport: string };
 }
 
 async function events(kind: string): Promise<readonly ShownEvent[]> {
@@ -331,7 +332,7 @@ test('webhooks are told of deliveries over HTTP, and of those that failed', asyn
       ['delivered', undefined, ours('told')],
     ],
   );
-  assert.equal((told[2]?.['envelope'] as { transport: string }).transport, 'http');
+  assert.equal((told[2] as Routed).envelope.transport, 'http');
   for (const id of ['accepted', 'delivered', 'temporary_fail']) await rig.server.mustCall('DELETE', `/v3/domains/${DOMAIN}/webhooks/${id}`);
   there.answerWith((_received, response) => void response.end());
 });
