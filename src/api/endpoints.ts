@@ -61,6 +61,7 @@ import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
 import { queue } from './v1/queue.ts';
+import { scheduled } from './v1/scheduled.ts';
 import { webhookEndpoints } from './v1/webhook-endpoints.ts';
 import { webhookPosts } from './v1/webhook-posts.ts';
 import { sandboxMessages } from './v1/sandbox/messages.ts';
@@ -127,6 +128,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...addressValidation(door),
     ...bulkValidation(door),
     ...messages(door),
+    ...scheduled(door),
     queue(door),
     ...nodes(door),
     ...webhookPosts(door),

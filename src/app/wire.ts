@@ -452,6 +452,7 @@ async function openApi(
     routesChanged: parts.routes.changed,
     sendAgain: parts.routes.sendAgain,
     ringOutbox: pipeline.webhooks.ring,
+    ringQueue: () => pipeline.claimer.ring(),
     testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,
     returnCounts: () => parts.returnCounts,

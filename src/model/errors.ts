@@ -69,6 +69,11 @@ export const ERRORS = {
   'template-failed': { http: 400, smtp: [550, '5.6.0'], text: 'template {name} cannot be rendered: {reason}' },
   'not-a-report': { http: 400, smtp: [550, '5.7.1'], text: 'This address takes reports about delivered mail, and no letters' },
   'idempotency-conflict': { http: 409, smtp: [550, '5.5.0'], text: 'This Idempotency-Key was used with another request' },
+  'not-scheduled': {
+    http: 409,
+    smtp: [550, '5.5.0'],
+    text: 'Nothing of it is scheduled any more: it is being delivered, or was, or was taken back',
+  },
   'already-exists': { http: 400, smtp: [550, '5.5.0'], text: '{what} already exists' },
   // not now
   'store-unavailable': { http: 503, smtp: [451, '4.3.0'], text: 'The message cannot be stored at the moment; try again later' },

@@ -28,6 +28,8 @@ export const EVENT_KINDS = {
   archived: 14,
   /** ours: a webhook that was to be told of an event was not, and is not told any more */
   untold: 15,
+  /** ours: the sender moved a scheduled recipient to another time */
+  rescheduled: 16,
 } as const;
 export type EventKind = keyof typeof EVENT_KINDS;
 
@@ -64,6 +66,8 @@ export interface EventDetail {
   readonly returned?: { readonly format: string; readonly by: 'recipient' | 'message'; readonly reporter?: string };
   /** notified: the DSN's kind and its message. */
   readonly dsn?: { readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'; readonly message: number };
+  /** rescheduled: when it was due, and when it is. */
+  readonly moved?: { readonly fromMs: number; readonly toMs: number };
   /** opened, clicked: with what it was done, as its user agent says. */
   readonly client?: ClientRecord;
   readonly geo?: { readonly country: string; readonly region?: string; readonly city?: string };

@@ -67,6 +67,12 @@ export function termsOf(
   return { dueAtMs, expiresAtMs, wait: dueAtMs > message.createdMs ? 'scheduled' : 'due' };
 }
 
+/** Of a recipient that was moved to a time that is nobody's local time, and is given up then. */
+export function movedExtra(extra: unknown, expiresAtMs: number): string | null {
+  const { timeZone: _timeZone, ...rest } = extra === null ? {} : (JSON.parse(String(extra)) as Extra);
+  return extraJson({ ...rest, expiresAtMs });
+}
+
 export function recipientOf(row: Row): StoredRecipient {
   const address = String(row['r_address']);
   const extra = row['r_extra'] === null ? undefined : (JSON.parse(String(row['r_extra'])) as Extra);

@@ -22,6 +22,7 @@ import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
 import type { RouteStore } from './route-store.ts';
 import type { SandboxStore } from './sandbox-store.ts';
 import type { StatsStore } from './stats-store.ts';
+import type { ScheduledStore } from './scheduled-store.ts';
 import type { ListStore } from './list-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
 import type { TemplateStore } from './template-store.ts';
@@ -297,7 +298,7 @@ export interface Release {
   readonly wait: WaitReason;
 }
 
-export interface MailStore extends FactStore {
+export interface MailStore extends FactStore, ScheduledStore {
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
   /** False: refused, another lease epoch holds it (fencing). */
   settle(settlement: Settlement): Promise<boolean>;

@@ -259,6 +259,15 @@ function ways(store: () => Store, from: () => Tenant, url: () => string): void {
     readsFew(await askedBy(() => store().events.latestMessages(from().accountId, 10)), 1000);
   });
 
+  test('listing and moving what is scheduled reads nothing else of the backlog', async () => {
+    const scheduled = { to: ['a@scheduled.example'], dueAtMs: T0 + 60_000, wait: 'scheduled' } as const;
+    const { id } = await accept(store(), mail(from(), scheduled));
+    const { accountId, domainId } = from();
+    readsFew(await askedBy(() => store().mail.listScheduled([domainId], undefined, 10)));
+    readsFew(await askedBy(() => store().mail.moveScheduled({ accountId, domainId, message: id }, T0 + 120_000, T0)));
+    readsFew(await askedBy(() => store().mail.cancelScheduled({ accountId, domainId, message: id }, T0)));
+  });
+
   test('cancelling one message reads no other', async () => {
     const { id } = await accept(store(), mail(from(), { to: ['a@cancel.example'] }));
     readsFew(await askedBy(() => store().mail.cancel(from().accountId, from().domainId, id, T0)));

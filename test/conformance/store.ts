@@ -26,6 +26,7 @@ import { queueConformance } from './store-queue.ts';
 import { retentionConformance } from './store-retention.ts';
 import { rulesConformance } from './store-rules-of-accounts.ts';
 import { templatesConformance } from './store-templates.ts';
+import { scheduledConformance } from './store-scheduled.ts';
 import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
@@ -41,6 +42,7 @@ export function storeConformance(name: string, open: Open): void {
     lifeConformance(open);
     queueConformance(open);
     eventsConformance(open);
+    scheduledConformance(open);
     retentionConformance(open);
     nodesConformance(open);
     contentionConformance(open);

@@ -29,6 +29,7 @@ const OWN_LISTS = [
   '/v4/domains',
   '/v3/domains',
   '/v1/messages',
+  '/v1/scheduled',
   '/v1/sandbox/messages',
   '/v3/routes',
   '/v3/lists',
@@ -124,6 +125,7 @@ async function ownEverything(): Promise<Known> {
   await make(`/v3/domains/${DOMAIN}/credentials`, { login: `${MARK}@${DOMAIN}`, password: 'a long password' });
   const messageId = await server.send(ADDRESS, { subject: MARK, text: MARK, html: MARK, attachment: MARK, 'o:tag': `first ${MARK}` });
   await until(async () => (await server.recipients(messageId)).every(({ status }) => status === 'delivered'), 'it is captured');
+  const scheduledId = await server.send(ADDRESS, { subject: MARK, 'o:deliverytime': String(Math.floor(Date.now() / 1000) + 86_400) });
   for (const kind of ['bounces', 'unsubscribes', 'complaints']) await make(`${AT}/${kind}`, { address: ADDRESS });
   await make(`${AT}/whitelists`, { address: ADDRESS, reason: MARK });
   const file = new FormData();
@@ -175,7 +177,8 @@ async function ownEverything(): Promise<Known> {
     email: [encodeURIComponent(ADDRESS)],
     key: [String(events.items[0]?.storage.key)],
     token: [events.paging.first, events.paging.next].map((url) => new URL(url).pathname.split('/').at(-1) as string),
-    '/v1/messages/{id}': [String(list.items[0]?.id), encodeURIComponent(messageId)],
+    '/v1/messages/{id}': [String(list.items.at(-1)?.id), encodeURIComponent(messageId)],
+    '/v1/scheduled/{id}': [encodeURIComponent(scheduledId)],
     '/v1/sandbox/messages/{id}': [String(captured.items[0]?.id)],
     '/v1/imports/{id}': [String(imports.items[0]?.id)],
     '/v1/webhooks/{id}': [String(hook['webhook_id'])],
@@ -195,6 +198,7 @@ async function everythingShown(known: Known): Promise<(readonly [path: string, t
     ...['credentials', 'webhooks', `messages/${known['key']?.[0]}`].map((path) => `/v3/domains/${DOMAIN}/${path}`),
     ...['/v1/messages/{id}', '/v1/sandbox/messages/{id}', '/v1/webhooks/{id}', '/v3/routes/{id}'].map(of),
     ...['/v5/accounts/subaccounts/{id}', '/v5/users/{id}'].map(of),
+    '/v1/scheduled',
     '/v1/thresholds/limits',
     '/v1/thresholds/alerts/send',
     '/v4/templates/shared?active=yes',

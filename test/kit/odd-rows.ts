@@ -192,6 +192,7 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
     epoch: i,
     possible_duplicate: i === 2 ? 1 : 0,
     extra: i === 0 ? JSON.stringify({ variables: { name: ODD } }) : null,
+    scheduled_domain: i === 2 ? 7 : null,
   })),
   event: [
     ...[11, 12].map((recipient) => eventOf(recipient + 100, EVENT_KINDS.accepted, 3, recipient)),

@@ -280,6 +280,7 @@ export const TABLES: readonly Table[] = [
       epoch: 'integer',
       possible_duplicate: 'integer',
       extra: 'text',
+      scheduled_domain: 'integer',
     },
   },
   {

@@ -63,11 +63,12 @@ const ACCEPT = `WITH messages AS (
     SELECT * FROM unnest(${$.id}, ${$.account}, ${$.domain}, ${$.messageId}, ${$.sender}, ${$.created}, ${$.expires}, ${$.priority}, ${$.first}, ${$.count}, ${$.info})),
   contents AS (INSERT INTO content (id, bytes) SELECT * FROM unnest(${$.id}, ${$.bytes})),
   recipients AS (
-    INSERT INTO recipient (id, message, bucket, address, state, ending, epoch, node, due_ms, expires_ms, wait, extra)
+    INSERT INTO recipient (id, message, bucket, address, state, ending, epoch, node, due_ms, expires_ms, wait, extra, scheduled_domain)
     SELECT r.id, r.message, r.bucket, r.address, r.state, CASE WHEN r.state = ${STATE_DONE} THEN '${'received' satisfies Ending}' END,
-      r.state % 2, CASE WHEN r.state = ${STATE_LEASED} THEN ${$.countNode} END, r.due_ms, r.expires_ms, r.wait, r.extra
-    FROM unnest(${$.rId}, ${$.rMessage}, ${$.rBucket}, ${$.rAddress}, ${$.rState}, ${$.rDue}, ${$.rExpires}, ${$.rWait}, ${$.rExtra})
-      AS r (id, message, bucket, address, state, due_ms, expires_ms, wait, extra)),
+      r.state % 2, CASE WHEN r.state = ${STATE_LEASED} THEN ${$.countNode} END, r.due_ms, r.expires_ms, r.wait, r.extra,
+      CASE WHEN r.wait = 'scheduled' THEN r.domain_id END
+    FROM unnest(${$.rId}, ${$.rMessage}, ${$.rBucket}, ${$.rAddress}, ${$.rState}, ${$.rDue}, ${$.rExpires}, ${$.rWait}, ${$.rExtra}, ${$.eDomain})
+      AS r (id, message, bucket, address, state, due_ms, expires_ms, wait, extra, domain_id)),
   events AS (
     INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient)
     SELECT e.id, ${EVENT_KINDS.accepted}, e.at_us, e.account_id, e.domain_id, e.message, e.recipient

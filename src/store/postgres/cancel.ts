@@ -16,7 +16,7 @@ const OF_DOMAIN = `SELECT r.id FROM bucket b JOIN recipient r ON r.bucket = b.id
   WHERE b.account_id = $1 AND b.look_ms IS NOT NULL AND m.domain_id = $2 LIMIT $3`;
 
 // One that a node is just leasing is waited for, and found leased.
-const CANCEL = `WITH ended AS (
+export const CANCEL = `WITH ended AS (
     UPDATE recipient r SET state = 2, ending = 'cancelled', due_ms = $2::bigint
     FROM (SELECT id FROM recipient WHERE id = ANY($1::bigint[]) AND state = 0 ORDER BY id FOR UPDATE) q WHERE r.id = q.id RETURNING r.id, r.message)
   INSERT INTO event (id, kind, at_us, account_id, domain_id, message, recipient)

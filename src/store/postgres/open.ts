@@ -13,7 +13,7 @@ import { alertTables } from './alerts.ts';
 import { certificateTables } from './certificates.ts';
 import { Bell } from './bell.ts';
 import { BucketIds } from './buckets.ts';
-import { cancel, isFirstToMove, moveDueTimes } from './cancel.ts';
+import { cancel, type CancelTools, isFirstToMove, moveDueTimes } from './cancel.ts';
 import { ClaimReader } from './claim.ts';
 import { readContent } from './contents.ts';
 import { Database, Link } from './database.ts';
@@ -38,7 +38,9 @@ import { Retention } from './retention.ts';
 import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
+import { cancelScheduled, listScheduled, moveScheduled } from './scheduled.ts';
 import { statsTables } from './stats.ts';
+import type { ScheduledChoice } from '#store/scheduled-store.ts';
 import { Server } from './server.ts';
 import { ReturnWriter } from './settle.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
@@ -250,8 +252,10 @@ class Parts {
       content: (contentId) => readContent(db, contentId),
       expire: (nowMs, limit, eventsRetentionMs, postsRetentionMs) =>
         this.#retention.expire(nowMs, limit, eventsRetentionMs, postsRetentionMs),
-      cancel: (accountId, domainId, message, nowMs) =>
-        cancel({ db, ids: this.ids, partitions: this.partitions }, accountId, domainId, message, nowMs),
+      cancel: (accountId, domainId, message, nowMs) => cancel(this.#cancelTools, accountId, domainId, message, nowMs),
+      listScheduled: (domainIds, after, limit) => listScheduled(db, domainIds, after, limit),
+      moveScheduled: (choice, dueAtMs, nowMs) => this.#moveScheduled(choice, dueAtMs, nowMs),
+      cancelScheduled: (choice, nowMs) => cancelScheduled(this.#cancelTools, choice, nowMs),
       deleteContent: (accountId, message) => this.#retention.deleteContent(accountId, message),
       appendEvent: (event) => this.#appendEvent(event),
     };
@@ -259,6 +263,17 @@ class Parts {
 
   async #clockSetBack(byMs: number, nowMs: number): Promise<void> {
     const link = new Link(this.db.server, { isPatient: true });
+  get #cancelTools(): CancelTools {
+    const { db, ids, partitions } = this;
+    return { db, ids, partitions };
+  }
+
+  async #moveScheduled(choice: ScheduledChoice, dueAtMs: number, nowMs: number): Promise<number> {
+    const { moved, isSooner } = await moveScheduled(this.#cancelTools, choice, dueAtMs, nowMs);
+    if (isSooner) this.bell.ring();
+    return moved;
+  }
+
     try {
       await link.transaction(async (queries) => {
         if (!(await isFirstToMove(queries, byMs, nowMs))) return;

@@ -32,7 +32,20 @@ export interface SqliteStore extends Store {
 }
 
 const WRITES = {
-  mail: ['accept', 'settle', 'release', 'claim', 'claimExpired', 'parkBucket', 'clockSetBack', 'deleteContent', 'appendEvent', 'expire'],
+  mail: [
+    'accept',
+    'settle',
+    'release',
+    'claim',
+    'claimExpired',
+    'parkBucket',
+    'clockSetBack',
+    'deleteContent',
+    'appendEvent',
+    'expire',
+    'moveScheduled',
+    'cancelScheduled',
+  ],
   accounts: [
     'createAccount',
     'createKey',
@@ -149,6 +162,7 @@ const READS = {
 /** What people and their programs look at. */
 const BROWSES = {
   domains: ['deletedDomains', 'hasQueued', 'lentPools'],
+  mail: ['listScheduled'],
   egress: ['givenSince', 'enrolledDomains', 'bandMoves', 'countBandMoves'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],

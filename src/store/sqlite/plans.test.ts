@@ -14,6 +14,7 @@ import { outboxTable } from './outbox.ts';
 import { packFact, packMessage, packReception, packSettlement } from './packed.ts';
 import { dueBuckets, nextDueAtMs, queuedOfDomain } from './queue-reads.ts';
 import { Retention } from './retention.ts';
+import { listScheduled } from './scheduled.ts';
 import { MailWriter } from './write-mail.ts';
 
 /** Writes down every statement and how it is planned. */
@@ -260,6 +261,24 @@ test('cancelling goes by the message, or by the buckets of the account', () => {
     mail.cancel(1, 1, id, T0);
     accept(false);
     mail.cancelRecipients(1, 1, queuedOfDomain(db, 1, 1, 10), T0);
+  });
+  noneReadsAll(plans);
+});
+
+test('what is scheduled is listed, moved and taken back by an index of its own and by its message', () => {
+  const { id } = accept(false);
+  const choice = { accountId: 1, domainId: 1, message: id };
+  const listing = plansOf(() => void listScheduled(db, [1, 2], { dueAtMs: T0, id: 1 }, 10));
+  assert.deepEqual(
+    listing.map(([, plan]) => plan),
+    [
+      'SEARCH r USING INDEX recipient_scheduled (scheduled_domain=? AND due_ms=? AND id>?)',
+      'SEARCH r USING INDEX recipient_scheduled (scheduled_domain=? AND due_ms>?)',
+    ],
+  );
+  const plans = plansOf(() => {
+    mail.moveScheduled(choice, T0 * 2, T0);
+    mail.cancelScheduled(choice, T0);
   });
   noneReadsAll(plans);
 });

@@ -26,6 +26,8 @@ import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
 import { statsTables } from './stats.ts';
+import type { ScheduledPosition } from '#store/scheduled-store.ts';
+import { listScheduled } from './scheduled.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
 import { validationTables } from './validations.ts';
@@ -107,6 +109,8 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     'cancel',
     'cancelRecipients',
     'appendEvent',
+    'moveScheduled',
+    'cancelScheduled',
   ] as const) {
     bound[name] = writer[name].bind(writer) as Method;
   }
@@ -172,6 +176,8 @@ function readerMethods(opened: Database): Record<string, Method> {
     queuedOfDomain: (accountId: number, domainId: number, limit: number) => queuedOfDomain(opened, accountId, domainId, limit),
     content: (id: number) => opened.get('SELECT bytes FROM content WHERE id = ?', id)?.['bytes'],
   };
+    listScheduled: (domainIds: readonly number[], after: ScheduledPosition | undefined, limit: number) =>
+      listScheduled(opened, domainIds, after, limit),
 }
 
 /** `list`, `get` and `clear` are names of several families; here each has one of its own. */

@@ -16,6 +16,8 @@ import { endOutboxLeases, outboxClockSetBack } from './outbox.ts';
 import { putOutbox } from './outbox-put.ts';
 import type { MessageFacts, PackedFact, PackedNotification, PackedReception, SettlementFacts } from './packed.ts';
 import { setSubscribed } from './lists.ts';
+import type { ScheduledChoice } from '#store/scheduled-store.ts';
+import { moveScheduled, scheduledOf } from './scheduled.ts';
 import { putFound } from './suppressions.ts';
 import { stoppedBy } from '#store/suppression-rows.ts';
 import {
@@ -138,7 +140,7 @@ export class MailWriter {
       }
       const isOurs = isLeased && !isReceived;
       const recipient = db.insert(
-        'INSERT INTO recipient (message, bucket, address, state, ending, due_ms, expires_ms, wait, epoch, node, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?)',
+        'INSERT INTO recipient (message, bucket, address, state, ending, due_ms, expires_ms, wait, epoch, node, extra, scheduled_domain) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)',
         id,
         bucket,
         address,
@@ -150,6 +152,7 @@ export class MailWriter {
         isOurs ? 1 : 0,
         isOurs ? this.#node : null,
         extra,
+        ownWait === 'scheduled' ? domainId : null,
       );
       if (position === 0) first = recipient;
       if (!isOurs && !isReceived) queuedBuckets.set(bucket, Math.min(ownDueMs, queuedBuckets.get(bucket) ?? ownDueMs));
@@ -369,6 +372,15 @@ export class MailWriter {
       insertEvent(this.#db, { kind: EVENT_KINDS.cancelled, atUs: nowMs * 1000, accountId, domainId, message, recipient: id, detail: null });
     }
     return cancelled;
+  }
+
+  moveScheduled(choice: ScheduledChoice, dueAtMs: number, nowMs: number): number {
+    return moveScheduled(this.#db, this.#buckets, choice, dueAtMs, nowMs);
+  }
+
+  cancelScheduled(choice: ScheduledChoice, nowMs: number): number {
+    const ids = scheduledOf(this.#db, choice).map((row) => Number(row['id']));
+    return this.cancelRecipients(choice.accountId, choice.domainId, ids, nowMs);
   }
 
   appendEvent(event: Omit<EventRow, 'id'>): void {
