@@ -44,6 +44,7 @@ export type ApiAccounts = Pick<
   | 'putCredential'
   | 'deleteCredential'
 >;
+  | 'setCredentialDisabled'
 
 /** What it uses to administer who may come in. */
 export type ApiAccess = Pick<

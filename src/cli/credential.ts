@@ -1,4 +1,4 @@
-/** postrider credential add|list|delete */
+/** postrider credential add|list|disable|enable|delete */
 import { knownDomain, withAccounts } from './administration.ts';
 import { Failure, UsageError } from './command.ts';
 import type { Command } from './command.ts';
@@ -45,10 +45,17 @@ export const credentialList: Command = {
     });
     terminal.out(
       asJson
-        ? json(list.map(({ domain, credential: c }) => ({ login: c.login, domain, createdAt: new Date(c.createdMs).toISOString() })))
+        ? json(
+            list.map(({ domain, credential: c }) => ({
+              login: c.login,
+              domain,
+              createdAt: new Date(c.createdMs).toISOString(),
+              isDisabled: c.isDisabled === true,
+            })),
+          )
         : table(
-            ['login', 'domain', 'created (UTC)'],
-            list.map(({ domain, credential: c }) => [c.login, domain, stamp(c.createdMs)]),
+            ['login', 'domain', 'created (UTC)', 'state'],
+            list.map(({ domain, credential: c }) => [c.login, domain, stamp(c.createdMs), c.isDisabled === true ? 'disabled' : 'active']),
           ) || 'no login\n',
     );
     return 0;
@@ -73,6 +80,31 @@ export const credentialDelete: Command = {
     return 0;
   },
 };
+
+export const credentialDisable = setting('disable', true, 'Switches an SMTP login off, within two seconds, also on open connections');
+export const credentialEnable = setting('enable', false, 'Undoes that; the password is what it was');
+
+function setting(word: string, isDisabled: boolean, summary: string): Command {
+  return {
+    name: `credential ${word}`,
+    parameters: 'LOGIN@DOMAIN',
+    summary,
+    examples: [`postrider credential ${word} app@mail.example.org`],
+    options: {},
+    takes: [1, 1],
+    printsData: true,
+    async run({ config, positionals, json: asJson, terminal }) {
+      const [login, domainName] = parts(positionals[0] ?? '');
+      const full = await withAccounts(config(), async ({ accounts }) => {
+        const domain = await knownDomain(accounts, domainName);
+        if (await accounts.setCredentialDisabled(domain, login, isDisabled)) return `${login.toLowerCase()}@${domain.name}`;
+        throw new Failure(`there is no login ${login}@${domainName}; "postrider credential list ${domainName}" shows them`);
+      });
+      terminal.out(asJson ? json({ login: full, isDisabled }) : `login ${full} is ${word}d\n`);
+      return 0;
+    },
+  };
+}
 
 function parts(given: string): readonly [login: string, domain: string] {
   const at = given.lastIndexOf('@');

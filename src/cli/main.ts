@@ -13,7 +13,7 @@ import { userAdd, userDisable, userEnable, userList } from './user.ts';
 import { Failure, helpOf, parseCommand, UsageError } from './command.ts';
 import type { Call, Command, Terminal } from './command.ts';
 import { backup, restore } from './backup.ts';
-import { credentialAdd, credentialDelete, credentialList } from './credential.ts';
+import { credentialAdd, credentialDelete, credentialDisable, credentialEnable, credentialList } from './credential.ts';
 import { domainAdd, domainList, domainRecords, domainRotate, domainVerify } from './domain.ts';
 import { keyAdd, keyList, keyRevoke } from './key.ts';
 import { nodes, nodesDrain, nodesResume } from './nodes.ts';
@@ -58,6 +58,8 @@ export const COMMANDS: readonly Command[] = [
   domainRotate,
   credentialAdd,
   credentialList,
+  credentialDisable,
+  credentialEnable,
   credentialDelete,
   keyAdd,
   keyList,

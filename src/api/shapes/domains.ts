@@ -122,10 +122,21 @@ export const credentialForm = z.object({
   system: z.string().optional().describe('yes: it is deleted only with its domain'),
 });
 
-export const credentialChange = z.object({ password: z.string().optional().describe('5 to 32 characters; made here when absent') });
+export const credentialChange = z.object({
+  password: z.string().optional().describe('5 to 32 characters; made here when neither it nor `disabled` is given'),
+  disabled: z.string().optional().describe('yes: nobody logs in with it, and open connections send no more. no: undoes that'),
+});
 
 export const credentialList = z.object({
-  items: z.array(z.object({ created_at: z.string(), login: z.string(), mailbox: z.string(), size_bytes: z.null() })),
+  items: z.array(
+    z.object({
+      created_at: z.string(),
+      login: z.string(),
+      mailbox: z.string(),
+      size_bytes: z.null(),
+      disabled: z.boolean().optional().describe('Only of those that are switched off'),
+    }),
+  ),
   total_count: z.number(),
 });
 

@@ -1,4 +1,4 @@
-/** /v3/domains/{domain}/credentials: SMTP logins of a domain. A password made here is shown once. */
+/** /v3/domains/{domain}/credentials: SMTP logins of a domain. A password made here is shown once. Ours: `disabled`, which switches a login off and on. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
@@ -7,7 +7,7 @@ import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import type { Domain } from '#store/store.ts';
 import { credentialsGone } from '#api/shapes/access.ts';
-import { fieldOf } from '#api/conventions/fields.ts';
+import { fieldOf, fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
 import { credentialChange, credentialForm, credentialList, credentialMade } from '#api/shapes/domains.ts';
 
@@ -38,7 +38,7 @@ export function credentials(door: Door): Endpoint[] {
     {
       method: 'PUT',
       url: `${url}/:login`,
-      summary: 'Change the password of a login',
+      summary: 'Change the password of a login, or switch it off and on',
       right: 'write',
       form: credentialChange,
       answer: credentialMade,
@@ -59,6 +59,7 @@ async function list(door: Door, call: Call): Promise<Answer> {
     login: credential.login,
     mailbox: credential.login,
     size_bytes: null,
+    ...(credential.isDisabled === true && { disabled: true }),
   }));
   return json({ items, total_count: all.length });
 }
@@ -86,7 +87,11 @@ async function change(door: Door, call: Call): Promise<Answer> {
   const login = fullLogin(call.param('login'), domain);
   const known = await door.deps.accounts.listCredentials(domain.id);
   if (!known.some((credential) => credential.login === login)) throw new NotFound('Credentials not found');
+  const isDisabled = flagOf(fieldsOf(call), 'disabled');
   const password = passwordOf(fieldOf(call, 'password'));
+  if (isDisabled !== undefined) await door.deps.accounts.setCredentialDisabled(domain, login, isDisabled);
+  // Who switches alone keeps the password.
+  if (isDisabled !== undefined && password === undefined) return json({ message: isDisabled ? 'Login disabled' : 'Login enabled' });
   const stands = await door.deps.accounts.putCredential(domain, login, password);
   const message = 'Password changed';
   return json(password === undefined ? { message, note: NOTE, credentials: { [login]: stands } } : { message });
