@@ -19,10 +19,11 @@ import type { FactStore } from './fact-store.ts';
 import type { ForwardStore } from './forward-store.ts';
 import type { GrantStore, GrantUse } from './grant-store.ts';
 import type { OutboxEntry, OutboxStore } from './outbox-store.ts';
+import type { ReportStore } from './report-store.ts';
 import type { RouteStore } from './route-store.ts';
 import type { SandboxStore } from './sandbox-store.ts';
-import type { StatsStore } from './stats-store.ts';
 import type { ScheduledStore } from './scheduled-store.ts';
+import type { StatsStore } from './stats-store.ts';
 import type { ListStore } from './list-store.ts';
 import type { ImportStore, SuppressionStore } from './suppression-store.ts';
 import type { TemplateStore } from './template-store.ts';
@@ -468,6 +469,7 @@ export interface Store {
   readonly validations: ValidationStore;
   readonly alerts: AlertStore;
   readonly certificates: CertificateStore;
+  readonly reports: ReportStore;
   readonly sandbox: SandboxStore;
   readonly nodes: NodeStore;
   /** Another node may have made mail due that this one can take: a hint, polling is the truth. Never rings on the embedded store. */

@@ -23,10 +23,11 @@ import { pursesConformance } from './purses.ts';
 import { receptionsConformance } from './store-receptions.ts';
 import { postsConformance } from './store-posts.ts';
 import { queueConformance } from './store-queue.ts';
+import { reportsConformance } from './store-reports.ts';
 import { retentionConformance } from './store-retention.ts';
 import { rulesConformance } from './store-rules-of-accounts.ts';
-import { templatesConformance } from './store-templates.ts';
 import { scheduledConformance } from './store-scheduled.ts';
+import { templatesConformance } from './store-templates.ts';
 import { suppressionsConformance } from './store-suppressions.ts';
 import { statsConformance } from './store-stats.ts';
 import type { Open } from './tenant.ts';
@@ -41,8 +42,8 @@ export function storeConformance(name: string, open: Open): void {
     acceptConformance(open);
     lifeConformance(open);
     queueConformance(open);
-    eventsConformance(open);
     scheduledConformance(open);
+    eventsConformance(open);
     retentionConformance(open);
     nodesConformance(open);
     contentionConformance(open);
@@ -60,6 +61,7 @@ export function storeConformance(name: string, open: Open): void {
     validationsConformance(open);
     alertsConformance(open);
     certificatesConformance(open);
+    reportsConformance(open);
     pursesConformance(open);
   });
 }

@@ -34,13 +34,14 @@ import { OutboxSettler } from './outbox-settle.ts';
 import { Parking } from './parking.ts';
 import { Partitions } from './partitions.ts';
 import { Receiver } from './receive.ts';
+import { reportTables } from './reports.ts';
 import { Retention } from './retention.ts';
 import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
-import { sandboxTables } from './sandbox.ts';
 import { cancelScheduled, listScheduled, moveScheduled } from './scheduled.ts';
-import { statsTables } from './stats.ts';
+import { sandboxTables } from './sandbox.ts';
 import type { ScheduledChoice } from '#store/scheduled-store.ts';
+import { statsTables } from './stats.ts';
 import { Server } from './server.ts';
 import { ReturnWriter } from './settle.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
@@ -199,6 +200,7 @@ class Parts {
       validations: validationTables(db),
       alerts: alertTables(db),
       certificates: certificateTables(db),
+      reports: reportTables(db),
       lists: listTables(db),
       sandbox: sandboxTables(db),
       nodes: this.nodes,
@@ -261,8 +263,6 @@ class Parts {
     };
   }
 
-  async #clockSetBack(byMs: number, nowMs: number): Promise<void> {
-    const link = new Link(this.db.server, { isPatient: true });
   get #cancelTools(): CancelTools {
     const { db, ids, partitions } = this;
     return { db, ids, partitions };
@@ -274,6 +274,8 @@ class Parts {
     return moved;
   }
 
+  async #clockSetBack(byMs: number, nowMs: number): Promise<void> {
+    const link = new Link(this.db.server, { isPatient: true });
     try {
       await link.transaction(async (queries) => {
         if (!(await isFirstToMove(queries, byMs, nowMs))) return;

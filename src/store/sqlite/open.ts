@@ -124,6 +124,7 @@ const WRITES = {
   ],
   validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
   lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'setSubscribed', 'deleteMember', 'clearMembers'],
+  reports: ['putReport', 'expireReports'],
   sandbox: ['capture', 'clear'],
   nodes: ['beat', 'want', 'takeOver'],
 } as const;
@@ -161,8 +162,8 @@ const READS = {
 
 /** What people and their programs look at. */
 const BROWSES = {
-  domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   mail: ['listScheduled'],
+  domains: ['deletedDomains', 'hasQueued', 'lentPools'],
   egress: ['givenSince', 'enrolledDomains', 'bandMoves', 'countBandMoves'],
   events: ['list', 'messageById', 'messageByMessageId', 'recipientsByAddress', 'latestMessages', 'queueByDomain', 'queueDepth'],
   suppressions: ['suppressionPage', 'suppressionsOfAddress', 'allowedOf', 'allowedPage'],
@@ -176,6 +177,7 @@ const BROWSES = {
   routes: ['routeOf', 'countRoutes'],
   forwards: ['forwardOf', 'countForwards'],
   thresholds: ['listThresholds', 'listHits', 'activeHits'],
+  reports: ['reportPage', 'reportRows', 'dmarcSums', 'reporterSums'],
   sandbox: ['list', 'get'],
   nodes: ['list'],
 } as const;
@@ -267,6 +269,7 @@ type Families = Pick<
   | 'alerts'
   | 'certificates'
   | 'lists'
+  | 'reports'
   | 'sandbox'
 > & {
   readonly nodes: Omit<NodeStore, 'id'>;

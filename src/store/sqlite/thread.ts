@@ -21,13 +21,14 @@ import { grantTables } from './grants.ts';
 import { endFormerNodes, endNode, nodeTable, registerNode } from './nodes.ts';
 import { listTables } from './lists.ts';
 import { outboxTable } from './outbox.ts';
+import { reportTables } from './reports.ts';
 import { Retention } from './retention.ts';
 import { forwardTables } from './forwards.ts';
 import { routeTables, thresholdTables, webhookTables } from './rules.ts';
 import { sandboxTables } from './sandbox.ts';
-import { statsTables } from './stats.ts';
 import type { ScheduledPosition } from '#store/scheduled-store.ts';
 import { listScheduled } from './scheduled.ts';
+import { statsTables } from './stats.ts';
 import { importTables, suppressionTables } from './suppressions.ts';
 import { templateTables } from './templates.ts';
 import { validationTables } from './validations.ts';
@@ -108,9 +109,9 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     'clockSetBack',
     'cancel',
     'cancelRecipients',
-    'appendEvent',
     'moveScheduled',
     'cancelScheduled',
+    'appendEvent',
   ] as const) {
     bound[name] = writer[name].bind(writer) as Method;
   }
@@ -134,6 +135,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...validationTables(opened),
     ...alertTables(opened),
     ...certificateTables(opened),
+    ...reportTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...nodeMethods(opened),
@@ -166,6 +168,7 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...validationTables(opened),
     ...alertTables(opened),
     ...certificateTables(opened),
+    ...reportTables(opened),
     ...listMethods(opened),
     ...sandboxMethods(opened),
     ...eventTables(opened),
@@ -173,11 +176,11 @@ function readerMethods(opened: Database): Record<string, Method> {
     ...outboxMethods(opened),
     dueBuckets: (nowMs: number, limit: number) => dueBuckets(opened, nowMs, limit),
     nextDueAtMs: () => nextDueAtMs(opened),
+    listScheduled: (domainIds: readonly number[], after: ScheduledPosition | undefined, limit: number) =>
+      listScheduled(opened, domainIds, after, limit),
     queuedOfDomain: (accountId: number, domainId: number, limit: number) => queuedOfDomain(opened, accountId, domainId, limit),
     content: (id: number) => opened.get('SELECT bytes FROM content WHERE id = ?', id)?.['bytes'],
   };
-    listScheduled: (domainIds: readonly number[], after: ScheduledPosition | undefined, limit: number) =>
-      listScheduled(opened, domainIds, after, limit),
 }
 
 /** `list`, `get` and `clear` are names of several families; here each has one of its own. */

@@ -1,0 +1,34 @@
+/** Reports about our domains on the embedded store. */
+import * as sql from '#store/report-rows.ts';
+import type { ReportStore } from '#store/report-store.ts';
+import type { Synchronous } from './accounts.ts';
+import type { Database } from './database.ts';
+
+export function reportTables(db: Database): Synchronous<ReportStore> {
+  const drop = (ids: readonly unknown[]): void => {
+    for (const id of ids) {
+      db.run(sql.DROP_ROWS, String(id));
+      db.run(sql.DROP_REPORT, String(id));
+    }
+  };
+  return {
+    putReport(report, rows, max) {
+      if (report.isVerified) drop(db.all(sql.UNVERIFIED, report.id).map((row) => row['id']));
+      if (db.run(sql.PUT_REPORT, ...sql.reportValues(report)) === 0) return 'repeated';
+      for (const [number, row] of rows.entries()) db.run(sql.PUT_ROW, ...sql.rowValues(report, row, number));
+      const kept = sql.keptOf(report, max);
+      drop(db.all(sql.BEYOND, report.domainId, report.isVerified ? 1 : 0, kept).map((row) => row['id']));
+      return 'kept';
+    },
+    reportPage: (kind, range, after, limit) =>
+      db.all(sql.PAGE, ...sql.rangeValues(kind, range), ...sql.afterValues(after), limit).map(sql.reportOf),
+    reportRows: (id, limit) => db.all(sql.ROWS_OF, id, limit).map(sql.dmarcRowOf),
+    dmarcSums: (range, limit) => db.all(sql.SUMS, ...sql.rangeValues('dmarc', range), limit).map(sql.dmarcSumOf),
+    reporterSums: (kind, range, limit) => db.all(sql.REPORTERS, ...sql.rangeValues(kind, range), limit).map(sql.reporterSumOf),
+    expireReports(beforeMs, limit) {
+      const past = db.all(sql.PAST, beforeMs, limit).map((row) => row['id']);
+      drop(past);
+      return past.length;
+    },
+  };
+}
