@@ -149,6 +149,7 @@ export async function startDelivery(
       resolver,
       routes: config.delivery.routes,
       port: config.delivery.port,
+      inside: () => insideRoute(parts.addresses()),
       ownNames: [config.smtp.hostname, ...sources.map(({ ehlo }) => ehlo)],
       allowLiterals: config.delivery.allowNetworks.length > 0,
       clock,
@@ -167,6 +168,14 @@ function deliveryJob(composer: Composer, webhooks: Webhooks, items: readonly Wor
     tls,
     compose: webhooks.remembering(items, composer.job(message, recipients, content)),
   };
+}
+
+/** Where this node takes mail from other servers, as it reaches it itself. */
+function insideRoute(addresses: readonly OpenAddress[]): Pick<Route, 'hosts' | 'port'> | undefined {
+  const door = addresses.find(({ service }) => service === 'inbound');
+  if (door === undefined) return undefined;
+  const hosts = door.host === '::' ? ['127.0.0.1', '::1'] : [door.host === '0.0.0.0' ? '127.0.0.1' : door.host];
+  return { hosts: hosts.map((host, preference) => ({ host, preference })), port: door.port };
 }
 
 /** Where other servers reach us: mail that would be delivered there comes back. */

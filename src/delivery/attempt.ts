@@ -103,7 +103,7 @@ class Walk {
     for (const { host } of inOrder(this.#route.hosts).slice(0, HOSTS_TRIED_MAX)) {
       for (const address of await this.#addressesOf(host)) {
         if (this.#isOver) return this.#failure();
-        if (this.#deps.guard.isOwn(address, this.#route.port)) {
+        if (this.#route.isInside !== true && this.#deps.guard.isOwn(address, this.#route.port)) {
           this.#isLoop = true;
           this.#troubles.push(`${host} [${address}]: this is our own address`);
           return this.#failure();
@@ -129,8 +129,9 @@ class Walk {
     const found = await this.#resolve(host);
     const allowed: string[] = [];
     for (const address of found) {
-      // A smart host is the operator's own word, wherever it is.
-      const refusal = this.#route.smartHost === undefined ? this.#deps.guard.refusal(address) : undefined;
+      // A smart host is the operator's own word, wherever it is; and where we listen ourselves we know.
+      const isKnown = this.#route.smartHost !== undefined || this.#route.isInside === true;
+      const refusal = !isKnown ? this.#deps.guard.refusal(address) : undefined;
       if (refusal === undefined) {
         allowed.push(address);
       } else {

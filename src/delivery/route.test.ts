@@ -125,6 +125,17 @@ test('null MX, no such domain and trouble in DNS are told apart: only the last i
   });
 });
 
+test('where DNS says that we take the mail ourselves, it goes to our own listener', async (t) => {
+  const inside = { hosts: [{ host: '127.0.0.1', preference: 0 }], port: 2526 };
+  const zone = { 'ours.test': { MX: [[10, 'us.test']] as const }, 'us.test': { A: ['192.0.2.1'] }, 'theirs.test': { A: ['192.0.2.2'] } };
+  const { find } = await setUp(t, zone, { inside: () => inside });
+  assert.deepEqual(await find('ours.test', signal), { kind: 'route', route: { site: 'inside:ours.test', ...inside, isInside: true } });
+  assert.equal(await siteOf(find, 'us.test'), 'inside:us.test');
+  assert.equal(await siteOf(find, 'theirs.test'), 'theirs.test');
+  const none = await setUp(t, zone, { inside: () => undefined });
+  assert.equal(await siteOf(none.find, 'ours.test'), 'failed 554 5.4.6 routing');
+});
+
 test('an MX of ours cuts itself and what is not better; nothing left is a loop', async (t) => {
   const { find } = await setUp(t, {
     'backup.test': {

@@ -38,6 +38,8 @@ export interface FindRouteDeps {
   readonly port: number;
   /** Names under which other servers know us (smtp.hostname, EHLO names): an MX of ours or worse is not delivered to. */
   readonly ownNames: readonly string[];
+  /** Where we take mail for domains of ours ourselves; undefined: nowhere. Absent: nowhere. */
+  inside?(): Pick<Route, 'hosts' | 'port'> | undefined;
   /** Mail to user@[192.0.2.1] is delivered. */
   readonly allowLiterals: boolean;
   readonly clock: Clock;
@@ -79,8 +81,8 @@ export function createFindRoute(deps: FindRouteDeps): FindRoute {
     if (rule !== undefined) return smartRoutes.get(rule) as Route;
     if (domain.startsWith('[')) return literalRoute(domain, deps);
     const answer = await stopped(deps.resolver.mx(domain), signal);
-    if (answer.kind === 'found') return mxRoute(domain, answer.records, ownNames, deps.port);
-    if (answer.kind === 'none') return implicitRoute(domain, await stopped(deps.resolver.addresses(domain), signal), ownNames, deps.port);
+    if (answer.kind === 'found') return mxRoute(domain, answer.records, ownNames, deps);
+    if (answer.kind === 'none') return implicitRoute(domain, await stopped(deps.resolver.addresses(domain), signal), ownNames, deps);
     return missing(domain, answer);
   }
 }
@@ -114,20 +116,20 @@ function literalRoute(domain: string, { allowLiterals, port }: FindRouteDeps): R
   return { site: domain, hosts: [{ host: inside, preference: 0 }], port };
 }
 
-function mxRoute(domain: string, records: readonly MxRecord[], ownNames: ReadonlySet<string>, port: number): Route | Verdict {
+function mxRoute(domain: string, records: readonly MxRecord[], ownNames: ReadonlySet<string>, deps: FindRouteDeps): Route | Verdict {
   // RFC 7505. The root beside other hosts, and "localhost", are a null MX written wrongly: neither can be connected to.
   const real = records.filter(({ host }) => host !== '' && host !== 'localhost' && host !== 'localhost.localdomain');
   if (real.length === 0) {
     return refusal('failed', 556, '5.1.10', 'bad-domain', `${domain} accepts no mail: its MX says so (null MX)`);
   }
   const hosts = beforeOurs(unique(real), ownNames);
-  return hosts.length === 0 ? loop(domain) : { site: siteOf(hosts), hosts, port };
+  return hosts.length === 0 ? insideOrLoop(domain, deps) : { site: siteOf(hosts), hosts, port: deps.port };
 }
 
-function implicitRoute(domain: string, answer: Answer<string>, ownNames: ReadonlySet<string>, port: number): Route | Verdict {
+function implicitRoute(domain: string, answer: Answer<string>, ownNames: ReadonlySet<string>, deps: FindRouteDeps): Route | Verdict {
   if (answer.kind !== 'found') return missing(domain, answer);
-  if (ownNames.has(domain)) return loop(domain);
-  return { site: domain, hosts: [{ host: domain, preference: 0 }], port };
+  if (ownNames.has(domain)) return insideOrLoop(domain, deps);
+  return { site: domain, hosts: [{ host: domain, preference: 0 }], port: deps.port };
 }
 
 /** RFC 5321 §5.1: a host that finds itself in the list keeps only what is better than itself. */
@@ -155,6 +157,12 @@ function missing(domain: string, answer: Exclude<Answer<unknown>, { kind: 'found
     return refusal('failed', 550, '5.1.2', 'bad-domain', `the domain ${domain} has neither MX nor address records: it takes no mail`);
   }
   return refusal('deferred', CODE_NO_MX, '4.4.3', 'dns-failure', `No MX for ${domain}: ${answer.trouble}`);
+}
+
+/** Each time round it gets a Received field, and where it is sent on a Delivered-To: what goes round in circles ends. */
+function insideOrLoop(domain: string, { inside }: FindRouteDeps): Route | Verdict {
+  const place = inside?.();
+  return place === undefined ? loop(domain) : { site: `inside:${domain}`, ...place, isInside: true };
 }
 
 function loop(domain: string): Verdict {

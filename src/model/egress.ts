@@ -23,6 +23,8 @@ export interface Route {
   readonly site: string;
   readonly hosts: readonly RouteHost[];
   readonly port: number;
+  /** To our own listener for mail from elsewhere: DNS says that we are who takes it. */
+  readonly isInside?: true;
   /** A smart host from delivery.routes. */
   readonly smartHost?: {
     readonly tls: 'none' | 'opportunistic' | 'required' | 'implicit';

@@ -125,3 +125,20 @@ test('mail to a mailing list is let in by its access level, and goes to its memb
   const seen = await sentTo('reader-open@x.test');
   assert.match(await bringTo(rig.server, ours('open'), seen.bytes.toString()), /^554 5\.4\.6 /);
 });
+
+test('mail to a domain whose MX we are comes in here, and is sent on inside, but not in circles', async () => {
+  for (const name of ['inside.test', DOMAIN]) home.zone.zone[name] = { MX: [[10, 'mail.ours.test']] };
+  await rig.server.mustCall('POST', '/v4/domains', { name: 'inside.test' });
+  await rig.routes(
+    ['match_recipient("a@inside")', 'forward("b@inside.test")'],
+    ['match_recipient("b@inside")', `forward("${rig.url('/inside')}")`],
+    ['match_recipient("x@inside")', 'forward("y@inside.test")'],
+    ['match_recipient("y@inside")', 'forward("x@inside.test")'],
+  );
+  await rig.server.send('a@inside.test', { subject: 'From within' });
+  const [received] = await until(() => (rig.there.at('/inside').length > 0 ? rig.there.at('/inside') : undefined), 'it is posted');
+  assert.match(received?.body.toString() ?? '', /recipient=b%40inside\.test.*subject=From\+within/);
+  assert.match(await bringTo(rig.server, 'x@inside.test', LETTER, 'hugo@other.test'), /^250 /);
+  const { bytes } = await sentTo('hugo@other.test');
+  assert.match(bytes.toString(), /5\.4\.6 .*delivered to/);
+});
