@@ -53,6 +53,25 @@ test('a message that takes too long is answered in time; a thread that hangs is 
   }
 });
 
+test('mail that may take long to verify holds up no ordinary mail', async (t) => {
+  const source = `${ANSWER} parentPort.on('message', ({ job, request }) => { while (text(request).length > 10000); done(job); });`;
+  const manyLines = `To: ${'a,\r\n '.repeat(3000)}b\r\n\r\n`;
+  const large = `Subject: s\r\n\r\n${'x'.repeat(300_000)}`;
+  for (const slow of [manyLines, large]) {
+    const verifier = verifierWith(t, source, { timeoutMs: 5000, hangMs: 0 });
+    const hostile = verify(verifier, slow);
+    assert.deepEqual(await Promise.race([hostile, verify(verifier, 'live')]), RESULT);
+  }
+});
+
+test('a signature of an absurd length is not read', async (t) => {
+  const verifier = createVerifier({ resolver, hostname: 'mx.test', timeoutMs: 5000, log: silentLog });
+  t.after(() => verifier.close());
+  const hostile = `DKIM-Signature: v=1; a=rsa-sha256; d=b.test; s=s; h=from; x=a${' '.repeat(200_000)}b; bh=AAAA; b=AAAA\r\nFrom: a@b.test\r\n\r\nx`;
+  const { spf, dkim } = await verify(verifier, hostile);
+  assert.deepEqual({ spf: spf.result, dkim }, { spf: 'none', dkim: [] });
+});
+
 test('after the end nothing is verified', async (t) => {
   const verifier = verifierWith(t, `${ANSWER} parentPort.on('message', ({ job }) => done(job));`);
   await verifier.close();

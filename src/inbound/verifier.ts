@@ -3,7 +3,8 @@
  * much mail is copied to the thread at once, and a message has its answer within the time, if only that there is none. A check that
  * could not be made says `temperror`, and nothing is concluded from it (P5).
  *
- * The thread is started with the first message. One that does not come back is ended, and another started.
+ * A thread is started with the first message. One that does not come back is ended, and another started. What may take long (large messages, headers of very many
+ * lines) has a thread of its own, so that nobody who writes such mail holds up or blinds the check of ordinary mail.
  */
 import { Worker } from 'node:worker_threads';
 import { ByteBudget } from '#base/byte-budget.ts';
@@ -40,7 +41,12 @@ export interface Verifier {
 
 /** Signatures of a message that are looked at, from the top; each may hash the whole body in its own way. */
 export const SIGNATURES_MAX = 8;
-/** Copies of messages that the thread may have at once. */
+/** Real ones have up to 2 KB; reading one takes the square of its length. A longer one counts as absent: leaving it out proves nothing for anybody. */
+const SIGNATURE_BYTES_MAX = 4096;
+/** A message beyond either of these goes to the thread for what may take long. */
+const ORDINARY_BYTES_MAX = 256 * 1024;
+const ORDINARY_HEADER_LINES_MAX = 2000;
+/** Copies of messages that a thread may have at once. */
 const COPIES_BYTES = 32 * 1024 * 1024;
 const HEAP_MAX_MB = 256;
 const HANG_MS = 20_000;
@@ -51,6 +57,28 @@ interface Job {
 }
 
 export function createVerifier(options: VerifierOptions): Verifier {
+  const ordinary = createLane(options);
+  const slow = createLane(options);
+  const { hostname, timeoutMs } = options;
+  return {
+    async verify({ header, address, helo, sender }) {
+      const bytes = withFewSignatures(header);
+      const lane = isOrdinary(header) ? ordinary : slow;
+      return lane.verify({ bytes, address, helo, sender, hostname, timeoutMs });
+    },
+    async close() {
+      await Promise.all([ordinary.close(), slow.close()]);
+    },
+  };
+}
+
+interface Lane {
+  verify(request: VerificationRequest): Promise<Verification>;
+  close(): Promise<void>;
+}
+
+/** A thread and what it has to do. */
+function createLane(options: VerifierOptions): Lane {
   const { resolver, log, timeoutMs, hangMs = HANG_MS } = options;
   const file = options.thread ?? new URL('./verification-thread.ts', import.meta.url);
   const copies = new ByteBudget(COPIES_BYTES);
@@ -117,11 +145,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   return {
-    async verify({ header, address, helo, sender }) {
-      const bytes = withFewSignatures(header);
+    async verify(request) {
+      const { bytes } = request;
       const copyBytes = bytes.length < LARGE_BYTES ? bytes.length : 0;
       if (isClosed || !(await copies.reserve(copyBytes, timeoutMs))) return UNKNOWN;
-      const result = run({ bytes, address, helo, sender, hostname: options.hostname, timeoutMs });
+      const result = run(request);
       // The copy is there until the thread is done with it, not until we stop waiting.
       void result.then(() => copies.give(copyBytes));
       return within(result, timeoutMs);
@@ -153,10 +181,24 @@ async function within(result: Promise<Verification>, timeoutMs: number): Promise
   }
 }
 
+function isOrdinary({ bytes, headerEnd }: Header): boolean {
+  if (bytes.length > ORDINARY_BYTES_MAX) return false;
+  let lines = 0;
+  for (let at = bytes.indexOf(0x0a); at !== -1 && at < headerEnd; at = bytes.indexOf(0x0a, at + 1)) lines++;
+  return lines <= ORDINARY_HEADER_LINES_MAX;
+}
+
+const SIGNATURES = new Set(['dkim-signature', 'arc-seal', 'arc-message-signature']);
+
 function withFewSignatures(header: Header): Buffer {
   let left = SIGNATURES_MAX;
-  const tooMany = new Set<RawField>(header.fields.filter(({ name }) => name === 'dkim-signature' && left-- <= 0));
-  return tooMany.size === 0 ? header.bytes : Buffer.concat(editHeader(header, { remove: (field) => tooMany.has(field) }));
+  const unread = header.fields.filter(({ name, start, end }) => {
+    if (!SIGNATURES.has(name)) return false;
+    return end - start > SIGNATURE_BYTES_MAX || (name === 'dkim-signature' && left-- <= 0);
+  });
+  if (unread.length === 0) return header.bytes;
+  const gone = new Set<RawField>(unread);
+  return Buffer.concat(editHeader(header, { remove: (field) => gone.has(field) }));
 }
 
 type DnsAnswer = { readonly records: readonly unknown[] } | { readonly code: string };
