@@ -20,6 +20,7 @@ import type { AppError } from '#model/errors.ts';
 import type { WebhookEvent } from '#store/webhook-store.ts';
 import type { Domain, NodeService, QueueDepth, Store } from '#store/store.ts';
 import type { Validate } from '#validation/validate.ts';
+import type { ApiTls } from './tls-server.ts';
 import type { Alerts } from '#webhooks/alerts.ts';
 
 /** The part of `accounts` that the API uses. */
@@ -43,8 +44,8 @@ export type ApiAccounts = Pick<
   | 'listCredentials'
   | 'putCredential'
   | 'deleteCredential'
->;
   | 'setCredentialDisabled'
+>;
 
 /** What it uses to administer who may come in. */
 export type ApiAccess = Pick<
@@ -83,6 +84,8 @@ export interface OpenPage {
 export interface ApiConfig {
   /** At least one; port 0: any free port. */
   readonly listen: readonly { readonly host: string; readonly port: number }[];
+  /** Those where TLS is spoken; they need `ApiDeps.tls`. */
+  readonly tlsListen?: readonly { readonly host: string; readonly port: number }[];
   /** Base of the absolute URLs in answers, without a slash at the end; absent: as the request names the host. */
   readonly publicUrl?: string;
   /** Our name in SPF hints and pages. */
@@ -175,6 +178,16 @@ export interface ApiTracking extends Pick<LinkTokens, 'openLink' | 'openPixel'> 
 /** What the pages for unsubscribing need. */
 export type ApiUnsubscriber = Pick<Unsubscriber, 'ofPage' | 'stateOf' | 'unsubscribe' | 'subscribe' | 'choose'>;
 
+/** What the endpoints for certificates of tracking hosts need. */
+export interface ApiCertificates {
+  /** undefined: the host leads here; else where it leads, in words. */
+  leadsElsewhere(host: string): Promise<string | undefined>;
+  /** One is obtained soon. */
+  want(domain: Domain, host: string): Promise<void>;
+  /** One that failed is tried again soon. */
+  hasten(host: string): Promise<void>;
+}
+
 export interface ApiDeps {
   /** For bodies, shared with other doors; default: one of its own, of `uploadsInFlightBytes`. */
   readonly memory?: ByteBudget;
@@ -191,6 +204,10 @@ export interface ApiDeps {
   readonly render: (source: string, context: Readonly<Record<string, unknown>>, kind: 'text' | 'html' | 'header') => string;
   /** Asks DNS for the records of a domain; resolves to the domain as it is then. */
   readonly verifyDomain: (domain: Domain) => Promise<Domain>;
+  /** Absent: none are obtained here. */
+  readonly certificates?: ApiCertificates;
+  /** Which certificate is shown to whom, on `config.tlsListen`. */
+  readonly tls?: ApiTls;
   /** Addresses that mail leaves from by the configuration, with the name that each tells. */
   readonly egress?: readonly EgressSource[];
   readonly dynamicPools: DynamicPools;

@@ -117,7 +117,7 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
     header: (name) => headerText(request.headers[name]),
     address: door.addressOf(request.raw),
     userAgent: request.headers['user-agent'],
-    publicUrl: door.deps.config.publicUrl ?? urlFromHost(request.headers.host),
+    publicUrl: door.deps.config.publicUrl ?? urlFromHost(request.protocol, request.headers.host),
   };
 }
 
@@ -145,8 +145,8 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 /** Only what can be a host and port goes into our URLs. */
-function urlFromHost(host: string | undefined): string {
+function urlFromHost(scheme: string, host: string | undefined): string {
   return host !== undefined && /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i.test(host)
-    ? `http://${host}`
-    : 'http://localhost';
+    ? `${scheme}://${host}`
+    : `${scheme}://localhost`;
 }

@@ -45,6 +45,7 @@ import { ips } from './mailgun/v3/ips.ts';
 import { domainKeys } from './mailgun/v4/domain-keys.ts';
 import { domains } from './mailgun/v4/domains.ts';
 import { ipWhitelist } from './mailgun/v2/ip-whitelist.ts';
+import { x509 } from './mailgun/v2/x509.ts';
 import { account } from './mailgun/v5/accounts/account.ts';
 import { accountFeatures } from './mailgun/v5/accounts/features.ts';
 import { customLimits } from './mailgun/v5/accounts/limit.ts';
@@ -114,6 +115,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...connection(door),
     ...tracking(door),
     webPrefix(door),
+    ...x509(door),
     ...domainDkim(door),
     ...domainKeys(door),
     ...dkimKeys(door),

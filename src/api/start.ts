@@ -7,7 +7,7 @@
  * fastify routes and writes; the servers are ours, so that their limits stand in one place and several addresses share one router.
  */
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fastify from 'fastify';
@@ -26,15 +26,24 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import { mountOperations } from './operations.ts';
 import { notOffered } from './mailgun/not-offered.ts';
+import { mountChallenges } from './pages/challenges.ts';
 import { mountPages } from './pages/mount.ts';
 import { mountTrackedLinks } from './pages/tracked-links.ts';
 import { mountUnsubscribe } from './pages/unsubscribe.ts';
+import { type ApiTls, createTlsServer } from './tls-server.ts';
+
+interface OpenedAt {
+  readonly address: string;
+  readonly port: number;
+}
 
 export interface Api {
   /** Of the first listener. */
   readonly port: number;
   readonly address: string;
-  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+  readonly addresses: readonly OpenedAt[];
+  /** Those with TLS. */
+  readonly tlsAddresses: readonly OpenedAt[];
   drain(): Promise<void>;
   close(): Promise<void>;
 }
@@ -48,11 +57,11 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
   const app = buildApp(deps, limits);
   await app.ready();
   let isDraining = false;
-  const servers = await Promise.all(deps.config.listen.map((at) => listen(app, limits, deps.log, at, () => isDraining)));
-  const addresses = servers.map((server) => {
-    const { address, port } = server.address() as AddressInfo;
-    return { address, port };
-  });
+  const { tls, config } = deps;
+  const plain = await Promise.all(config.listen.map((at) => listen(app, limits, deps.log, at, () => isDraining)));
+  const withTls = await Promise.all((config.tlsListen ?? []).map((at) => listen(app, limits, deps.log, at, () => isDraining, tls)));
+  const servers = [...plain, ...withTls];
+  const addresses = plain.map(openedAt);
   const [first] = addresses;
   if (first === undefined) throw new Error('the HTTP API has no address to listen on');
   let drained: Promise<void> | undefined;
@@ -64,6 +73,7 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
   return {
     ...first,
     addresses,
+    tlsAddresses: withTls.map(openedAt),
     drain,
     async close() {
       const done = drain();
@@ -72,6 +82,11 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
       await app.close();
     },
   };
+}
+
+function openedAt(server: Server): OpenedAt {
+  const { address, port } = server.address() as AddressInfo;
+  return { address, port };
 }
 
 function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
@@ -103,6 +118,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   const described = endpoints(door);
   for (const endpoint of [...described, ...notOffered()]) mount(app, door, endpoint);
   mountOperations(app, deps, metrics, described);
+  mountChallenges(app, deps);
   if (deps.services?.includes('web') !== false) {
     mountPages(app, door);
     if (deps.tracking !== undefined) mountTrackedLinks(app, door, deps.tracking);
@@ -117,33 +133,33 @@ async function listen(
   log: Log,
   at: { readonly host: string; readonly port: number },
   isDraining: () => boolean,
+  tls?: ApiTls,
 ): Promise<Server> {
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytes,
-      requestTimeout: limits.requestTimeoutMs,
-      headersTimeout: Math.min(limits.requestTimeoutMs, 30_000),
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      connectionsCheckingInterval: Math.min(5000, limits.requestTimeoutMs),
-      noDelay: true,
-      // Looked at below, and told in our form.
-      requireHostHeader: false,
-    },
-    (request, response) => {
-      if (!hasOneHost(request)) {
-        refuse(response, 400, 'a request has exactly one Host header');
-        return;
-      }
-      if (isDraining()) response.setHeader('connection', 'close');
-      try {
-        app.routing(request, response);
-      } catch (error) {
-        // A bug of ours before any handler: this request ends, the process does not.
-        log.error({ err: error instanceof Error ? error.stack : String(error) }, 'a request could not be routed');
-        response.destroy();
-      }
-    },
-  );
+  const options: ServerOptions = {
+    maxHeaderSize: limits.headerBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    headersTimeout: Math.min(limits.requestTimeoutMs, 30_000),
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(5000, limits.requestTimeoutMs),
+    noDelay: true,
+    // Looked at below, and told in our form.
+    requireHostHeader: false,
+  };
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    if (!hasOneHost(request)) {
+      refuse(response, 400, 'a request has exactly one Host header');
+      return;
+    }
+    if (isDraining()) response.setHeader('connection', 'close');
+    try {
+      app.routing(request, response);
+    } catch (error) {
+      // A bug of ours before any handler: this request ends, the process does not.
+      log.error({ err: error instanceof Error ? error.stack : String(error) }, 'a request could not be routed');
+      response.destroy();
+    }
+  };
+  const server = tls === undefined ? createServer(options, handle) : createTlsServer(tls, options, handle);
   server.timeout = limits.idleTimeoutMs;
   server.maxConnections = limits.connections;
   server.on('clientError', refuseMalformed);
@@ -188,7 +204,8 @@ function refuse(response: ServerResponse, status: number, message: string): void
 
 /** What is not HTTP, or took too long: a last word in our form, then the end of the connection. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // Without one of these codes it is no HTTP yet: a handshake that failed.
+  if (!socket.writable || !/^(?:HPE|ERR_HTTP)_/.test(error.code ?? '')) {
     socket.destroy();
     return;
   }

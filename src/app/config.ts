@@ -84,6 +84,8 @@ export function environmentWarnings(env: ConfigSources['env']): string[] {
 export function settingWarnings(config: Config): string[] {
   const warnings: string[] = [];
   if (config.smtp.inbound.length > 0 && !config.isDev) warnings.push(...inboundWarnings(config));
+  if (config.tls.acme.names.length > 0 && !config.tls.acme.acceptTerms)
+    warnings.push("tls.acme.names has no effect until you agree to the authority's terms (tls.acme.accept_terms)");
   const place = storePlace(config.store.url);
   if (place.kind === 'postgres' && !place.tls.isChosen)
     warnings.push(
@@ -191,6 +193,8 @@ function contradictions(c: Settings): string[] {
   const found: string[] = [];
   if ((c.tls.cert === undefined) !== (c.tls.key === undefined))
     found.push('tls.cert and tls.key: only one is given, expected both or none');
+  if (c.tls.acme.acceptTerms && c.tls.acme.email === undefined)
+    found.push('tls.acme.email: is missing; the authority wants an address with tls.acme.accept_terms');
   if (c.secret !== undefined && c.secretFile !== undefined) found.push('secret and secret_file: both are given, expected one');
   if (c.delivery.retry.length === 0) found.push('delivery.retry: given an empty list, expected at least one duration');
   if (c.delivery.suspendMinMs > c.delivery.suspendMaxMs) found.push('delivery.suspend_min: is longer than delivery.suspend_max');
@@ -210,6 +214,7 @@ function sharedAddresses(c: Settings): string[] {
   const found: string[] = [];
   const lists: readonly (readonly [string, readonly ListenAddress[]])[] = [
     ['http.listen', c.http.listen],
+    ['http.tls_listen', c.http.tlsListen],
     ['smtp.submission', c.smtp.submission],
     ['smtp.submissions', c.smtp.submissions],
     ['smtp.inbound', c.smtp.inbound],

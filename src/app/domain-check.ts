@@ -11,14 +11,24 @@ export interface DomainCheck {
   close(): void;
 }
 
-export function createDomainCheck({ dns }: Config, accounts: Pick<Accounts, 'verifyDomain'>, clock: Clock): DomainCheck {
+/** `noted`: told of each domain that was looked up. Never rejects. */
+export function createDomainCheck(
+  { dns }: Config,
+  accounts: Pick<Accounts, 'verifyDomain'>,
+  clock: Clock,
+  noted?: (domain: Domain) => Promise<void>,
+): DomainCheck {
   const resolver = createResolver({ servers: dns.servers, timeoutMs: dns.timeoutMs, tries: dns.tries, cacheMax: 0, clock });
   const hosts: LookUpHosts = {
     mx: async (name) => records(await resolver.mx(name))?.map(({ host }) => host),
     cname: async (name) => records(await resolver.cname(name)),
   };
   return {
-    verify: (domain) => accounts.verifyDomain(domain, async (name) => records(await resolver.txt(name)), hosts),
+    async verify(domain) {
+      const verification = await accounts.verifyDomain(domain, async (name) => records(await resolver.txt(name)), hosts);
+      await noted?.(verification.domain);
+      return verification;
+    },
     close: () => resolver.close(),
   };
 }

@@ -3,7 +3,7 @@ import type { FirstCredentials } from './first-start.ts';
 
 /** A listener that is open. */
 export interface OpenAddress {
-  readonly service: 'http' | 'submission' | 'submissions' | 'inbound';
+  readonly service: 'http' | 'https' | 'submission' | 'submissions' | 'inbound';
   readonly host: string;
   readonly port: number;
 }

@@ -1,5 +1,6 @@
 /** Values that several settings have: addresses, names, bounds; and what is accepted as one. */
 import ipaddr from 'ipaddr.js';
+import { isLoopback } from '#base/networks.ts';
 import { text } from './setting-kinds.ts';
 import type { Setting } from './setting-kinds.ts';
 
@@ -38,4 +39,10 @@ export function isPlainHttpUrl(given: string): boolean {
 
 export function isHttpUrl(given: string): boolean {
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
+}
+
+/** What is asked there is signed, but what it answers is only as good as the connection. */
+export function isAuthorityUrl(given: string): boolean {
+  const url = URL.parse(given);
+  return url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')));
 }

@@ -27,6 +27,7 @@ import {
 import type { AnySetting, ConfigName, Group, Setting } from './setting-kinds.ts';
 import { cidr, host, ip, isDomainPattern, isHostName, isHttpUrl, MANY, POSITIVE, resolverAddress, SECONDS } from './setting-values.ts';
 import { INBOUND_SETTINGS } from './settings-inbound.ts';
+import { TLS_SETTINGS } from './settings-tls.ts';
 
 export const SETTINGS = group('', {
   data: string(
@@ -89,6 +90,12 @@ export const SETTINGS = group('', {
 
   http: group('The HTTP API.', {
     listen: list(listenAddress(undefined, ''), 'addresses', ['127.0.0.1:8080'], 'Addresses that the HTTP API listens on.'),
+    tls_listen: list(
+      listenAddress(undefined, ''),
+      'addresses',
+      [],
+      'Addresses that it listens on with TLS, usually port 443: for hosts that have a certificate (`tls.acme`), and with `tls.cert` for all others.',
+    ),
     public_url: optional(
       text(
         'a URL such as "https://mail.example.org"',
@@ -160,10 +167,7 @@ export const SETTINGS = group('', {
 
   inbound: INBOUND_SETTINGS,
 
-  tls: group('Certificates of the SMTP listeners.', {
-    cert: optional(string(undefined, 'File with the certificate chain, PEM. Default: a self-signed one, made in the data directory.')),
-    key: optional(string(undefined, 'File with the private key, PEM.')),
-  }),
+  tls: TLS_SETTINGS,
 
   dns: group('Looking up recipient domains.', {
     servers: list(resolverAddress(undefined, ''), 'addresses', [], "Resolvers to ask. Default: the system's."),

@@ -1,5 +1,5 @@
 /**
- * The certificate of the SMTP listeners: the operator's files, or a self-signed pair made here and kept in DATA/tls, so that
+ * The own certificate of the listeners: the operator's files, or a self-signed pair made here and kept in DATA/tls, so that
  * STARTTLS works from the first start. The operator's files are read again when they change, so that a renewed certificate needs no restart;
  * files that cannot be used at that moment leave the former pair in use.
  *
@@ -33,18 +33,25 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** What to hand to the listeners: asked at every handshake. Throws `TlsError` when the files cannot be used at start. */
-export function openTls(files: TlsFiles, clock: Clock, log: Log): () => SecureContext {
+/** PEM, and the same made ready for handshakes. */
+export interface OwnPair {
+  readonly cert: string;
+  readonly key: string;
+  readonly context: SecureContext;
+}
+
+/** What to hand to the listeners: asked at every handshake; the same object until the files change. Throws `TlsError` when they cannot be used at start. */
+export function openTls(files: TlsFiles, clock: Clock, log: Log): () => OwnPair {
   let mark = markOf(files);
-  let context = contextOf(files);
+  let pair = pairOf(files);
   let lookAtMs = clock.monotonicMs() + LOOK_AGAIN_MS;
   return () => {
-    if (clock.monotonicMs() < lookAtMs) return context;
+    if (clock.monotonicMs() < lookAtMs) return pair;
     lookAtMs = clock.monotonicMs() + LOOK_AGAIN_MS;
     try {
       const now = markOf(files);
-      if (now === mark) return context;
-      context = contextOf(files);
+      if (now === mark) return pair;
+      pair = pairOf(files);
       mark = now;
       log.info({ cert: files.cert }, 'the certificate was read again');
     } catch (error) {
@@ -53,7 +60,7 @@ export function openTls(files: TlsFiles, clock: Clock, log: Log): () => SecureCo
         'the new certificate cannot be used; the former one stays',
       );
     }
-    return context;
+    return pair;
   };
 }
 
@@ -95,15 +102,16 @@ function markOf({ cert, key }: TlsFiles): string {
     .join(' ');
 }
 
-function contextOf({ cert, key }: TlsFiles): SecureContext {
+function pairOf({ cert, key }: TlsFiles): OwnPair {
   try {
-    return createSecureContext({
-      cert: readFileSync(cert),
-      key: readFileSync(key),
+    const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+    const context = createSecureContext({
+      ...pair,
       minVersion: 'TLSv1.2',
       // A handshake costs us a signature and the client nearly nothing: each connection has one. (TLS 1.3 has no other anyway.)
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     });
+    return { ...pair, context };
   } catch (error) {
     throw new TlsError(
       `${cert} and ${key} cannot be used as a certificate and its key (${error instanceof Error ? error.message : String(error)})`,

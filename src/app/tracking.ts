@@ -24,8 +24,8 @@ export interface TrackingParts {
   readonly log: Log;
   /** What is open by now. */
   readonly addresses: () => readonly OpenAddress[];
-  /** The host is served with a certificate of ours. */
-  readonly hasCertificate?: (host: string) => boolean;
+  /** The host is served with a certificate of ours; undefined: what stands before us sees to that, or nobody does. */
+  readonly hasCertificate?: (host: string) => boolean | undefined;
 }
 
 export interface Tracking extends Pick<LinkTokens, 'openLink' | 'openPixel'> {
@@ -48,8 +48,12 @@ export function createTracking(parts: TrackingParts): Tracking {
   /** The domain's own host when its DNS points here and it can be served; else ours. */
   function baseOf(domain: Domain): string | undefined {
     const { tracking } = hostRecordsOf(domain, config.smtp.hostname);
-    const scheme = domain.settings?.webScheme ?? (parts.hasCertificate?.(tracking.name) === true ? 'https' : undefined);
-    if (scheme !== undefined && domain.dnsAnswers?.[answerKey(tracking)]?.state === 'ok') return `${scheme}://${tracking.name}`;
+    if (domain.dnsAnswers?.[answerKey(tracking)]?.state === 'ok') {
+      const hasCertificate = parts.hasCertificate?.(tracking.name);
+      const scheme = domain.settings?.webScheme ?? (hasCertificate === true ? 'https' : undefined);
+      // Links that a browser warns of are worse than ours.
+      if (scheme === 'http' || (scheme === 'https' && hasCertificate !== false)) return `${scheme}://${tracking.name}`;
+    }
     return ownUrl(config, parts.addresses());
   }
 

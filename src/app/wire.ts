@@ -45,6 +45,7 @@ import { addressValidation } from './address-validation.ts';
 import { openAlerts, tellMoved, tellReached, tellRecords } from './alerts.ts';
 import { createBounces, createReturnPaths, createSandboxReports, type SandboxReports } from './bounces.ts';
 import type { ReturnCounts } from '#bounces/recorder.ts';
+import { type Certificates, startCertificates } from './certificates.ts';
 import type { Config } from './config.ts';
 import { createDomainCheck, type DomainCheck } from './domain-check.ts';
 import { startControl } from './control.ts';
@@ -60,7 +61,7 @@ import { Services } from './services.ts';
 import { createSourceChoice } from './source-choice.ts';
 import { startStore } from './start-store.ts';
 import { openSubmission } from './submission-door.ts';
-import { openTls, tlsFiles } from './tls.ts';
+import { openTls, type OwnPair, tlsFiles } from './tls.ts';
 import { createTracking, startTrackedLinks, type TrackedLinks } from './tracking.ts';
 import { createUnsubscriber, createUnsubscribing } from './unsubscribe.ts';
 
@@ -150,7 +151,9 @@ async function start(
     clock,
   });
   const srs = createSenderRewriting(secret);
-  const tracking = createTracking({ config, secret, clock, log, addresses: () => state.addresses });
+  const certificates = startCertificates({ config, store, secret, accounts, services, clock, log });
+  const { hasCertificate } = certificates;
+  const tracking = createTracking({ config, secret, clock, log, addresses: () => state.addresses, hasCertificate });
   const unsubscribing = createUnsubscribing({ config, secret, accounts, baseOf: tracking.baseOf });
   const pipeline = await startDelivery({
     config,
@@ -279,7 +282,7 @@ async function start(
   services.add({ name: 'dynamic pools', stopMs: QUICK_STOP_MS, stop: () => poolWatch.stop() });
   const thresholds = startThresholdWatch({ store: store.thresholds, measure: measureBy(store), reached: tellReached(alerts), clock, log });
   services.add({ name: 'thresholds', stopMs: QUICK_STOP_MS, stop: () => thresholds.stop() });
-  const domainCheck = createDomainCheck(config, accounts, clock);
+  const domainCheck = createDomainCheck(config, accounts, clock, certificates.noted);
   services.add({ name: 'domain check', stopMs: QUICK_STOP_MS, stop: async () => domainCheck.close() });
   const watch = startDomainWatch({
     domains: store.domains,
@@ -335,6 +338,7 @@ async function start(
     trackedLinks,
     unsubscriber,
     domainCheck,
+    certificates,
     addressees: [unsubscribeMail, routes.returned, ...bounces.handlers([routes.taker]), routes.taker],
     routes,
     returnCounts: bounces.counts,
@@ -365,6 +369,7 @@ function sourceNames(config: Config): string[] {
 }
 
 interface DoorParts {
+  readonly certificates: Certificates;
   readonly domainCheck: DomainCheck;
   readonly config: Config;
   readonly log: Log;
@@ -398,8 +403,9 @@ interface DoorParts {
 async function openDoors(parts: DoorParts): Promise<void> {
   const { config, log, clock, services, node, accounts, pipeline, state, addressees, store } = parts;
   const memory = new ByteBudget(config.limits.memoryBytes);
-  if (!node.does('accept')) return openApi(parts, memory, undefined, undefined);
-  const secureContext = openTls(tlsFiles(config), clock, log);
+  const own = node.does('accept') || config.http.tlsListen.length > 0 ? openTls(tlsFiles(config), clock, log) : undefined;
+  if (!node.does('accept') || own === undefined) return openApi(parts, memory, own, undefined, undefined);
+  const secureContext = parts.certificates.forName(config.smtp.hostname, own);
   const refusal = (): AppError | undefined => node.refusal();
   const submission = await openSubmission({ config, log, clock, services, memory, accounts, submit: parts.submit, secureContext, refusal });
   const { resolver } = pipeline;
@@ -420,20 +426,23 @@ async function openDoors(parts: DoorParts): Promise<void> {
     state.addresses.push({ service: kind, host: address, port });
   parts.reports.door = inbound?.sandboxDoor;
   const smtp = submission.find(({ kind }) => kind === 'submission');
-  await openApi(parts, memory, smtp, inbound?.counts);
+  await openApi(parts, memory, own, smtp, inbound?.counts);
 }
 
 async function openApi(
   parts: DoorParts,
   memory: ByteBudget,
+  own: (() => OwnPair) | undefined,
   smtp: SmtpdListener | undefined,
   inboundCounts: InboundCounts | undefined,
 ): Promise<void> {
-  const { config, log, services, store, accounts, submit, pipeline, state, isReady, node, clock } = parts;
+  const { config, log, services, store, submit, pipeline, state, isReady, node, clock, certificates } = parts;
   const api = await startApi({
     memory,
     store,
-    accounts,
+    accounts: certificates.noting(parts.accounts),
+    ...(certificates.ofApi && { certificates: certificates.ofApi }),
+    ...(own && { tls: certificates.forDoor(own) }),
     submit,
     render: parts.render,
     verifyDomain: async (domain) => (await parts.domainCheck.verify(domain)).domain,
@@ -468,6 +477,7 @@ async function openApi(
     services: config.node.services,
     config: {
       listen: config.http.listen.map(({ host, port }) => ({ host: host ?? '::', port })),
+      tlsListen: config.http.tlsListen.map(({ host, port }) => ({ host: host ?? '::', port })),
       publicUrl: config.http.publicUrl,
       hostname: config.smtp.hostname,
       proxyFrom: config.http.proxyFrom,
@@ -497,4 +507,7 @@ async function openApi(
     },
   });
   for (const { address, port } of api.addresses) state.addresses.push({ service: 'http', host: address, port });
+  for (const { address, port } of api.tlsAddresses) state.addresses.push({ service: 'https', host: address, port });
+  // Authorities look for their proof at the door.
+  certificates.begin();
 }
