@@ -19,6 +19,7 @@ import { type InboundCounts, noCounts } from '#smtpd/inbound-session.ts';
 import type { Smtpd } from '#smtpd/open-listeners.ts';
 import type { Store } from '#store/store.ts';
 import type { Config } from './config.ts';
+import { createReceivingDomain } from './receiving-domain.ts';
 import type { Services } from './services.ts';
 
 export interface InboundParts {
@@ -57,6 +58,7 @@ export async function openInbound(parts: InboundParts): Promise<Inbound | undefi
     : undefined;
   if (verifier !== undefined) services.add({ name: 'verifier', stopMs: QUICK_STOP_MS, stop: () => verifier.close() });
   const counts = noCounts();
+  const receivingDomain = createReceivingDomain(accounts);
   const postmaster = createPostmaster({
     mail: parts.store.mail,
     hostname,
@@ -72,7 +74,7 @@ export async function openInbound(parts: InboundParts): Promise<Inbound | undefi
       verifier,
       dmarc: inbound.dmarc,
       spam: createSpamFilters(inbound.spam, log),
-      spamActionOf: async (domain) => (await accounts.domainFor(domain))?.settings?.spamAction ?? 'disabled',
+      spamActionOf: async (domain) => (await receivingDomain(domain))?.settings?.spamAction ?? 'disabled',
       clock,
       log,
     }),

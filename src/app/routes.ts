@@ -16,6 +16,7 @@ import { createRoutesTaker } from '#routes/taker.ts';
 import type { AcceptMessage, AcceptResult, Store, Ungranted } from '#store/store.ts';
 import { endpointName } from '#webhooks/endpoint-name.ts';
 import type { Config } from './config.ts';
+import { createReceivingDomain } from './receiving-domain.ts';
 import type { Webhooks } from './webhooks.ts';
 
 export interface RouteParts {
@@ -63,7 +64,7 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
     returned: createReturned({ srs, domainFor: accounts.domainFor, accept: parts.accept, hostname, lifetimeMs, clock }),
     taker: createRoutesTaker({
       hostname,
-      domainFor: accounts.domainFor,
+      domainFor: createReceivingDomain(accounts),
       rulesOf: (accountId, domainId) => book.rulesOf(accountId, domainId),
       lists: store.lists,
       mail: store.mail,

@@ -25,11 +25,11 @@ export interface RoutedDomain {
   readonly name: string;
   readonly state: string;
   readonly type: 'custom' | 'sandbox';
-  readonly settings?: { readonly wildcard?: boolean };
 }
 
 export interface RoutesTakerDeps {
   readonly hostname: string;
+  /** That takes mail for the name. */
   domainFor(name: string): Promise<RoutedDomain | undefined>;
   rulesOf(accountId: number, domainId: number): Promise<Rules>;
   readonly lists: Pick<ListStore, 'listByAddress' | 'memberOf'>;
@@ -60,8 +60,6 @@ export interface RoutesTakerDeps {
   readonly log: Log;
 }
 
-/** Names above a domain that are asked whether mail of names below is theirs. */
-const LABELS_MAX = 6;
 const ROUTES_TOLD_MAX = 10;
 const EXPRESSION_TOLD_MAX = 500;
 
@@ -69,7 +67,7 @@ export function createRoutesTaker(deps: RoutesTakerDeps): AddresseeHandler {
   return {
     name: 'routes',
     async accepts(rcpt) {
-      const domain = await domainOf(deps, rcpt.domain);
+      const domain = await deps.domainFor(rcpt.domain);
       if (domain === undefined || domain.state === 'disabled') return undefined;
       const list = await listOf(deps, domain, rcpt);
       const refusal = list === undefined ? undefined : await postingRefusal(deps.lists, list, rcpt);
@@ -85,16 +83,6 @@ export function createRoutesTaker(deps: RoutesTakerDeps): AddresseeHandler {
       return addressee;
     },
   };
-}
-
-async function domainOf({ domainFor }: RoutesTakerDeps, name: string): Promise<RoutedDomain | undefined> {
-  const own = await domainFor(name);
-  if (own !== undefined || name.startsWith('[')) return own;
-  for (let dot = name.indexOf('.'), labels = 0; dot !== -1 && labels < LABELS_MAX; dot = name.indexOf('.', dot + 1), labels++) {
-    const above = await domainFor(name.slice(dot + 1));
-    if (above !== undefined) return above.settings?.wildcard === true ? above : undefined;
-  }
-  return undefined;
 }
 
 function listOf({ lists }: RoutesTakerDeps, { accountId }: RoutedDomain, { address }: InboundRcpt): Promise<MailingList | undefined> {
