@@ -26,6 +26,7 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import { mountOperations } from './operations.ts';
 import { notOffered } from './mailgun/not-offered.ts';
+import { mountApiDocs } from './pages/api-docs.ts';
 import { mountChallenges } from './pages/challenges.ts';
 import { mountPages } from './pages/mount.ts';
 import { mountTrackedLinks } from './pages/tracked-links.ts';
@@ -121,6 +122,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   mountChallenges(app, deps);
   if (deps.services?.includes('web') !== false) {
     mountPages(app, door);
+    mountApiDocs(app, door, described);
     if (deps.tracking !== undefined) mountTrackedLinks(app, door, deps.tracking);
     if (deps.unsubscriber !== undefined) mountUnsubscribe(app, door, deps.unsubscriber);
   }

@@ -17,7 +17,9 @@ export function layout(title: string, main: Html, options: { readonly isLive: bo
         <header class="top">
           <div class="wrap">
             <a class="brand" href="/">${mark()}<b>Postrider</b></a>
-            <nav><a href="/openapi.json">openapi.json</a><a href="/metrics">metrics</a><a href="/readyz">ready</a></nav>
+            <nav>
+              <a href="/docs">API</a><a href="/openapi.json">openapi.json</a><a href="/metrics">metrics</a><a href="/readyz">ready</a>
+            </nav>
           </div>
         </header>
         <main class="wrap" ${options.isLive ? new Html(' data-live') : undefined}>${main}</main>
