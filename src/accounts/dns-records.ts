@@ -28,6 +28,8 @@ export interface DnsRecord {
 export interface Sending {
   readonly hostname: string;
   readonly addresses: readonly string[];
+  /** Where DMARC reports are taken, at each domain whose mail comes here; absent: nowhere. */
+  readonly dmarcMailbox?: string;
 }
 
 export type RecordState = 'ok' | 'missing' | 'different' | 'unknown';
@@ -54,11 +56,17 @@ export function recordsOf(domain: Domain, keys: readonly DkimKey[], sending: Sen
     record(
       'dmarc',
       `_dmarc.${domain.name}`,
-      'v=DMARC1; p=none',
+      `v=DMARC1; p=none${reportsTo(domain, sending)}`,
       false,
-      'Asks receivers to compare From with the signature. Begin with p=none; go on to quarantine or reject when all mail of the domain is signed.',
+      'Asks receivers to compare From with the signature. Begin with p=none; go on to quarantine or reject when all mail of the domain is signed. Reports come to the address in rua=.',
     ),
   ];
+}
+
+/** Where the domain's mail was seen to come here. */
+function reportsTo({ name, dnsAnswers }: Domain, { dmarcMailbox }: Sending): string {
+  const isHere = dnsAnswers?.[`mx ${name}`]?.state === 'ok';
+  return dmarcMailbox === undefined || !isHere ? '' : `; rua=mailto:${dmarcMailbox}@${name}`;
 }
 
 /** For receiving mail, and for links and pixels of a host under the domain: both point to us. */

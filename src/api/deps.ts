@@ -229,6 +229,10 @@ export interface ApiDeps {
   readonly postCounts?: () => { readonly done: number; readonly failed: number; readonly givenUp: number };
   /** What came in from other servers, likewise; undefined: this node does not listen for them. */
   readonly inboundCounts?: () => InboundFigures | undefined;
+  /** Addresses that mail leaves from, as others see them. Absent: none is known. */
+  readonly isOurAddress?: (address: string) => boolean;
+  /** Reports on our domains that came in, likewise, by result. */
+  readonly reportCounts?: () => Readonly<Record<string, number>>;
   /** What came back about mail that others took, likewise, by result. */
   readonly returnCounts?: () => Readonly<Record<string, number>>;
   /** Webhooks, or the key that they are signed with, were changed by a request. */

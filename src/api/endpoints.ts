@@ -58,6 +58,7 @@ import { addressValidation } from './mailgun/v4/address.ts';
 import { accountTemplateEndpoints } from './mailgun/v4/templates.ts';
 import { listMembers } from './mailgun/v3/lists/members.ts';
 import { lists } from './mailgun/v3/lists.ts';
+import { domainReports } from './v1/domain-reports.ts';
 import { imports } from './v1/imports.ts';
 import { messages } from './v1/messages.ts';
 import { nodes } from './v1/nodes.ts';
@@ -129,6 +130,7 @@ export function endpoints(door: Door): Endpoint[] {
     ...ipPoolDelegation(door),
     ...addressValidation(door),
     ...bulkValidation(door),
+    ...domainReports(door),
     ...messages(door),
     ...scheduled(door),
     queue(door),

@@ -15,7 +15,10 @@ export interface Metrics extends ApiCounters {
 const LANE_STATES = ['starting', 'running', 'suspended', 'draining'] as const;
 
 export function createMetrics(
-  deps: Pick<ApiDeps, 'store' | 'laneReport' | 'deliveryCounts' | 'postCounts' | 'inboundCounts' | 'returnCounts' | 'tracking'>,
+  deps: Pick<
+    ApiDeps,
+    'store' | 'laneReport' | 'deliveryCounts' | 'postCounts' | 'inboundCounts' | 'returnCounts' | 'reportCounts' | 'tracking'
+  >,
 ): Metrics {
   const registry = new Registry();
   const answers = new Map<string, Map<number, number>>();
@@ -137,7 +140,19 @@ function inboundMetrics(registry: Registry, { inboundCounts }: Pick<ApiDeps, 'in
   );
 }
 
-function returnMetrics(registry: Registry, { returnCounts }: Pick<ApiDeps, 'returnCounts'>): void {
+function returnMetrics(registry: Registry, { returnCounts, reportCounts }: Pick<ApiDeps, 'returnCounts' | 'reportCounts'>): void {
+  registry.registerMetric(
+    new Counter({
+      registers: [],
+      name: 'postrider_reports_total',
+      help: 'Reports on our domains that came to this node (DMARC, TLS). kept: and verified. unverified: anybody may have written it',
+      labelNames: ['result'],
+      collect() {
+        this.reset();
+        for (const [result, count] of Object.entries(reportCounts?.() ?? {})) this.inc({ result }, count);
+      },
+    }),
+  );
   registry.registerMetric(
     new Counter({
       registers: [],

@@ -27,6 +27,7 @@ import {
 import type { AnySetting, ConfigName, Group, Setting } from './setting-kinds.ts';
 import { cidr, host, ip, isDomainPattern, isHostName, isHttpUrl, MANY, POSITIVE, resolverAddress, SECONDS } from './setting-values.ts';
 import { INBOUND_SETTINGS } from './settings-inbound.ts';
+import { REPORT_SETTINGS } from './settings-reports.ts';
 import { TLS_SETTINGS } from './settings-tls.ts';
 
 export const SETTINGS = group('', {
@@ -367,6 +368,8 @@ export const SETTINGS = group('', {
     keep: integer(1, MANY, 1_000, 'Captured messages that are kept; the oldest go first.'),
   }),
 
+  reports: REPORT_SETTINGS,
+
   domains: group('Sender domains.', {
     require_verification: flag(true, 'A domain sends only after its DKIM record was seen in DNS (`postrider domain verify`).', {
       dev: false,
@@ -392,6 +395,11 @@ export const SETTINGS = group('', {
     ),
     events: duration(['1h', '3650d'], '30d', 'Events. On PostgreSQL they go a day at a time.'),
     idempotency: duration(['1m', '30d'], '1d', 'Idempotency keys.'),
+    reports: duration(
+      ['1d', '3650d'],
+      '400d',
+      'Reports of other servers on your domains (DMARC, TLS), after the time that they are about.',
+    ),
   }),
 
   limits: group('Limits on what clients send.', {

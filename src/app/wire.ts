@@ -3,6 +3,7 @@
  * mail; what a room needs from another is handed to it here.
  */
 import { createAccounts } from '#accounts/accounts.ts';
+import type { Sending } from '#accounts/dns-records.ts';
 import { startDomainWatch } from '#accounts/domain-watch.ts';
 import { startPoolWatch } from '#accounts/dynamic-pool-watch.ts';
 import { createDynamicPools, type DynamicPools } from '#accounts/dynamic-pools.ts';
@@ -54,6 +55,7 @@ import { egressSources, startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials, openPage } from './first-start.ts';
 import { openInbound } from './inbound.ts';
 import { nodeFacts, ThisNode } from './node.ts';
+import { type AboutUs, createAboutUs } from './reports.ts';
 import { queueQuestions } from './queue-report.ts';
 import { createInboundRoutes, createSenderRewriting, type InboundRoutes } from './routes.ts';
 import type { OpenAddress, Running } from './running.ts';
@@ -119,7 +121,7 @@ async function start(
     secret,
     dkim: config.dkim,
     retentionMs: config.retention.bodiesMs,
-    sending: { hostname: config.smtp.hostname, addresses: config.delivery.sources.flatMap((source) => source.address ?? []) },
+    sending: sendingOf(config),
     clock,
   });
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
@@ -227,6 +229,7 @@ async function start(
     clock,
     log,
   });
+  const aboutUs = createAboutUs({ config, accounts, store, others: [routes.taker], clock, log });
   // Nothing is tried before the pipeline begins, which is after this.
   const expander = new ListExpander({
     lists: store.lists,
@@ -264,7 +267,15 @@ async function start(
     ...(!config.sandbox.capture && { maySandboxSendTo: accounts.maySandboxSendTo }),
     mayUsePool: sourceChoice.mayUsePool,
   });
-  const retention = startRetention({ mail: store.mail, clock, log, eventsMs: config.retention.eventsMs, postsMs: config.webhooks.logMs });
+  const retention = startRetention({
+    mail: store.mail,
+    reports: store.reports,
+    clock,
+    log,
+    eventsMs: config.retention.eventsMs,
+    postsMs: config.webhooks.logMs,
+    reportsMs: config.retention.reportsMs,
+  });
   services.add({ name: 'retention', stopMs: QUICK_STOP_MS, stop: () => retention.stop() });
   const alertKeys = createAlertKeys(store.alerts, secret);
   const alerts = openAlerts({
@@ -339,7 +350,8 @@ async function start(
     unsubscriber,
     domainCheck,
     certificates,
-    addressees: [unsubscribeMail, routes.returned, ...bounces.handlers([routes.taker]), routes.taker],
+    addressees: [unsubscribeMail, routes.returned, ...bounces.handlers([routes.taker]), aboutUs.handler, routes.taker],
+    aboutUs,
     routes,
     returnCounts: bounces.counts,
     reports,
@@ -362,6 +374,16 @@ async function startNode(config: Config, log: Log, services: Services, store: Op
   const node = await ThisNode.start({ config, log, store, isShared });
   services.add({ name: 'node', stopMs: QUICK_STOP_MS, stop: () => node.stop() });
   return node;
+}
+
+/** What records to publish name. */
+function sendingOf({ smtp, delivery, reports }: Config): Sending {
+  const isTaken = smtp.inbound.length > 0 && reports.dmarcMailbox !== '';
+  return {
+    hostname: smtp.hostname,
+    addresses: delivery.sources.flatMap((source) => source.address ?? []),
+    ...(isTaken && { dmarcMailbox: reports.dmarcMailbox }),
+  };
 }
 
 function sourceNames(config: Config): string[] {
@@ -397,6 +419,7 @@ interface DoorParts {
   readonly addressees: readonly AddresseeHandler[];
   readonly routes: InboundRoutes;
   readonly returnCounts: ReturnCounts;
+  readonly aboutUs: AboutUs;
   readonly reports: SandboxReports;
 }
 
@@ -465,6 +488,8 @@ async function openApi(
     testWebhook: ({ id, accountId, name }, type, url) => pipeline.webhooks.test({ accountId, domainId: id, domain: name }, type, url),
     inboundCounts: () => inboundCounts,
     returnCounts: () => parts.returnCounts,
+    reportCounts: () => parts.aboutUs.counts,
+    isOurAddress: parts.aboutUs.isOurAddress,
     quotaOf: (accountId) => parts.quotas.stateOf(accountId),
     ringImports: () => parts.imports.ring(),
     tracking: parts.trackedLinks,

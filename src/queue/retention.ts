@@ -2,19 +2,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import type { ReportStore } from '#store/report-store.ts';
 import type { MailStore } from '#store/store.ts';
 
 const LOOK_MS = 30_000;
 const STEP_ROWS = 200;
 const STEP_PAUSE_MS = 20;
+/** Each has up to thousands of rows. */
+const REPORTS_STEP = 10;
 
 export interface RetentionOptions {
   readonly mail: MailStore;
+  readonly reports: Pick<ReportStore, 'expireReports'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly eventsMs: number;
   /** Of the log of webhooks. */
   readonly postsMs: number;
+  /** Of what others report about our domains. */
+  readonly reportsMs: number;
 }
 
 export function startRetention(options: RetentionOptions): { stop(): Promise<void> } {
@@ -28,11 +34,12 @@ export function startRetention(options: RetentionOptions): { stop(): Promise<voi
   };
 }
 
-async function run({ mail, clock, log, eventsMs, postsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
+async function run({ mail, reports, clock, log, eventsMs, postsMs, reportsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let pauseMs = LOOK_MS;
     try {
       if ((await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)) >= STEP_ROWS) pauseMs = STEP_PAUSE_MS;
+      if ((await reports.expireReports(clock.nowMs() - reportsMs, REPORTS_STEP)) >= REPORTS_STEP) pauseMs = STEP_PAUSE_MS;
     } catch (error) {
       log.warn({ error: error instanceof Error ? error.message : String(error) }, 'nothing can be deleted at the moment');
     }
