@@ -5,6 +5,7 @@
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { InFlight } from '#base/in-flight.ts';
+import { AppError } from '#model/errors.ts';
 import type { ForwardRule, ForwardStore } from '#store/forward-store.ts';
 import type { Route, RouteStore } from '#store/route-store.ts';
 import { type Action, parseAction } from './action.ts';
@@ -29,7 +30,9 @@ export interface Rules {
 export const FORWARDS_MAX = 1000;
 const FORWARD_DOMAINS_MAX = 5000;
 const FRESH_MS = 1500;
-const PAGE = 1000;
+const PAGE = 200;
+/** Of one account. With more than this its mail is put off: what it wants done cannot be looked through for each message. */
+const ACCOUNT_CHARACTERS_MAX = 4 * 1024 * 1024;
 /** Characters of rules in memory; what is read of one takes some times that. */
 const CHARACTERS_MAX = 16 * 1024 * 1024;
 
@@ -38,12 +41,12 @@ type BookStore = Pick<RouteStore, 'listRoutes'> & Pick<ForwardStore, 'listForwar
 export class RouteBook {
   readonly #store: BookStore;
   readonly #clock: Clock;
-  readonly #known = new BoundedCache<number, { readonly routes: readonly ReadRoute[]; readonly characters: number }>({
+  readonly #known = new BoundedCache<number, { readonly routes: readonly ReadRoute[] | 'too many'; readonly characters: number }>({
     max: CHARACTERS_MAX,
     ttlMs: FRESH_MS,
     weigh: ({ characters }) => characters,
   });
-  readonly #reading = new InFlight<number, readonly ReadRoute[]>();
+  readonly #reading = new InFlight<number, readonly ReadRoute[] | 'too many'>();
   readonly #forwards = new BoundedCache<number, readonly ForwardRule[]>({ max: FORWARD_DOMAINS_MAX, ttlMs: FRESH_MS });
   readonly #readingForwards = new InFlight<number, readonly ForwardRule[]>();
   #changes = 0;
@@ -76,7 +79,9 @@ export class RouteBook {
 
   async #routesOf(accountId: number): Promise<readonly ReadRoute[]> {
     const known = this.#known.get(accountId, this.#clock.monotonicMs());
-    return known?.routes ?? this.#reading.once(accountId, () => this.#read(accountId));
+    const routes = known?.routes ?? (await this.#reading.once(accountId, () => this.#read(accountId)));
+    if (routes === 'too many') throw new AppError('overloaded');
+    return routes;
   }
 
   /** Something was changed here. */
@@ -86,27 +91,33 @@ export class RouteBook {
     this.#forwards.clear();
   }
 
-  async #read(accountId: number): Promise<readonly ReadRoute[]> {
+  async #read(accountId: number): Promise<readonly ReadRoute[] | 'too many'> {
     for (;;) {
       const change = this.#changes;
       const readAtMs = this.#clock.monotonicMs();
       const rows = await this.#rows(accountId);
       if (change !== this.#changes) continue;
-      const routes = rows.flatMap((row) => readRoute(row) ?? []);
-      const characters = rows.reduce((sum, { expression, actions }) => sum + expression.length + actions.join('').length, 100);
-      this.#known.set(accountId, { routes, characters }, readAtMs);
+      const routes = rows === 'too many' ? rows : rows.flatMap((row) => readRoute(row) ?? []);
+      this.#known.set(accountId, { routes, characters: rows === 'too many' ? 0 : charactersOf(rows) }, readAtMs);
       return routes;
     }
   }
 
-  async #rows(accountId: number): Promise<Route[]> {
+  async #rows(accountId: number): Promise<readonly Route[] | 'too many'> {
     const rows: Route[] = [];
+    let characters = 0;
     for (;;) {
       const page = await this.#store.listRoutes(accountId, rows.length, PAGE);
       rows.push(...page);
+      characters += charactersOf(page);
+      if (characters > ACCOUNT_CHARACTERS_MAX) return 'too many';
       if (page.length < PAGE) return rows;
     }
   }
+}
+
+function charactersOf(routes: readonly Route[]): number {
+  return routes.reduce((sum, { expression, actions }) => sum + 100 + expression.length + actions.join('').length, 0);
 }
 
 function readRoute({ id, expression, actions }: Route): ReadRoute | undefined {
