@@ -84,7 +84,7 @@ export function startCertificates(parts: CertificateParts): Certificates {
       directory: acme.directory,
       email,
       names,
-      isOwned: async ({ name, domainId }) => (domainId === 0 ? names.includes(name) : (await accounts.domainById(domainId)) !== undefined),
+      isOwned: async ({ name, domainId }) => (domainId === 0 ? names.includes(name) : isThere(await accounts.domainById(domainId))),
       // A name of ours is the operator's word.
       leadsElsewhere: async (name, isOwn) => (isOwn ? undefined : leadsElsewhere(name)),
       obtained: (name) => served.forget(name),
@@ -141,6 +141,11 @@ export function startCertificates(parts: CertificateParts): Certificates {
     await store.hastenCertificate(host, Math.max(clock.nowMs(), found.triedMs + AGAIN_MS));
     ring();
   }
+}
+
+/** Deleted ones are known as long as they have mail. */
+function isThere(domain: Domain | undefined): boolean {
+  return domain !== undefined && domain.deletedMs === undefined;
 }
 
 /** A CNAME to one of our names, or our addresses. */

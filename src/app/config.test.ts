@@ -194,6 +194,17 @@ test('settings that contradict each other are told', () => {
   ]);
 });
 
+test('an authority is agreed with by name, and asked over TLS', () => {
+  assert.deepEqual(
+    problemsOf(() => fromToml('[tls.acme]\naccept_terms = true\n')),
+    ['tls.acme.email: is missing; the authority wants an address with tls.acme.accept_terms'],
+  );
+  const { acme } = fromToml('[tls.acme]\naccept_terms = true\nemail = "ops@x.example"\ndirectory = "http://127.0.0.1:14000/dir"\n').tls;
+  assert.deepEqual([acme.acceptTerms, acme.email, acme.names], [true, 'ops@x.example', []]);
+  const [problem = ''] = problemsOf(() => fromToml('[tls.acme]\ndirectory = "http://ca.example/directory"\n'));
+  assert.match(problem, /^tls\.acme\.directory: given "http:\/\/ca\.example\/directory", expected a URL/);
+});
+
 test('the first API key must be one that Basic authentication can carry', () => {
   for (const key of ['key-0123456789abcdef', 'secret']) {
     assert.equal(loadConfig({ env: { POSTRIDER_API_KEY: key } }).firstApiKey, key);

@@ -63,6 +63,20 @@ test('without a word of its owner, the own host is used when there is a certific
   assert.equal(certified.baseOf(pointing), 'https://email.shop.example');
 });
 
+test('a host whose owner chose https has no links while there is no certificate for it and certificates are our business', () => {
+  const chosen = domain({ dnsAnswers: POINTING, settings: { webScheme: 'https' } });
+  const at = (hasCertificate: boolean | undefined) =>
+    tracking({ publicUrl: 'https://mail.ours.example', hasCertificate: () => hasCertificate }).baseOf(chosen);
+  assert.equal(at(false), 'https://mail.ours.example');
+  assert.equal(at(true), 'https://email.shop.example');
+  assert.equal(at(undefined), 'https://email.shop.example', 'something before us holds it');
+  const plain = domain({ dnsAnswers: POINTING, settings: { webScheme: 'http' } });
+  assert.equal(
+    tracking({ publicUrl: 'https://mail.ours.example', hasCertificate: () => false }).baseOf(plain),
+    'http://email.shop.example',
+  );
+});
+
 test('what only this machine reaches is no place to lead to, unless mail stays on it', () => {
   assert.equal(tracking().baseOf(domain()), undefined);
   assert.equal(tracking({ isDev: true }).baseOf(domain()), 'http://127.0.0.1:8080');

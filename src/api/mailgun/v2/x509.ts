@@ -76,7 +76,9 @@ async function begin(door: Door, call: Call): Promise<Answer> {
   if (place === undefined) return NOT_FOUND;
   const { certificates, store } = door.deps;
   if (certificates === undefined) return NOT_OFFERED;
-  if ((await store.certificates.certificateOf(place.host)) !== undefined)
+  const found = await store.certificates.certificateOf(place.host);
+  // That of a former owner of the name becomes this one's.
+  if (found !== undefined && (found.domainId === place.domain.id || found.domainId === 0))
     return described(409, `x509 key pair generation has already been initiated for ${place.domain.name}`);
   const refused = await misled(certificates, place.host);
   if (refused !== undefined) return refused;
