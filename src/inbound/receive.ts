@@ -11,7 +11,7 @@ import { AppError } from '#model/errors.ts';
 import type { Addressee, Authentication, InboundMail, InboundRcpt, InboundRefusal } from '#model/inbound.ts';
 import type { Envelope } from '#model/submission.ts';
 import { authenticationOf, refusalOf } from './authentication.ts';
-import { deliveredTo, hopsOf, isAutomatic } from './loops.ts';
+import { DELIVERIES_MAX, deliveredTo, hopsOf, isAutomatic } from './loops.ts';
 import { receivedField } from '#mail/received-field.ts';
 import type { AskSpamFilters, SpamOpinion } from './spam.ts';
 import { withTrace } from './trace.ts';
@@ -112,7 +112,9 @@ export function createReceive(deps: ReceiveDeps): Receive {
     const hops = hopsOf(header);
     if (hops > deps.receivedMax) throw new AppError('mail-loop', { count: hops });
     const before = deliveredTo(header);
-    const left = recipients.filter(({ rcpt }) => !before.has(rcpt.address.toLowerCase()));
+    if (before.length > DELIVERIES_MAX)
+      return { code: 554, enhanced: '5.4.6', text: 'The message was sent on too many times: it is in a loop' };
+    const left = recipients.filter(({ rcpt }) => !before.includes(rcpt.address.toLowerCase()));
     if (left.length > 0) return left;
     return { code: 554, enhanced: '5.4.6', text: 'The message was delivered to this recipient before: it is in a loop' };
   }

@@ -205,6 +205,15 @@ test('who had the message before does not get it again; others do', async (t) =>
   );
 });
 
+test('what was sent on again and again is a loop, though to new addresses each time', async (t) => {
+  const { greeted, taken } = await openInboundDoor(t);
+  const talk = await greeted();
+  const sentOn = (times: number): string => Array.from({ length: times }, (_, index) => `Delivered-To: a${index}@ours.test\r\n`).join('');
+  assert.match(await bring(talk, sentOn(10) + MESSAGE), /^250 /);
+  assert.match(await bring(talk, sentOn(11) + MESSAGE), /^554 5\.4\.6 The message was sent on too many times/);
+  assert.equal(taken.length, 1);
+});
+
 test('what a program wrote is known as that, so that nothing answers it', async (t) => {
   const { greeted, taken } = await openInboundDoor(t);
   const talk = await greeted();
