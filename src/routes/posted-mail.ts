@@ -39,7 +39,7 @@ const HEADERS_MAX = 500;
 const NAME = /^[\x21-\x39\x3b-\x7e]{1,100}$/;
 /** Ours, which a field of the message must not take the place of. */
 const RESERVED =
-  /^(?:recipient|sender|from|subject|body-.*|stripped-.*|attachment-.*|attachments|content-id-map|message-headers|message-url|domain|timestamp|token|signature)$/;
+  /^(?:recipients?|sender|from|subject|body-.*|stripped-.*|attachment-.*|attachments|content-id-map|message-headers|message-url|domain|timestamp|token|signature)$/;
 
 /** What all forms begin with, in their order. */
 function beginning({ mail, recipient, sender }: PostedFacts): Field[] {
@@ -69,7 +69,7 @@ export function texts({ mail, htmlToText }: Pick<PostedFacts, 'mail' | 'htmlToTe
 }
 
 /** Every field of the header as its own, as it was written; what is spelt as one of ours is left out. */
-function headerFields({ headers }: ReadMail): Field[] {
+export function headerFields({ headers }: ReadMail): Field[] {
   return headers.slice(0, HEADERS_MAX).filter(([name]) => NAME.test(name) && !RESERVED.test(name));
 }
 

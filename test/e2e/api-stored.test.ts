@@ -33,6 +33,24 @@ test('a stored message tells its tag and template beside its headers', async () 
   });
 });
 
+test('headers that are spelt as our keys do not pass for ours', async () => {
+  await using rig = await startRig();
+  const path = await send(rig, {
+    to: 'bob@example.net',
+    text: 'Hi',
+    'h:signature': 'x',
+    'h:body-html': '<b>x</b>',
+    'h:message-url': 'x',
+    'h:X-Own': 'y',
+  });
+  const stored = (await (await rig.fetch(path)).json()) as Json;
+  assert.equal(stored['X-Own'], 'y');
+  assert.deepEqual(
+    ['signature', 'body-html', 'message-url'].filter((name) => Object.hasOwn(stored, name)),
+    [],
+  );
+});
+
 test('a message that is sent again keeps its content, tags and variables, and goes to whom the request names', async () => {
   await using rig = await startRig();
   const path = await send(rig, {

@@ -5,7 +5,7 @@
 import { Buffer, isAscii } from 'node:buffer';
 import { messageOfKey } from '#events/storage-key.ts';
 import { type ReadMail, readMail } from '#mail/read-mail.ts';
-import { attachmentsShown, contentIdMap, texts } from '#routes/posted-mail.ts';
+import { attachmentsShown, contentIdMap, headerFields, texts } from '#routes/posted-mail.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import type { Domain, MessageView } from '#store/store.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
@@ -110,13 +110,13 @@ const SPELLINGS = new Map([
   ['mime-version', 'Mime-Version'],
 ]);
 
-/** Every header is a key of its own, as it is spelt and as clients expect it; the last of a name stands. */
+/** Every header is a key of its own, as it is spelt and as clients expect it; the last of a name stands. What is spelt as one of our keys is left out. */
 function fieldsOf(mail: ReadMail): Record<string, unknown> {
   const expected = mail.headers.flatMap(([name, value]) => {
     const spelling = SPELLINGS.get(name.toLowerCase());
     return spelling === undefined ? [] : [[spelling, value] as const];
   });
-  return Object.fromEntries([...mail.headers, ...expected]);
+  return Object.fromEntries([...headerFields(mail), ...expected]);
 }
 
 function namesOf(mail: ReadMail): Record<string, string> {
