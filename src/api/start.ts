@@ -59,6 +59,7 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
   await app.ready();
   let isDraining = false;
   const { tls, config } = deps;
+  if (tls === undefined && (config.tlsListen ?? []).length > 0) throw new Error('what is to speak TLS has no certificate');
   const plain = await Promise.all(config.listen.map((at) => listen(app, limits, deps.log, at, () => isDraining)));
   const withTls = await Promise.all((config.tlsListen ?? []).map((at) => listen(app, limits, deps.log, at, () => isDraining, tls)));
   const servers = [...plain, ...withTls];
@@ -206,8 +207,7 @@ function refuse(response: ServerResponse, status: number, message: string): void
 
 /** What is not HTTP, or took too long: a last word in our form, then the end of the connection. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // Without one of these codes it is no HTTP yet: a handshake that failed.
-  if (!socket.writable || !/^(?:HPE|ERR_HTTP)_/.test(error.code ?? '')) {
+  if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
