@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Domain } from '#store/store.ts';
+import { recordsOf, type Sending } from './dns-records.ts';
+
+const DOMAIN: Domain = {
+  id: 1,
+  accountId: 1,
+  name: 'example.org',
+  type: 'custom',
+  state: 'active',
+  createdMs: 0,
+  retentionMs: 0,
+  requireTls: false,
+  skipVerification: false,
+};
+const dmarcOf = (domain: Domain, sending: Partial<Sending>): unknown =>
+  recordsOf(domain, [], { hostname: 'mx.example.net', addresses: [], ...sending }).find(({ purpose }) => purpose === 'dmarc')?.value;
+
+test('DMARC reports are asked for where the mail of the domain was seen to come here, and nowhere else', () => {
+  const isHere: Domain = { ...DOMAIN, dnsAnswers: { 'mx example.org': { state: 'ok', found: ['mx.example.net'] } } };
+  assert.equal(dmarcOf(isHere, { dmarcMailbox: 'dmarc' }), 'v=DMARC1; p=none; rua=mailto:dmarc@example.org');
+  assert.equal(dmarcOf(isHere, {}), 'v=DMARC1; p=none');
+  assert.equal(dmarcOf(DOMAIN, { dmarcMailbox: 'dmarc' }), 'v=DMARC1; p=none');
+  const isElsewhere: Domain = { ...DOMAIN, dnsAnswers: { 'mx example.org': { state: 'different', found: ['mx.other.example'] } } };
+  assert.equal(dmarcOf(isElsewhere, { dmarcMailbox: 'dmarc' }), 'v=DMARC1; p=none');
+});
