@@ -204,3 +204,22 @@ test('reports about TLS are told with their policies', async () => {
     false,
   );
 });
+
+test('a report past its retention is gone, and a younger one stays', async () => {
+  const old = sample('mailru.xml').replaceAll(/\b\d{10}(?=<\/(?:begin|end)>)/g, (text) => String(Number(text) - 10 * DAY_S));
+  assert.match(await bring(old), /^250 /);
+  const ids = async (from = server): Promise<unknown[]> =>
+    ((await from.mustCall('GET', `/v1/domains/${DOMAIN}/dmarc/reports?limit=100`)).body['items'] as { report_id: string }[]).map(
+      ({ report_id: id }) => id,
+    );
+  const before = await ids();
+  const id = '48327543219861751795305600';
+  assert.ok(before.includes(id));
+  await server.stop();
+  const again = await home.start({ 'retention.reports': '5d' });
+  await until(async () => !(await ids(again)).includes(id), 'the old report to go');
+  assert.deepEqual(
+    await ids(again),
+    before.filter((each) => each !== id),
+  );
+});
