@@ -34,6 +34,8 @@ export interface Tenant {
 export interface ApiRig extends AsyncDisposable {
   readonly api: Api;
   readonly url: string;
+  /** Of the embedded store. */
+  readonly directory: string;
   readonly store: OpenedStore;
   readonly accounts: Accounts;
   readonly tenant: Tenant;
@@ -92,6 +94,7 @@ export async function startRig(config: Partial<ApiConfig> = {}, deps: Partial<Ap
   return {
     api,
     url,
+    directory,
     store,
     accounts,
     tenant,

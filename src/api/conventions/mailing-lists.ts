@@ -1,6 +1,7 @@
 /** What the endpoints of mailing lists share: finding a list for its account (P10), and how lists and members are shown. */
 import { plainAddress } from '#lists/entries.ts';
 import type { ListMember, MailingList } from '#store/list-store.ts';
+import { countOf } from './fields.ts';
 import type { Call, Door } from '#api/endpoint.ts';
 import { listDate } from './dates.ts';
 import { NotFound } from './errors.ts';
@@ -31,6 +32,6 @@ export function shownMember({ address, name, vars, isSubscribed }: ListMember): 
 
 const SKIP_MAX = 1_000_000_000;
 
-export function skipOf({ query }: Call): number {
-  return Math.min(Math.max(0, Math.floor(Number(query.get('skip') ?? 0)) || 0), SKIP_MAX);
+export function skipOf(call: Call): number {
+  return countOf(call, 'skip', 0, SKIP_MAX);
 }

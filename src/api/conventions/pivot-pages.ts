@@ -4,6 +4,7 @@
  */
 import type { PageAsk } from '#store/suppression-store.ts';
 import type { Call } from '#api/endpoint.ts';
+import { countOf } from './fields.ts';
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1000;
@@ -21,8 +22,8 @@ export function pageAsk(call: Call): PageAsk {
   return { prefix, limit };
 }
 
-export function pageLimit({ query }: Call, max = LIMIT_MAX): number {
-  return Math.min(Math.max(1, Math.floor(Number(query.get('limit') ?? LIMIT_DEFAULT)) || LIMIT_DEFAULT), max);
+export function pageLimit(call: Call, max = LIMIT_MAX): number {
+  return countOf(call, 'limit', LIMIT_DEFAULT, max) || LIMIT_DEFAULT;
 }
 
 export interface Paging {

@@ -8,6 +8,7 @@ import type { TemplateFacts, TemplateVersion } from '#store/template-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
 import { badParameter, NotFound } from './errors.ts';
 import { utcDate } from './dates.ts';
+import { countOf } from './fields.ts';
 import { nullPrototype, parseJson } from './json.ts';
 import { domainOf } from './tenant.ts';
 
@@ -128,8 +129,7 @@ export function pageOf<T>(
   all: readonly T[],
   nameFor: (item: T) => string,
 ): { readonly items: T[]; readonly paging: object } {
-  const asked = Number(/^\d{1,9}$/.exec(call.query.get('limit') ?? '')?.[0] ?? LIMIT_DEFAULT);
-  const limit = Math.min(asked || LIMIT_DEFAULT, LIMIT_MAX);
+  const limit = countOf(call, 'limit', LIMIT_DEFAULT, LIMIT_MAX) || LIMIT_DEFAULT;
   const page = call.query.get('page');
   const pivot = call.query.get('p')?.toLowerCase();
   const items = itemsOf(all, nameFor, page, pivot, limit);

@@ -6,6 +6,7 @@ import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { EventView, MessageView } from '#store/store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
+import { countOf } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { cancelled, messageList, messageQuery, timelineAnswer } from '#api/shapes/messages.ts';
 
@@ -65,7 +66,7 @@ async function show(door: Door, call: Call): Promise<Answer> {
 
 async function list(door: Door, call: Call): Promise<Answer> {
   const { principal, query } = call;
-  const limit = Math.min(Number(/^\d{1,9}$/.exec(query.get('limit') ?? '')?.[0] ?? LIST_DEFAULT) || LIST_DEFAULT, LIST_MAX);
+  const limit = countOf(call, 'limit', LIST_DEFAULT, LIST_MAX) || LIST_DEFAULT;
   const address = query.get('recipient');
   if (address === undefined) {
     const views = await door.deps.store.events.latestMessages(principal.accountId, limit);

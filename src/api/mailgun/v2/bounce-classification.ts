@@ -30,6 +30,8 @@ async function answer(door: Door, call: Call): Promise<Answer> {
   const dimensions = asked.length === 0 ? ['entity-name', 'domain.name'] : [...new Set(asked)];
   const query = { range, dimensions, metrics: fields.texts('metrics'), where: filterOf(fields) };
   const rows = await bounceRows(door.deps.store.stats, await wholeOf(door, call, fields), query);
+  // Refused where it is none; there are no rows but sums.
+  fields.flag('include_aggregates');
   const page = fields.object('pagination');
   const [sort, skip] = [page.text('sort'), page.whole('skip') ?? 0];
   const limit = Math.min(page.whole('limit') || LIMIT_DEFAULT, LIMIT_MAX);

@@ -6,6 +6,7 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { download } from '#api/conventions/download.ts';
 import { NotFound } from '#api/conventions/errors.ts';
 import { parseMail } from '#api/conventions/parsed-mail.ts';
+import { countOf } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { cleared, sandboxList, sandboxMessage, sandboxQuery } from '#api/shapes/messages.ts';
 import { captured, dkimResults, listCaptured } from './captured.ts';
@@ -52,7 +53,7 @@ export function sandboxMessages(door: Door): Endpoint[] {
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
-  const limit = Math.min(numberOf(call.query.get('limit')) ?? LIST_DEFAULT, LIST_MAX);
+  const limit = countOf(call, 'limit', LIST_DEFAULT, LIST_MAX) || LIST_DEFAULT;
   return json({ items: await listCaptured(door.deps.store, call.principal.accountId, limit, numberOf(call.query.get('before'))) });
 }
 
