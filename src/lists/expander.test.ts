@@ -110,6 +110,13 @@ async function rig(t: TestContext, members: readonly string[]): Promise<Rig> {
 const member = (address: string): ListMember => ({ address, name: '', vars: {}, isSubscribed: true });
 const named = (count: number): string[] => Array.from({ length: count }, (_, i) => `m${String(i).padStart(5, '0')}@x.example`);
 
+test('a notification does not go to the members', async (t) => {
+  const { expander, message, recipient, copies } = await rig(t, ['a@x.example']);
+  const expanded = await expander().expand({ ...message, sender: '' }, recipient, () => true);
+  assert.deepEqual(expanded, { kind: 'refused', text: 'A mailing list takes no notifications' });
+  assert.deepEqual(await copies(), []);
+});
+
 test('every member gets one copy, a page of them in each message', async (t) => {
   const { expander, message, recipient, copies } = await rig(t, named(2300));
   assert.deepEqual(await expander().expand(message, recipient, () => true), { kind: 'expanded', members: 2300 });

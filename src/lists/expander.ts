@@ -69,6 +69,7 @@ export class ListExpander {
     if (list === undefined) return undefined;
     if (message.info.mailingList !== undefined)
       return { kind: 'refused', text: 'A mailing list that is on a mailing list is not expanded' };
+    if (message.sender === '') return { kind: 'refused', text: 'A mailing list takes no notifications' };
     try {
       return await this.#pages(message, recipient, list, mayGoOn);
     } catch (error) {

@@ -128,6 +128,12 @@ test('a notification is never told of in turn, nor anything with a null reverse-
   assert.equal(await told(message({ sender: '' }), recipient({ notify: ['SUCCESS', 'FAILURE', 'DELAY'] }), FAILED), undefined);
 });
 
+test('a copy for a member that fails is not told to the mailing list that sent it', async () => {
+  const mailingList = { address: 'news@example.org', listId: 'news.example.org', sid: '1.2' };
+  assert.equal(await told(message({ sender: 'News@example.org' }, { mailingList }), recipient(), FAILED), undefined);
+  assert.equal(await told(message({ sender: 'ann@example.org' }, { mailingList }), recipient(), FAILED), 'failed');
+});
+
 test('NOTIFY decides', async () => {
   assert.equal(await told(message(), recipient({ notify: ['NEVER'] }), FAILED), undefined);
   assert.equal(await told(message(), recipient({ notify: ['SUCCESS'] }), FAILED), undefined);

@@ -11,7 +11,7 @@
  *
  * What a server that took the mail reports later is told likewise, where it came to our return path in the submitter's place: to whom it would have gone.
  *
- * Never for a null reverse-path, so never for a notification; never for mail that came by the API, which has events, unless its recipient asks with NOTIFY.
+ * Never for a null reverse-path, so never for a notification; never to a mailing list, whose members would all have it; never for mail that came by the API, which has events, unless its recipient asks with NOTIFY.
  */
 import { isAscii } from 'node:buffer';
 import type { Clock } from '#base/clock.ts';
@@ -77,6 +77,7 @@ export function createReportedDsnWriter(deps: DsnDeps): WriteReportedDsn {
 }
 
 function isToBeTold({ sender, info }: StoredMessage, recipient: StoredRecipient): boolean {
+  if (sender.toLowerCase() === info.mailingList?.address) return false;
   return sender !== '' && !info.options.testMode && (info.method === 'SMTP' || recipient.notify !== undefined);
 }
 
