@@ -32,6 +32,9 @@ const OWN_LISTS = [
   '/v1/scheduled',
   '/v1/sandbox/messages',
   '/v3/routes',
+  '/v3/forwards',
+  '/v1/webhook_posts',
+  '/v1/webhook_endpoints',
   '/v3/lists',
   '/v3/lists/pages',
   '/v4/templates',
@@ -47,8 +50,13 @@ const OWN_LISTS = [
 ];
 /** What belongs to the whole installation is refused whoever asks, whether it is there or not. */
 const OPERATORS = '/v1/nodes/';
-/** Answers 400 instead: "Invalid email address." is what this family says of every address that the account has not registered. */
-const UNREGISTERED = ['/v5/sandbox/auth_recipients/{email}', '/v5/sandbox/auth/recipients/{email}'];
+/** Answers 400 instead: "Invalid email address." is what the families of registered addresses say of every one that the account has not registered. */
+const UNREGISTERED = [
+  // Whoever posts names a list of their own; without a file it is none.
+  'POST /v4/address/validate/bulk/{id}',
+  '/v5/sandbox/auth_recipients/{email}',
+  '/v5/sandbox/auth/recipients/{email}',
+];
 /** What is deleted is named by the query too. */
 const ASKED_BY_QUERY = [
   'DELETE /v3/ip_pools/{pool}/delegate',
@@ -89,7 +97,7 @@ test('P10: no operation shows or changes what belongs to another account', async
         const told = `${method} ${path} answers ${status}: ${text.slice(0, 300)}`;
         assert.doesNotMatch(text, new RegExp(MARK), told);
         if (path.startsWith(OPERATORS)) assert.equal(status, 403);
-        else if (UNREGISTERED.includes(path)) assert.equal(status, 400, told);
+        else if (UNREGISTERED.includes(path) || UNREGISTERED.includes(`${method} ${path}`)) assert.equal(status, 400, told);
         else if (path.includes('{') && NOBODYS[path] === undefined) assert.ok([401, 403, 404].includes(status), told);
         else assert.ok(status >= 200 && status < 500, told);
       });
@@ -123,6 +131,7 @@ async function ownEverything(): Promise<Known> {
   await make(`${AT}/templates`, { name: 'welcome', ...kept });
   await make('/v4/templates', { name: 'shared', ...kept });
   await make(`/v3/domains/${DOMAIN}/credentials`, { login: `${MARK}@${DOMAIN}`, password: 'a long password' });
+  await make(`/v3/domains/${DOMAIN}/webhooks`, { id: 'delivered', url: HOOK });
   const messageId = await server.send(ADDRESS, { subject: MARK, text: MARK, html: MARK, attachment: MARK, 'o:tag': `first ${MARK}` });
   await until(async () => (await server.recipients(messageId)).every(({ status }) => status === 'delivered'), 'it is captured');
   const scheduledId = await server.send(ADDRESS, { subject: MARK, 'o:deliverytime': String(Math.floor(Date.now() / 1000) + 86_400) });
@@ -135,9 +144,22 @@ async function ownEverything(): Promise<Known> {
   const imports = (await server.mustCall('GET', '/v1/imports')).body as { items: { id: unknown; status: string }[] };
   await make('/v3/lists', { address: LIST, description: MARK });
   await make(`/v3/lists/${LIST}/members`, { address: ADDRESS });
-  await make(`/v3/domains/${DOMAIN}/webhooks`, { id: 'delivered', url: HOOK });
   const hook = await make('/v1/webhooks', { url: HOOK, event_types: 'opened', description: MARK });
   const route = await make('/v3/routes', { expression: 'catch_all()', action: 'stop()', description: MARK });
+  const forward = await make('/v3/forwards', { domain_name: DOMAIN, match: `${MARK}@${DOMAIN}`, 'forward.recipient': ADDRESS });
+  const alert = await askJson('POST', '/v1/alerts/settings/events', {
+    event_type: 'send_alert',
+    channel: 'webhook',
+    settings: { url: HOOK },
+  });
+  const addresses = new FormData();
+  addresses.set('file', new Blob([`email\n${ADDRESS}\n`], { type: 'text/csv' }), 'addresses.csv');
+  const job = `/v4/address/validate/bulk/${MARK}`;
+  const begun = await fetch(`${server.url}${job}`, { method: 'POST', headers: server.authorization(), body: addresses });
+  assert.ok(begun.ok, await begun.text());
+  const posts = async (): Promise<{ id: unknown }[]> =>
+    ((await server.mustCall('GET', '/v1/webhook_posts')).body as { items: { id: unknown }[] }).items;
+  await until(async () => (await posts()).length > 0, 'its webhook is in the log');
   for (const kind of ['limits', 'alerts/send']) await askJson('POST', `/v1/thresholds/${kind}`, { name: MARK, ...threshold() });
   await make('/v1/dkim/keys', { signing_domain: DOMAIN, selector: MARK, bits: '1024' });
   const key = await make('/v1/keys', { role: 'admin', kind: 'user', description: MARK });
@@ -183,6 +205,10 @@ async function ownEverything(): Promise<Known> {
     '/v1/imports/{id}': [String(imports.items[0]?.id)],
     '/v1/webhooks/{id}': [String(hook['webhook_id'])],
     '/v3/routes/{id}': [String(inside(route, 'route')['id'])],
+    '/v3/forwards/{id}': [String(forward['id'])],
+    '/v1/alerts/settings/events/{id}': [String((JSON.parse(alert.text) as { id: unknown }).id)],
+    '/v4/address/validate/bulk/{id}': [MARK],
+    '/v1/webhook_posts/{id}': [String((await posts())[0]?.id)],
     '/v1/keys/{id}': [String(inside(key, 'key')['id'])],
     '/v5/accounts/subaccounts/{id}': [subaccountId],
     '/v5/users/{id}': [String((JSON.parse(person.out) as { id: unknown }).id)],
@@ -196,7 +222,7 @@ async function everythingShown(known: Known): Promise<(readonly [path: string, t
   const paths = [
     ...['bounces', 'unsubscribes', 'complaints', 'whitelists', 'templates/welcome?active=yes', 'tags'].map((path) => `${AT}/${path}`),
     ...['credentials', 'webhooks', `messages/${known['key']?.[0]}`].map((path) => `/v3/domains/${DOMAIN}/${path}`),
-    ...['/v1/messages/{id}', '/v1/sandbox/messages/{id}', '/v1/webhooks/{id}', '/v3/routes/{id}'].map(of),
+    ...['/v1/messages/{id}', '/v1/sandbox/messages/{id}', '/v1/webhooks/{id}', '/v3/routes/{id}', '/v3/forwards/{id}'].map(of),
     ...['/v5/accounts/subaccounts/{id}', '/v5/users/{id}'].map(of),
     '/v1/scheduled',
     '/v1/thresholds/limits',
@@ -308,6 +334,8 @@ function anything(known: Known): Fields {
     web_prefix: 'thief',
     sending: 'false',
     ip: IP,
+    add_ip: IP,
+    'o:deliverytime': String(Math.floor(Date.now() / 1000) + 3600),
     link_domain: DOMAIN,
     pool_id: known['pool']?.[0] ?? '',
     subaccount_id: known['subaccount']?.[0] ?? '',
