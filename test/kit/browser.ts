@@ -2,7 +2,7 @@
  * A browser for tests, without a window: the Chromium that `npm ci` brings (Linux on x86-64), with its own libraries, or else the system's. Unpacked once into node_modules/.cache; two
  * that do so at the same time do not see each other's half.
  */
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
@@ -36,7 +36,20 @@ async function packed(): Promise<Found | undefined> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
   if (!(await exists(join(CACHE, 'chromium')))) await unpack();
   const lib = join(CACHE, 'al2023', 'lib');
-  return { path: join(CACHE, 'chromium'), env: { LD_LIBRARY_PATH: lib, FONTCONFIG_PATH: join(CACHE, 'fonts') } };
+  return { path: join(CACHE, 'chromium'), env: { LD_LIBRARY_PATH: lib, FONTCONFIG_FILE: await fontsNamed() } };
+}
+
+/** Its own list of fonts names places that are not ours: without fonts no text has a size. Resolves to the list's path. */
+async function fontsNamed(): Promise<string> {
+  const file = join(CACHE, 'fonts.conf');
+  const own = `${file}-${process.pid}`;
+  const list = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${join(CACHE, 'fonts', 'fonts')}</dir><cachedir>${join(CACHE, 'fonts-cache')}</cachedir></fontconfig>
+`;
+  await writeFile(own, list);
+  await rename(own, file);
+  return file;
 }
 
 /** The package unpacks into TMPDIR, and brings its libraries only where it believes to be in the place that it was made for. */
