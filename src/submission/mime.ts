@@ -65,6 +65,7 @@ export function prepareMime(given: Buffer, context: MimeContext): Prepared {
     to: shown(header, seen.to, ADDRESSES_MAX),
     subject: shown(header, seen.subject, SUBJECT_MAX),
     attachments: attachmentsOf(header, seen.contentType),
+    isSigned: seen.isSigned,
   };
 }
 
@@ -91,6 +92,7 @@ interface Seen {
   readonly date?: RawField;
   readonly messageId?: RawField;
   readonly contentType?: RawField;
+  readonly isSigned: boolean;
   /** Fields to take out, in order. */
   readonly cuts: readonly RawField[];
 }
@@ -102,12 +104,16 @@ function scan(header: Header, receivedMax: number): Seen {
   let [from, sender, to, subject, date, messageId, contentType]: (RawField | undefined)[] = [];
   let cuts: RawField[] | undefined;
   let received = 0;
+  let isSigned = false;
   for (const field of header.fields) {
     switch (field.name) {
       case '':
         throw bad('The message begins with a line that is not a header field');
       case 'received':
         if (++received > receivedMax) throw new AppError('mail-loop', { count: received });
+        break;
+      case 'dkim-signature':
+        isSigned = true;
         break;
       case 'from':
         // Readers differ in which of two they show, and checkers in which they check.
@@ -141,7 +147,7 @@ function scan(header: Header, receivedMax: number): Seen {
       default:
     }
   }
-  return { from, sender, to, subject, date, messageId, contentType, cuts: cuts ?? NO_CUTS };
+  return { from, sender, to, subject, date, messageId, contentType, isSigned, cuts: cuts ?? NO_CUTS };
 }
 
 /** Mailboxes of a From header. Throws AppError 'bad-address' unless it is one to twenty, readable in exactly one way. */

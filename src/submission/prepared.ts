@@ -15,4 +15,6 @@ export interface Prepared {
   readonly attachments: readonly AttachmentFact[];
   readonly renderLate?: MessageInfo['renderLate'];
   readonly unsubscribe?: MessageInfo['unsubscribe'];
+  /** It came with a DKIM signature, which a change of its texts would break. */
+  readonly isSigned?: boolean;
 }

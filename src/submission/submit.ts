@@ -66,7 +66,6 @@ export interface SubmitDeps {
   readonly refusalOf?: (accountId: number) => Promise<AppError | undefined>;
   /** A sandbox domain of the account may send to all of these addresses. Absent: to any. */
   readonly maySandboxSendTo?: (accountId: number, addresses: readonly string[]) => Promise<boolean>;
-  /** o:sending-ip-pool: there is such a pool for the account. */
   /** How recipients of a message of the domain unsubscribe; its octets with what is added to them for that. Absent: they cannot. */
   readonly unsubscribing?: (
     domain: Domain,
@@ -75,6 +74,7 @@ export interface SubmitDeps {
   ) => { readonly bytes: Uint8Array; readonly unsubscribe?: MessageUnsubscribe };
   /** What of a message of the domain is to be counted; undefined: nothing. Absent: never anything. */
   readonly trackingOf?: (domain: Domain, options: SubmissionOptions) => MessageTracking | undefined;
+  /** o:sending-ip-pool: there is such a pool for the account. */
   readonly mayUsePool: (accountId: number, pool: string) => boolean | Promise<boolean>;
 }
 
@@ -217,16 +217,16 @@ async function prepare(deps: SubmitDeps, principal: Principal, submission: Submi
 }
 
 /** What we write ourselves is no mail of the domain's owner, to which its footers belong. */
-function withUnsubscribing(
-  deps: SubmitDeps,
-  principal: Principal,
-  { options, batch }: Submission,
-  domain: Domain,
-  content: Prepared,
-): Prepared {
+function withUnsubscribing(deps: SubmitDeps, principal: Principal, submission: Submission, domain: Domain, content: Prepared): Prepared {
   if (deps.unsubscribing === undefined || principal.kind === 'system') return content;
-  const message = { options, isBatch: batch, isLate: content.renderLate !== undefined };
+  const message = { options: askedOptions(submission, content), isBatch: submission.batch, isLate: content.renderLate !== undefined };
   return { ...content, ...deps.unsubscribing(domain, message, content.bytes) };
+}
+
+/** What a submitter signed is changed only if the message itself asks for that, not because its domain does. */
+function askedOptions({ options }: Submission, { isSigned }: Prepared): SubmissionOptions {
+  if (isSigned !== true) return options;
+  return { ...options, tracking: options.tracking ?? 'no', trackingUnsubscribe: options.trackingUnsubscribe ?? 'no' };
 }
 
 async function partsContext(deps: SubmitDeps, submission: Submission, domain: Domain, nowMs: number): Promise<PartsContext> {
@@ -278,7 +278,7 @@ async function keep(
     priority: priorityOf(submission, recipients.length),
     info: infoOf(principal, submission, domain, content, recipients, {
       isUnoptimized: due.isUnoptimized,
-      tracking: deps.trackingOf?.(domain, submission.options),
+      tracking: deps.trackingOf?.(domain, askedOptions(submission, content)),
     }),
     content: content.bytes,
     recipients: recipients.map((recipient) =>

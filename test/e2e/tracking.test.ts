@@ -241,6 +241,33 @@ test('SMTP mail is counted by its headers, which do not leave with it, and each 
   await events('clicked', 'cid@x.example', 0);
 });
 
+test('what its submitter signed is left as it is, until the message itself asks for counting', async (t) => {
+  const active = (value: string, footer = {}): Promise<unknown> =>
+    Promise.all([
+      server.mustCall('PUT', `/v3/domains/${DOMAIN}/tracking/open`, { active: value }),
+      server.mustCall('PUT', `/v3/domains/${DOMAIN}/tracking/click`, { active: value }),
+      server.mustCall('PUT', `/v3/domains/${DOMAIN}/tracking/unsubscribe`, { active: value, ...footer }),
+    ]);
+  await active('yes', { html_footer: '<p>Leave</p>', text_footer: 'Leave' });
+  t.after(() => active('no'));
+  const talk = await server.smtp();
+  const text = (...fields: string[]): string =>
+    [...fields, `From: app@${DOMAIN}`, 'Subject: Signed', 'MIME-Version: 1.0', 'Content-Type: text/html', '', HTML].join('\r\n');
+  const signature = `DKIM-Signature: v=1; a=rsa-sha256; d=${DOMAIN}; s=own; h=From:Subject; bh=AAAA; b=AAAA`;
+  assert.match(await submit(talk, ['sealed@x.example'], text(signature)), /^250/);
+  assert.match(await submit(talk, ['asked@x.example'], text(signature, 'X-Mailgun-Track: yes')), /^250/);
+  assert.match(await submit(talk, ['unsigned@x.example'], text()), /^250/);
+  const sealed = await mailTo('sealed@x.example');
+  assert.equal(sealed.html.trim(), HTML);
+  assert.doesNotMatch(sealed.raw, /^List-Unsubscribe/im);
+  const asked = await mailTo('asked@x.example');
+  assert.notEqual(pixelIn(asked.html), '');
+  assert.doesNotMatch(asked.html, /Leave/);
+  const unsigned = await mailTo('unsigned@x.example');
+  assert.equal(linksIn(unsigned.html).length, 1);
+  assert.match(unsigned.html, /Leave/);
+});
+
 test('in a batch what was filled in for a recipient is what is counted', async () => {
   await server.sendBatch(['eve@x.example'], {
     html: '<a href="https://shop.example/%recipient.id%">x</a> <a href="https://shop.example/%recipient.none%">y</a>',
