@@ -16,6 +16,7 @@ import type { DeliveryJob } from '#model/delivery.ts';
 import type { EventKind } from '#model/event.ts';
 import { AppError } from '#model/errors.ts';
 import type { WorkItem } from '#queue/work-item.ts';
+import { MailReader } from '#routes/mail-reader.ts';
 import { createForwardMaker, createNotifyMaker, type PostMakerDeps } from '#routes/post-maker.ts';
 import type { Fact } from '#store/fact-store.ts';
 import type { OutboxEntry, OutboxItem } from '#store/outbox-store.ts';
@@ -95,7 +96,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
     content: (contentId) => parts.store.mail.content(contentId),
     sign: async (accountId, nowMs) => sign((await keys.of(accountId)).own, nowMs),
     messageUrl: ({ domain, id }) => storageUrl(parts)(domain, storageKey(id)),
-    htmlToText,
+    reader: new MailReader(htmlToText),
   };
   const stopTests = new AbortController();
   let tests = 0;

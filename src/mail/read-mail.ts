@@ -68,7 +68,8 @@ function kindOf(part: MimePart): 'text' | 'html' | 'file' {
 function addText(texts: string[], mime: MimeStructure, part: MimePart): void {
   const left = TEXT_MAX - texts.reduce((sum, { length }) => sum + length, 0);
   if (left <= 0) return;
-  texts.push(partText(mime, part).slice(0, left).replaceAll('\r\n', '\n').toWellFormed());
+  // Several times as fast as a replacement where there is nothing but ends of lines.
+  texts.push(partText(mime, part).slice(0, left).split('\r\n').join('\n').toWellFormed());
 }
 
 function headersOf({ parts, bytes }: MimeStructure): ReadMail['headers'] {

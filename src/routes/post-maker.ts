@@ -5,10 +5,10 @@
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '#base/clock.ts';
 import { toSevenBit } from '#mail/eight-bit.ts';
-import { readMail } from '#mail/read-mail.ts';
 import type { EventDetail, EventKind, PostRecord } from '#model/event.ts';
 import type { StoredMessage } from '#model/message.ts';
 import type { OutboxItem } from '#store/outbox-store.ts';
+import type { MailReader } from './mail-reader.ts';
 import { asForm, asJson, forwardFields, mimeFields, notifyFields, type PostedFacts, type PostedSignature } from './posted-mail.ts';
 
 export interface PostMakerDeps {
@@ -20,7 +20,7 @@ export interface PostMakerDeps {
   sign(accountId: number, nowMs: number): Promise<PostedSignature>;
   /** Where kept mail is read. */
   messageUrl(message: StoredMessage): string;
-  htmlToText(html: string): string;
+  readonly reader: MailReader;
 }
 
 type Request = { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: readonly Buffer[] };
@@ -79,13 +79,12 @@ async function made(
   if (content === undefined) return GONE;
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const facts: PostedFacts = {
-    mail: readMail(bytes),
+    ...(await deps.reader.read(message.contentId, bytes)),
     recipient: recipient.address,
     sender: message.sender,
     signature: await deps.sign(item.accountId, deps.clock.nowMs()),
-    htmlToText: deps.htmlToText,
   };
-  const { contentType, body: octets } = body(facts, bytes);
+  const { contentType, body: octets } = await deps.reader.turn(() => body(facts, bytes));
   return {
     url: item.target,
     headers: {

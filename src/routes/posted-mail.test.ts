@@ -1,24 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readMail } from '#mail/read-mail.ts';
+import { MailReader } from './mail-reader.ts';
 import { asForm, asJson, forwardFields, notifyFields, type PostedFacts } from './posted-mail.ts';
 
 const SIGNATURE = { timestamp: '1', token: 't', signature: 's' };
 
-function factsOf(...lines: readonly string[]): PostedFacts {
-  const mail = readMail(Buffer.from(lines.join('\r\n')));
+async function factsOf(...lines: readonly string[]): Promise<PostedFacts> {
+  const reader = new MailReader((html) => `text of ${html}`);
   return {
-    mail,
+    ...(await reader.read(1, Buffer.from(lines.join('\r\n')))),
     recipient: 'bob@ours.example',
     sender: 'ann@sender.example',
     signature: SIGNATURE,
-    htmlToText: (html) => `text of ${html}`,
   };
 }
 
-test('fields of the message do not take the place of ours, and what is no field name is left out', () => {
+test('fields of the message do not take the place of ours, and what is no field name is left out', async () => {
   const fields = forwardFields(
-    factsOf(
+    await factsOf(
       'From: a@b.example',
       'Subject: x',
       'recipient: victim@x.example',
@@ -43,7 +42,7 @@ test('fields of the message do not take the place of ours, and what is no field 
 });
 
 test('a file name and a field name cannot write fields of the form of their own', async () => {
-  const facts = factsOf(
+  const facts = await factsOf(
     'From: a@b.example',
     'X-"; name=token: forged',
     'Content-Type: multipart/mixed; boundary=b',
@@ -63,17 +62,17 @@ test('a file name and a field name cannot write fields of the form of their own'
   assert.ok(form.get('attachment-1') instanceof File);
 });
 
-test('without a text part the text is made of the HTML, and of nothing there is an empty text', () => {
+test('without a text part the text is made of the HTML, and of nothing there is an empty text', async () => {
   const named = (facts: PostedFacts): Record<string, string> =>
     Object.fromEntries(notifyFields(facts, { domain: 'd', messageUrl: 'https://u' }));
-  assert.equal(named(factsOf('Content-Type: text/html', '', '<b>x</b>'))['body-plain'], 'text of <b>x</b>');
-  const bare = named(factsOf('Subject: x', '', ''));
+  assert.equal(named(await factsOf('Content-Type: text/html', '', '<b>x</b>'))['body-plain'], 'text of <b>x</b>');
+  const bare = named(await factsOf('Subject: x', '', ''));
   assert.deepEqual([bare['body-plain'], bare['stripped-text'], bare['content-id-map'], bare['attachments']], ['', '', '{}', undefined]);
 });
 
-test('a large text is posted in a multipart form, where it is not encoded', () => {
-  const small = forwardFields(factsOf('Subject: x', '', 'ü'.repeat(1000)));
-  const large = forwardFields(factsOf('Subject: x', '', 'ü'.repeat(300_000)));
+test('a large text is posted in a multipart form, where it is not encoded', async () => {
+  const small = forwardFields(await factsOf('Subject: x', '', 'ü'.repeat(1000)));
+  const large = forwardFields(await factsOf('Subject: x', '', 'ü'.repeat(300_000)));
   assert.equal(asForm(small, []).contentType, 'application/x-www-form-urlencoded');
   assert.match(asForm(large, []).contentType, /^multipart\/form-data/);
 });

@@ -4,8 +4,7 @@
  */
 import { randomHex } from '#base/random.ts';
 import type { MailFile, ReadMail } from '#mail/read-mail.ts';
-import { strippedHtml } from './stripped-html.ts';
-import { strippedText } from './stripped-text.ts';
+import type { MadeMail } from './mail-reader.ts';
 
 /** A signature that its receiver checks: texts all of them. */
 export interface PostedSignature {
@@ -14,12 +13,10 @@ export interface PostedSignature {
   readonly signature: string;
 }
 
-export interface PostedFacts {
-  readonly mail: ReadMail;
+export interface PostedFacts extends MadeMail {
   readonly recipient: string;
   readonly sender: string;
   readonly signature: PostedSignature;
-  htmlToText(html: string): string;
 }
 
 export type Field = readonly [name: string, value: string];
@@ -51,19 +48,16 @@ function beginning({ mail, recipient, sender }: PostedFacts): Field[] {
   ];
 }
 
-export function texts({ mail, htmlToText }: Pick<PostedFacts, 'mail' | 'htmlToText'>): Field[] {
-  const plain = mail.text ?? (mail.html === undefined ? '' : htmlToText(mail.html));
-  const { text, signature } = strippedText(plain);
-  const html = mail.html;
+export function textFields({ mail: { html }, texts }: MadeMail): Field[] {
   return [
-    ['body-plain', plain],
-    ['stripped-text', text],
-    ...(signature === '' ? [] : [['stripped-signature', signature] as const]),
+    ['body-plain', texts.plain],
+    ['stripped-text', texts.strippedText],
+    ...(texts.signature === '' ? [] : [['stripped-signature', texts.signature] as const]),
     ...(html === undefined
       ? []
       : ([
           ['body-html', html],
-          ['stripped-html', strippedHtml(html)],
+          ['stripped-html', texts.strippedHtml ?? html],
         ] as const)),
   ];
 }
@@ -89,7 +83,7 @@ export function forwardFields(facts: PostedFacts): readonly Field[] {
   );
   return [
     ...beginning(facts),
-    ...texts(facts),
+    ...textFields(facts),
     ...headerFields(mail),
     ['message-headers', JSON.stringify(mail.headers.slice(0, HEADERS_MAX))],
     ...(mail.files.length === 0 ? [] : [['attachment-count', String(mail.files.length)] as const]),
@@ -105,7 +99,7 @@ export function notifyFields(facts: PostedFacts, { domain, messageUrl }: StoredP
   return [
     ['domain', domain],
     ...beginning(facts),
-    ...texts(facts),
+    ...textFields(facts),
     ...headerFields(mail),
     ['message-headers', JSON.stringify(mail.headers.slice(0, HEADERS_MAX))],
     ['message-url', messageUrl],

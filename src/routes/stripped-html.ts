@@ -45,12 +45,18 @@ const RAW = new Set(['script', 'style', 'textarea', 'title']);
 /** Of a tag that is looked at. */
 const TAG_MAX = 2000;
 const ANNOUNCED_WITHIN = 600;
+/** Marks stand near the top; those of a tag that begins behind this are not looked for. */
+const MARKS_WITHIN = 512 * 1024;
+/** Of a document that has more of them too much is in doubt: it stays whole. */
+const TAGS_MAX = 50_000;
 
 export function strippedHtml(html: string): string {
   const kept: string[] = [];
   let from = 0;
   let dropped: { readonly name: string; depth: number } | undefined;
+  let tags = 0;
   for (const tag of tagsOf(html)) {
+    if (++tags > TAGS_MAX) return html;
     if (dropped !== undefined) {
       if (tag.name !== dropped.name) continue;
       dropped.depth += tag.isEnd ? -1 : 1;
@@ -59,6 +65,7 @@ export function strippedHtml(html: string): string {
       from = tag.end;
       continue;
     }
+    if (tag.start > MARKS_WITHIN) break;
     if (tag.isEnd) continue;
     const goes = markOf(html, tag);
     if (goes === undefined) continue;
@@ -100,7 +107,9 @@ function marking(attributes: string): string {
 
 function hasText(html: string): boolean {
   let from = 0;
+  let tags = 0;
   for (const { start, end, raw } of tagsOf(html)) {
+    if (++tags > TAGS_MAX) return false;
     if (/[^\s]/.test(html.slice(from, start).replaceAll('&nbsp;', ''))) return true;
     from = raw ?? end;
   }
@@ -131,8 +140,9 @@ function* tagsOf(html: string): Generator<Tag> {
       continue;
     }
     const isEnd = html[start + 1] === '/';
-    NAME.lastIndex = start + (isEnd ? 2 : 1);
-    const name = NAME.exec(html)?.[0].toLowerCase();
+    const nameAt = start + (isEnd ? 2 : 1);
+    NAME.lastIndex = nameAt;
+    const name = isLetter(html.charCodeAt(nameAt)) ? NAME.exec(html)?.[0].toLowerCase() : undefined;
     if (name === undefined) {
       at = start + 1;
       continue;
@@ -146,11 +156,16 @@ function* tagsOf(html: string): Generator<Tag> {
   }
 }
 
-/** Where `</name` begins; -1: nowhere. */
+/** Where `</name` begins, which is a name of `RAW`; -1: nowhere. */
 function rawEnd(html: string, name: string, from: number): number {
-  let at = html.indexOf('</', from);
-  while (at !== -1 && html.slice(at + 2, at + 2 + name.length).toLowerCase() !== name) at = html.indexOf('</', at + 2);
-  return at;
+  const end = new RegExp(`</${name}`, 'gi');
+  end.lastIndex = from;
+  return end.exec(html)?.index ?? -1;
+}
+
+function isLetter(code: number): boolean {
+  const lower = code | 32;
+  return lower >= 97 && lower <= 122;
 }
 
 /** After its ">", which does not count inside of quotes; -1: it has none. */

@@ -21,6 +21,15 @@ for (const file of readdirSync(CORPUS)) {
   });
 }
 
+test('marks are looked for near the top, and a document of too many tags stays whole', () => {
+  const quote = '<blockquote type="cite">quoted</blockquote>';
+  assert.equal(strippedHtml(`<p>${'x'.repeat(500_000)}</p>${quote}`).includes('quoted'), false);
+  assert.equal(strippedHtml(`<p>${'x'.repeat(530_000)}</p>${quote}`).includes('quoted'), true);
+  assert.equal(strippedHtml(`x${quote}<p>${'y'.repeat(530_000)}`).includes('quoted'), false);
+  assert.equal(strippedHtml(`x<blockquote type="cite">quoted${'<i>'.repeat(60_000)}</blockquote>`).includes('quoted'), true);
+  assert.equal(strippedHtml(`${'<i>'.repeat(60_000)}${quote}`).includes('quoted'), true);
+});
+
 test('what is made to be slow to read is read at once', () => {
   const texts = [
     'On ',

@@ -5,7 +5,8 @@
 import { Buffer, isAscii } from 'node:buffer';
 import { messageOfKey } from '#events/storage-key.ts';
 import { type ReadMail, readMail } from '#mail/read-mail.ts';
-import { attachmentsShown, contentIdMap, headerFields, texts } from '#routes/posted-mail.ts';
+import { MailReader, type MadeMail } from '#routes/mail-reader.ts';
+import { attachmentsShown, contentIdMap, headerFields, textFields } from '#routes/posted-mail.ts';
 import { htmlToText } from '#templates/html-text.ts';
 import type { Domain, MessageView } from '#store/store.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
@@ -29,8 +30,9 @@ const RECIPIENTS_MAX = 1000;
 
 export function storedMessages(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain/messages/:key';
+  const reader = new MailReader(htmlToText);
   return [
-    { method: 'GET', url, summary: 'A stored message', right: 'read', answer: storedMessage, handle: (call) => show(door, call) },
+    { method: 'GET', url, summary: 'A stored message', right: 'read', answer: storedMessage, handle: (call) => show(door, reader, call) },
     {
       method: 'POST',
       url,
@@ -75,18 +77,19 @@ async function find(door: Door, call: Call): Promise<Stored> {
   return { domain, view, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
 }
 
-async function show(door: Door, call: Call): Promise<Answer> {
+async function show(door: Door, reader: MailReader, call: Call): Promise<Answer> {
   const { view, bytes } = await find(door, call);
-  const mail = readMail(bytes);
   const envelope = { recipients: view.recipients.map((recipient) => recipient.address).join(', '), sender: view.message.sender };
   if (/message\/rfc2822/i.test(call.header('accept') ?? '')) {
-    return json({ ...envelope, ...namesOf(mail), 'body-mime': bytes.toString('utf8') });
+    return json({ ...envelope, ...namesOf(readMail(bytes)), 'body-mime': bytes.toString('utf8') });
   }
+  const made = await reader.read(view.message.contentId, bytes);
+  const { mail } = made;
   return json({
     ...fieldsOf(mail),
     ...serviceFields(view.message),
     ...envelope,
-    ...bodiesOf(mail),
+    ...bodiesOf(made),
     ...attachmentsOf(call, mail),
     'message-headers': mail.headers,
   });
@@ -123,8 +126,8 @@ function namesOf(mail: ReadMail): Record<string, string> {
   return { from: mail.header('from') ?? '', subject: mail.header('subject') ?? '' };
 }
 
-function bodiesOf(mail: ReadMail): Record<string, unknown> {
-  return { ...namesOf(mail), 'stripped-signature': '', ...Object.fromEntries(texts({ mail, htmlToText })) };
+function bodiesOf(made: MadeMail): Record<string, unknown> {
+  return { ...namesOf(made.mail), 'stripped-signature': '', ...Object.fromEntries(textFields(made)) };
 }
 
 function attachmentsOf(call: Call, { files }: ReadMail): Record<string, unknown> {
