@@ -122,7 +122,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
         clock: parts.clock,
         eventData: shown,
         signingKeys: keys.of,
-        isWanted: async ({ accountId, domainId, target }, kind) =>
+        isWanted: async (target, { accountId, domainId, kind }) =>
           (await subscriptions.entriesFor(accountId, domainId, kind))?.some((entry) => entry.target === target) === true,
       }),
       forward: createForwardMaker(routed),

@@ -23,6 +23,8 @@ export interface OutboxEntry {
   readonly target: string;
   /** What the kind needs to make it: JSON of some KB at most. Bodies are not copied here. */
   readonly payload: string;
+  /** The account whose server it goes to, where that is not the event's: a webhook of the account above. It waits, is logged and is told again as that account's. */
+  readonly ownerId?: number;
 }
 
 /** When an entry is due that waits for an earlier one: never, until that is done with. */
@@ -37,13 +39,15 @@ export interface OutboxEndpoint {
 }
 
 /** An entry with what is needed to make it. */
-export interface OutboxItem extends OutboxEntry {
+export interface OutboxItem extends Omit<OutboxEntry, 'ownerId'> {
   /** Never given again. */
   readonly id: number;
   /** Of its `OutboxEndpoint`. */
   readonly endpointId: number;
   readonly epoch: number;
+  /** Whose it is; message, recipient and event may be a subaccount's. */
   readonly accountId: number;
+  /** Of the event. */
   readonly domainId: number;
   readonly createdMs: number;
   /** Made before this one; an attempt that ended without a result (crash, loss of the node) counts. */

@@ -10,6 +10,7 @@ export const POST_RESPONSE_MAX = 1024;
 
 /** What a webhook was told, or was to be. */
 export interface PostSubject {
+  /** Whose webhook it is; domain, event, message and recipient may be a subaccount's. */
   readonly accountId: number;
   readonly domainId: number;
   /** The event's id. */

@@ -83,6 +83,25 @@ test('what a subaccount’s event tells is signed with the key of the account ab
     assert.equal(given?.signature, createHmac('sha256', key).update(`${given?.timestamp}${given?.token}`).digest('hex'));
 });
 
+test('the keys are of the account that the event is of, also where the webhook is of the account above', async () => {
+  const asked: number[] = [];
+  const from = createEventMaker({
+    clock: new HeldClock(NOW_MS),
+    eventData: () => ({}),
+    signingKeys(accountId) {
+      asked.push(accountId);
+      return { own: 'own', parent: 'above' };
+    },
+    async isWanted(target, { accountId, domainId }) {
+      assert.deepEqual([target, accountId, domainId], ['https://hooks.example/in', OWNER.accountId, OWNER.domainId]);
+      return true;
+    },
+    giveUpAfterMs: 1000,
+  });
+  await made(from, item({ accountId: 1 }));
+  assert.deepEqual(asked, [OWNER.accountId]);
+});
+
 test('an event that is gone is given up, and only what was given up is told in the timeline', async () => {
   const from = maker({ own: 'secret' });
   const { event: _event, ...without } = item();

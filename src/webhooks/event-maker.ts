@@ -4,7 +4,7 @@
  * above as well.
  */
 import type { Clock } from '#base/clock.ts';
-import type { EventKind } from '#model/event.ts';
+import type { EventRow } from '#model/event.ts';
 import type { OutboxItem } from '#store/outbox-store.ts';
 import type { EventView } from '#store/store.ts';
 import type { OutboxMaker } from './outbox-maker.ts';
@@ -21,8 +21,8 @@ export interface EventMakerDeps {
   /** As the events API shows it. */
   eventData(view: EventView): Record<string, unknown>;
   signingKeys(accountId: number): SigningKeys | Promise<SigningKeys>;
-  /** The URL is still a webhook for such events. */
-  isWanted(item: OutboxItem, kind: EventKind): Promise<boolean>;
+  /** The URL is still a webhook for such events of that account and domain. */
+  isWanted(target: string, event: EventRow): Promise<boolean>;
   readonly giveUpAfterMs: number;
 }
 
@@ -51,8 +51,8 @@ export function createEventMaker(deps: EventMakerDeps): OutboxMaker {
       const { event, message, recipient } = item;
       if (event === undefined) return { gone: 'the event was deleted meanwhile' };
       // What is told for the first time was wanted when it happened.
-      if (item.attempts > 0 && !(await deps.isWanted(item, event.kind))) return { gone: 'the webhook was deleted meanwhile' };
-      const keys = await deps.signingKeys(item.accountId);
+      if (item.attempts > 0 && !(await deps.isWanted(item.target, event))) return { gone: 'the webhook was deleted meanwhile' };
+      const keys = await deps.signingKeys(event.accountId);
       const data = deps.eventData({ event, message, recipient });
       const body = (): Buffer[] => [webhookBody(data, keys, deps.clock.nowMs())];
       return {

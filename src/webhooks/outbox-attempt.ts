@@ -133,10 +133,11 @@ export class Attempts {
     };
   }
 
-  /** Nobody can be told of a message that is gone with all its events. */
+  /** Nobody can be told of a message that is gone with all its events, nor a subaccount of servers of the account above: that account's log has them. */
   #event(item: OutboxItem, maker: OutboxMaker, record: PostRecord, text: string): Omit<EventRow, 'id'> | undefined {
-    const detail = item.message === undefined ? undefined : maker.event(item, record, text);
-    if (item.message === undefined || detail === undefined) return undefined;
+    if (item.message === undefined || item.message.accountId !== item.accountId) return undefined;
+    const detail = maker.event(item, record, text);
+    if (detail === undefined) return undefined;
     return {
       kind: typeof maker.eventKind === 'function' ? maker.eventKind(record) : maker.eventKind,
       atUs: this.#deps.clock.nowMs() * 1000,

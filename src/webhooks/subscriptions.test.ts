@@ -47,6 +47,23 @@ test('an event goes to the webhooks of its domain, of its account and of the acc
   assert.deepEqual(await urls('delivered', OTHER, 9), ['https://other.test/']);
 });
 
+test('the account above owns what goes to its webhooks, but not a URL that the account has too', async () => {
+  const { sets, subscriptions } = rig();
+  const [own, both, above] = ['https://a.test/', 'https://both.test/', 'https://parent.test/'];
+  sets.set(`${ACCOUNT} ${DOMAIN}`, [hook(own, 'delivered')]);
+  sets.set(`${ACCOUNT} ${ACCOUNT_WEBHOOKS}`, [hook(both, 'delivered')]);
+  sets.set(`${PARENT} ${ACCOUNT_WEBHOOKS}`, [hook(both, 'delivered', 'opened'), hook(above, 'delivered')]);
+  const owners = async (kind: EventKind, accountId: number, domainId: number) =>
+    ((await subscriptions.entriesFor(accountId, domainId, kind)) ?? []).map(({ target, ownerId }) => [target, ownerId]);
+  assert.deepEqual(await owners('delivered', ACCOUNT, DOMAIN), [
+    [own, undefined],
+    [both, undefined],
+    [above, PARENT],
+  ]);
+  assert.deepEqual(await owners('opened', ACCOUNT, DOMAIN), [[both, PARENT]]);
+  assert.deepEqual(await owners('opened', PARENT, 8), [[both, undefined]]);
+});
+
 test('what belongs to no domain goes to the account’s webhooks', async () => {
   const { sets, urls } = rig();
   sets.set(`${ACCOUNT} ${DOMAIN}`, [hook('https://a.test/domain', 'complained')]);

@@ -18,6 +18,13 @@ export interface SubscriptionsOptions {
   readonly clock: Clock;
 }
 
+/** Of one account, or of one of its domains. */
+interface OwnedSet {
+  /** undefined: the account that the event is of. */
+  readonly ownerId: number | undefined;
+  readonly webhooks: readonly Webhook[];
+}
+
 type Entries = readonly OutboxEntry[] | undefined;
 
 interface Known {
@@ -47,8 +54,8 @@ export function webhookEventOf(kind: EventKind): WebhookEvent | undefined {
   return KINDS[kind];
 }
 
-export function eventEntry(url: string): OutboxEntry {
-  return { kind: 'event', endpoint: endpointName(url), target: url, payload: '' };
+export function eventEntry(url: string, ownerId?: number): OutboxEntry {
+  return { kind: 'event', endpoint: endpointName(url), target: url, payload: '', ...(ownerId !== undefined && { ownerId }) };
 }
 
 export class Subscriptions {
@@ -93,7 +100,7 @@ export class Subscriptions {
     });
   }
 
-  async #sets(accountId: number, domainId: number): Promise<readonly (readonly Webhook[])[]> {
+  async #sets(accountId: number, domainId: number): Promise<readonly OwnedSet[]> {
     const { webhooks, parentOf } = this.#options;
     const parent = await parentOf(accountId);
     const owners = [
@@ -101,7 +108,12 @@ export class Subscriptions {
       [accountId, ACCOUNT_WEBHOOKS] as const,
       ...(parent === undefined ? [] : [[parent, ACCOUNT_WEBHOOKS] as const]),
     ];
-    return Promise.all(owners.map(async ([account, domain]) => (await webhooks.webhooksOf(account, domain)).webhooks));
+    return Promise.all(
+      owners.map(async ([account, domain]) => ({
+        ownerId: account === accountId ? undefined : account,
+        webhooks: (await webhooks.webhooksOf(account, domain)).webhooks,
+      })),
+    );
   }
 }
 
@@ -110,13 +122,17 @@ function keyOf(accountId: number, domainId: number): number {
   return domainId === ACCOUNT_WEBHOOKS ? -accountId : domainId;
 }
 
-function entriesByKind(sets: readonly (readonly Webhook[])[]): Known['byKind'] {
-  const webhooks = sets.flat();
+/** A URL that is in several sets is told as that of the first one. */
+function entriesByKind(sets: readonly OwnedSet[]): Known['byKind'] {
+  const webhooks = sets.flatMap((set) => set.webhooks.map(({ url, events }) => ({ url, events, ownerId: set.ownerId })));
   if (webhooks.length === 0) return undefined;
   const byKind = new Map<EventKind, readonly OutboxEntry[]>();
   for (const [kind, event] of Object.entries(KINDS) as [EventKind, WebhookEvent][]) {
-    const urls = new Set(webhooks.filter(({ events }) => events.includes(event)).map(({ url }) => url));
-    if (urls.size > 0) byKind.set(kind, [...urls].map(eventEntry));
+    const entries = new Map<string, OutboxEntry>();
+    for (const { url, events, ownerId } of webhooks) {
+      if (events.includes(event) && !entries.has(url)) entries.set(url, eventEntry(url, ownerId));
+    }
+    if (entries.size > 0) byKind.set(kind, [...entries.values()]);
   }
   return byKind;
 }

@@ -31,6 +31,7 @@ export function postsConformance(open: Open): void {
 
     logging(() => store);
     replaying(() => store);
+    owning(() => store);
   });
   describe('the log of webhooks in time', () => aging(open));
 }
@@ -280,6 +281,100 @@ function replaying(store: () => Store): void {
       await store().outbox.settle({ item: item as OutboxItem });
     }
     assert.deepEqual(told, ['delivered', 'accepted']);
+  });
+}
+
+function owning(store: () => Store): void {
+  const nowMs = T0 + 2 * HOUR_MS;
+  const count = async (from: Tenant): Promise<number> => (await store().outbox.listPosts(filter(from), undefined, 10)).length;
+  const names = async (from: Tenant): Promise<string[]> =>
+    (await store().outbox.postEndpoints(from.accountId, T0, 10)).map(({ endpoint }) => endpoint);
+
+  it('is of the account whose webhook it is, also where the event is a subaccount’s', async () => {
+    const [above, from] = [await tenant(store()), await tenant(store())];
+    const name = endpointName();
+    const own = entry(name, { target: `${name}/own` });
+    const theirs = entry(name, { target: `${name}/above`, ownerId: above.accountId });
+    const accepted = await accept(store(), mail(from, { outbox: [own, theirs] }));
+    assert.deepEqual([await names(from), await names(above)], [[name], [name]], 'each waits in turns of its own');
+    const items = await claimEntries(store(), name);
+    assert.equal(new Set(items.map(({ endpointId }) => endpointId)).size, 2);
+    for (const item of items) {
+      const isOwn = item.target === own.target;
+      assert.equal(item.accountId, isOwn ? from.accountId : above.accountId);
+      assert.partialDeepStrictEqual(item, {
+        domainId: from.domainId,
+        message: { id: accepted.id, accountId: from.accountId },
+        recipient: { id: accepted.firstRecipient },
+        event: { kind: 'accepted', accountId: from.accountId, message: accepted.id },
+      });
+      await store().outbox.settle({ item, post: post(item) });
+    }
+    for (const [account, url] of [
+      [from, own.target],
+      [above, theirs.target],
+    ] as const) {
+      const posts = await store().outbox.listPosts(filter(account), undefined, 10);
+      assert.deepEqual(
+        posts.map(({ url: told, domainId, message }) => [told, domainId, message]),
+        [[url, from.domainId, accepted.id]],
+      );
+    }
+  });
+
+  it('is told again by that account alone', async () => {
+    const [above, from] = [await tenant(store()), await tenant(store())];
+    const name = endpointName();
+    await accept(store(), mail(from, { outbox: [entry(name, { ownerId: above.accountId })] }));
+    const [first] = await claimEntries(store(), name);
+    await store().outbox.settle({ item: first as OutboxItem, post: post(first as OutboxItem) });
+    assert.deepEqual([await count(from), await count(above)], [0, 1]);
+    assert.deepEqual(await store().outbox.replayPosts(filter(from), nowMs, 10), { entries: 0 });
+    assert.deepEqual(await store().outbox.replayPosts(filter(above), nowMs, 10), { entries: 1 });
+    const [again, ...others] = await claimEntries(store(), name, nowMs);
+    assert.deepEqual(others, []);
+    assert.deepEqual([again?.accountId, again?.event?.accountId, again?.event?.id], [above.accountId, from.accountId, first?.event?.id]);
+  });
+
+  it('is its owner’s whatever brought the entry, in order behind those that are its owner’s too', async () => {
+    const [above, from] = [await tenant(store()), await tenant(store())];
+    const name = endpointName();
+    const told = entry(name, { ownerId: above.accountId });
+    const accepted = await accept(store(), mail(from, { isLeased: true, outbox: [told] }));
+    assert.equal(await store().mail.settle(settlement(from, accepted, { outbox: [told] })), true);
+    const event = {
+      atUs: (T0 + 2000) * 1000,
+      accountId: from.accountId,
+      domainId: from.domainId,
+      message: accepted.id,
+      recipient: accepted.firstRecipient,
+      detail: {},
+    };
+    await store().mail.record({ event: { ...event, kind: 'opened' }, counters: [], outbox: [told] });
+    const forward = endpointName();
+    const other = await accept(store(), mail(from, { isLeased: true }));
+    await store().mail.settle(settlement(from, other, { outbox: [entry(forward, { kind: 'forward' })] }));
+    const [forwarded] = await claimEntries(store(), forward);
+    await store().outbox.settle({ item: forwarded as OutboxItem, event: { ...event, kind: 'deferred' }, outbox: [told] });
+    const kinds: unknown[] = [];
+    for (;;) {
+      const [item, ...others] = await claimEntries(store(), name);
+      if (item === undefined) break;
+      assert.deepEqual([item.accountId, item.event?.accountId, others.length], [above.accountId, from.accountId, 0]);
+      kinds.push(item.event?.kind);
+      await store().outbox.settle({ item, post: post(item) });
+    }
+    assert.deepEqual(kinds, ['accepted', 'delivered', 'opened', 'deferred']);
+    assert.deepEqual([await count(from), await count(above)], [0, 4]);
+  });
+
+  it('goes into an account’s log with mail that came in, too', async () => {
+    const [above, from] = [await tenant(store()), await tenant(store())];
+    const name = endpointName();
+    const outbox = [{ ...entry(name, { ownerId: above.accountId }), recipient: 0 }];
+    await store().mail.receive({ message: mail(from), events: [], outbox, forwards: [] });
+    const [item] = await claimEntries(store(), name);
+    assert.deepEqual([item?.accountId, item?.message?.accountId], [above.accountId, from.accountId]);
   });
 }
 

@@ -1,5 +1,6 @@
 /** The log of webhooks on the running program: every attempt with its request and answer, telling again, and how the servers fare that are told. */
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, test } from 'node:test';
 import { DOMAIN, Installation } from '../kit/installation.ts';
 import { startHttpReceiver } from '../kit/http-receiver.ts';
@@ -101,6 +102,83 @@ test('what was given up is told again, and nothing else', async () => {
   const again = await server.mustCall('POST', '/v1/webhook_posts/replay', { failed: 'yes' });
   assert.equal(again.body['count'], 1);
   await until(() => there.received.length === 1, 'it is told again');
+});
+
+test('an account and its subaccount have each its own webhooks in the log, and tell those again', async () => {
+  // Each server of the two is asked twice.
+  there.answerWith(({ headers }, response) => void response.writeHead(headers['x-postrider-attempt'] === '1' ? 503 : 406).end('no more'));
+  const made = await server.mustCall('POST', '/v5/accounts/subaccounts', { name: 'sub' });
+  const asSub = { 'x-mailgun-on-behalf-of': (made.body['subaccount'] as { id: string }).id };
+  const [above, below] = [`http://127.0.0.1:${there.port}/above?key=1`, `http://127.0.0.1:${there.port}/below?key=2`];
+  await server.mustCall('POST', '/v4/domains', { name: 'sub.test' }, asSub);
+  await server.mustCall('POST', '/v1/webhooks', { url: below, event_types: 'delivered' }, asSub);
+  await server.mustCall('POST', '/v1/webhooks', { url: above, event_types: 'delivered' });
+  const logOf = async (headers: Readonly<Record<string, string>>): Promise<Post[]> =>
+    ((await server.mustCall('GET', '/v1/webhook_posts', undefined, headers)).body['items'] as Post[]).filter(
+      (post) => post.domain === 'sub.test',
+    );
+  const sent = await server.mustCall(
+    'POST',
+    '/v3/sub.test/messages',
+    { from: 'a@sub.test', to: 'sub@x.test', subject: 's', text: 't' },
+    asSub,
+  );
+  const [[ofAbove], [ofBelow]] = await until(async () => {
+    const logs = [await logOf({}), await logOf(asSub)] as const;
+    return logs.every(([latest]) => latest?.result === 'failed') && logs;
+  }, 'both are logged');
+  assert.ok(ofAbove !== undefined && ofBelow !== undefined);
+  assert.partialDeepStrictEqual(ofAbove, { url: above, event: 'delivered', attempt: 2, status: 406, response: 'no more' });
+  assert.partialDeepStrictEqual(ofBelow, { url: below, attempt: 2, status: 406 });
+  const everything = await server.mustCall('GET', '/v1/webhook_posts', undefined, asSub);
+  assert.deepEqual(
+    (everything.body['items'] as Post[]).map(({ url }) => url),
+    [below, below],
+  );
+  assert.ok((await posts()).every(({ url }) => url !== below));
+
+  const messageId = encodeURIComponent(String(sent.body['id']).replace(/^<|>$/g, ''));
+  const timeline = await until(async () => {
+    const { text } = await server.mustCall('GET', `/v1/messages/${messageId}`, undefined, asSub);
+    return text.includes('untold') && text;
+  }, 'the timeline tells what was given up');
+  assert.ok(timeline.includes('/below') && !timeline.includes('/above'), 'and nothing of the webhook of the account above');
+
+  const shown = await server.mustCall('GET', `/v1/webhook_posts/${ofAbove.id}`);
+  const { request } = shown.body as { request: { body: { 'event-data': { event: string; recipient: string } } } };
+  assert.partialDeepStrictEqual(request.body['event-data'], { event: 'delivered', recipient: 'sub@x.test' });
+  assert.equal((await server.call('GET', `/v1/webhook_posts/${ofAbove.id}`, undefined, asSub)).status, 404);
+  assert.equal((await server.call('POST', `/v1/webhook_posts/${ofAbove.id}/replay`, {}, asSub)).status, 404);
+  assert.equal((await server.call('GET', `/v1/webhook_posts/${ofBelow.id}`)).status, 404);
+
+  const endpoints = async (headers = {}): Promise<unknown[]> =>
+    (await server.mustCall('GET', '/v1/webhook_endpoints', undefined, headers)).body['items'] as unknown[];
+  assert.deepEqual([(await endpoints()).length, (await endpoints(asSub)).length], [1, 1]);
+
+  there.received.length = 0;
+  there.answerWith((_received, response) => void response.end());
+  const again = await server.mustCall('POST', `/v1/webhook_posts/${ofAbove.id}/replay`);
+  assert.equal(again.body['count'], 1);
+  await until(async () => (await logOf({})).length === 3, 'it is told again, and that is in the same log');
+  assert.deepEqual(
+    there.received.map(({ path }) => path),
+    ['/above?key=1'],
+  );
+  const body = JSON.parse(there.received[0]?.body.toString() ?? '') as Record<
+    string,
+    { timestamp: string; token: string; signature: string }
+  >;
+  for (const [name, headers] of [
+    ['signature', asSub],
+    ['parent-signature', {}],
+  ] as const) {
+    const key = await server.mustCall('GET', '/v5/accounts/http_signing_key', undefined, headers);
+    const { timestamp, token, signature } = body[name] ?? { timestamp: '', token: '', signature: '' };
+    const expected = createHmac('sha256', String(key.body['http_signing_key'])).update(timestamp + token);
+    assert.equal(signature, expected.digest('hex'), name);
+  }
+  assert.equal((await logOf(asSub)).length, 2);
+  await server.call('DELETE', '/v1/webhooks?all=true');
 });
 
 test('each server is shown with how it fares, since when, and what waits for it', async (t) => {

@@ -93,7 +93,7 @@ async function list(door: Door, call: Call): Promise<Answer> {
   const filter = { ...(await filterOf(door, call, fields)), ...(result !== undefined && { result }) };
   const limit = Math.max(1, countOf(call, 'limit', LIMIT_DEFAULT, LIMIT_MAX));
   const posts = await door.deps.store.outbox.listPosts(filter, positionOf(fields.get('page')), limit);
-  const names = new Map((await door.deps.store.accounts.listDomains(filter.accountId)).map(({ id, name }) => [id, name]));
+  const names = await domainNames(door, posts);
   const last = posts.length === limit ? posts.at(-1) : undefined;
   return json({
     items: posts.map((post) => shown(post, names.get(post.domainId))),
@@ -120,6 +120,15 @@ function nextUrl(call: Call, { beginMs, endMs }: PostFilter, limit: number, { at
     ['page', `${atMs}-${id}`],
   ]);
   return `${call.publicUrl}/v1/webhook_posts?${query.toString()}`;
+}
+
+/** Domains of subaccounts too: their events go to webhooks of the account above. */
+async function domainNames(door: Door, posts: readonly LoggedPost[]): Promise<ReadonlyMap<number, string>> {
+  const ids = new Set(posts.map(({ domainId }) => domainId));
+  const domains = await Promise.all([...ids].map((id) => door.deps.store.accounts.domainById(id)));
+  return new Map(
+    domains.flatMap((domain) => (domain === undefined || domain.deletedMs !== undefined ? [] : [[domain.id, domain.name] as const])),
+  );
 }
 
 function shown(post: LoggedPost, domain: string | undefined): object {
@@ -154,20 +163,20 @@ async function find(door: Door, call: Call): Promise<{ readonly post: LoggedPost
 
 async function show(door: Door, call: Call): Promise<Answer> {
   const { post } = await find(door, call);
-  const domain = (await door.deps.store.accounts.listDomains(post.accountId)).find(({ id }) => id === post.domainId);
+  const names = await domainNames(door, [post]);
   const view = await viewOf(door, post);
   const request = view && {
     method: 'POST',
     headers: { ...WEBHOOK_HEADERS, 'x-postrider-attempt': String(post.number) },
     body: { 'event-data': mailgunEvent(view, eventUrls(call.publicUrl)) },
   };
-  return json({ ...shown(post, domain?.name), ...(request !== undefined && { request }) });
+  return json({ ...shown(post, names.get(post.domainId)), ...(request !== undefined && { request }) });
 }
 
-/** What it told, as it is in the store now. */
+/** What it told, as it is in the store now. The post is the caller's: what it told of, a subaccount's perhaps, was posted to the caller. */
 async function viewOf(door: Door, post: LoggedPost): Promise<EventView | undefined> {
   const { events } = door.deps.store;
-  const view = post.message === 0 ? undefined : await events.messageById(post.accountId, post.message, 1);
+  const view = post.message === 0 ? undefined : await events.messageById(undefined, post.message, 1);
   const event = view?.events.find(({ id }) => id === post.event);
   if (view === undefined || event === undefined) return undefined;
   const found = post.recipient === 0 ? undefined : await events.recipientById(post.recipient);

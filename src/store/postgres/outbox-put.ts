@@ -10,6 +10,7 @@ import type { Queries } from './database.ts';
 
 /** What an entry belongs to. */
 export interface OutboxOwner {
+  /** Of entries that name no other. */
   readonly accountId: number;
   readonly domainId: number;
   readonly message: number;
@@ -44,7 +45,8 @@ export async function putOutbox(queries: Queries, tellings: readonly Telling[]):
   if (tellings.length === 0) return;
   const wanted = new Map<string, { readonly accountId: number; readonly name: string; dueMs: number }>();
   for (const { owner, entry } of tellings) {
-    const { accountId, atMs } = owner;
+    const accountId = ownerOf(owner, entry);
+    const { atMs } = owner;
     const key = `${accountId} ${entry.endpoint}`;
     const dueMs = Math.min(atMs, wanted.get(key)?.dueMs ?? atMs);
     wanted.set(key, { accountId, name: entry.endpoint, dueMs });
@@ -53,7 +55,8 @@ export async function putOutbox(queries: Queries, tellings: readonly Telling[]):
   const rows = tellings.map(({ owner, entry }) => ({
     ...owner,
     ...entry,
-    endpoint: endpoints.get(`${owner.accountId} ${entry.endpoint}`) as number,
+    accountId: ownerOf(owner, entry),
+    endpoint: endpoints.get(`${ownerOf(owner, entry)} ${entry.endpoint}`) as number,
   }));
   const behind = await behindOthers(queries, rows);
   await queries.run(
@@ -70,6 +73,10 @@ export async function putOutbox(queries: Queries, tellings: readonly Telling[]):
     int8Array(rows.map((row) => (behind.has(row) ? BEHIND_MS : row.atMs))),
     int8Array(rows.map(({ event }) => event)),
   );
+}
+
+function ownerOf({ accountId }: OutboxOwner, { ownerId = accountId }: OutboxEntry): number {
+  return ownerId;
 }
 
 type EntryRow = Omit<OutboxOwner, 'atMs'> & { readonly endpoint: number; readonly target: string };

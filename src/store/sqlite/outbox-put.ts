@@ -5,6 +5,7 @@ import type { PackedOutbox } from './packed.ts';
 
 /** What an entry belongs to. */
 export interface OutboxOwner {
+  /** Of entries that name no other. */
   readonly accountId: number;
   readonly domainId: number;
   readonly message: number;
@@ -19,11 +20,11 @@ const EARLIER = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND en
 /** Puts entries in, due at once or behind an earlier one of theirs. For use inside the transaction of the fact that they tell. */
 export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly PackedOutbox[]): void {
   const { accountId, domainId, message, recipient, atMs, event } = owner;
-  for (const [kind, endpoint, target, payload] of entries) {
+  for (const [kind, endpoint, target, payload, ownerId = accountId] of entries) {
     const row = db.get(
       `INSERT INTO outbox_endpoint (account_id, name, look_ms) VALUES (?1,?2,?3)
        ON CONFLICT (account_id, name) DO UPDATE SET look_ms = max(min(look_ms, ?3), parked_ms) RETURNING id`,
-      accountId,
+      ownerId,
       endpoint,
       atMs,
     );
@@ -33,7 +34,7 @@ export function putOutbox(db: Database, owner: OutboxOwner, entries: readonly Pa
       'INSERT INTO outbox (kind, endpoint, account_id, domain_id, message, recipient, target, payload, created_ms, due_ms, event) VALUES (?,?,?,?,?,?,?,?,?,?,?)',
       kind,
       id,
-      accountId,
+      ownerId,
       domainId,
       message,
       recipient,

@@ -15,6 +15,7 @@ import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
 import { appendEvent } from './event-rows.ts';
 import { putOutbox } from './outbox-put.ts';
+import { packEntry } from './packed.ts';
 import { insertPost, postTables } from './posts.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
@@ -94,11 +95,7 @@ function putTold(
 ): void {
   if (outbox === undefined) return;
   const owner = { accountId, domainId, message, recipient, atMs: Math.floor(atUs / 1000), event };
-  putOutbox(
-    db,
-    owner,
-    outbox.map(({ kind, endpoint, target, payload }) => [kind, endpoint, target, payload]),
-  );
+  putOutbox(db, owner, outbox.map(packEntry));
 }
 
 function nextOf(db: Database, { message, recipient, endpoint, target }: Row): Row | undefined {

@@ -50,7 +50,7 @@ export type MessageFacts = readonly [
 /** JSON of `MessageFacts`, and of the message's info. */
 export type PackedMessage = readonly [facts: string, info: string];
 
-export type PackedOutbox = readonly [kind: OutboxKind, endpoint: string, target: string, payload: string];
+export type PackedOutbox = readonly [kind: OutboxKind, endpoint: string, target: string, payload: string, ownerId?: number];
 
 export type SettlementFacts = readonly [
   recipient: number,
@@ -167,8 +167,8 @@ function packEntries(entries: readonly OutboxEntry[] | undefined): readonly Pack
   return entries === undefined || entries.length === 0 ? null : entries.map(packEntry);
 }
 
-function packEntry({ kind, endpoint, target, payload }: OutboxEntry): PackedOutbox {
-  return [kind, endpoint, target, payload];
+export function packEntry({ kind, endpoint, target, payload, ownerId }: OutboxEntry): PackedOutbox {
+  return ownerId === undefined ? [kind, endpoint, target, payload] : [kind, endpoint, target, payload, ownerId];
 }
 
 /** JSON of `PackedFact`, and of the event's detail. */
