@@ -408,7 +408,12 @@ export const SETTINGS = group('', {
     connections: integer(1, MANY, 2_000, 'SMTP connections open at once.'),
     connections_per_address: integer(1, MANY, 200, 'SMTP connections open at once from one client address.'),
     messages_per_connection: integer(1, 10_000_000, 10_000, 'Messages on one SMTP connection.'),
-    errors_per_connection: integer(1, 1_000, 20, 'Refused commands after which an SMTP connection is closed.'),
+    errors_per_connection: integer(
+      1,
+      1_000,
+      20,
+      'Refused commands after which an SMTP connection is closed; recipients that are refused are not counted, since a list may have many bad addresses.',
+    ),
     login_failures_per_connection: integer(1, 100, 5, 'Failed logins after which an SMTP connection is closed.'),
     commands_without_auth: integer(5, 1_000, 30, 'Commands that a submission client may give before it has authenticated.'),
     header_size: size(['4KB', '16MB'], '512KB', 'Largest header of a message, all fields together.'),

@@ -136,6 +136,7 @@ function rcpt(session: ServerSession, argument: string): void {
   const { extensions, options } = session.shared;
   const rules = { extensions, isEsmtp: session.facts.isEsmtp, offersAuth: session.offersAuth, postmaster: options.postmaster };
   const parsed = parseRcpt(argument, rules, transaction.envelope.smtputf8);
+  // An address that is none is the list's fault and not its client's, as one that a hook refuses: were it counted, mail to many could never be sent.
   if ('code' in parsed) return session.refuse(parsed, parsed.code !== 553);
   session.ask(
     () => session.hooks.onRcpt?.(parsed, transaction.envelope),

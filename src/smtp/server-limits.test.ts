@@ -48,6 +48,7 @@ test('refusals of a client whose mail was accepted are no misuse: a list may hav
   const talk = await greeted(receiver);
   await talk.say('MAIL FROM:<a@from.test>');
   for (let i = 0; i < 50; i++) assert.match(await talk.say(`RCPT TO:<b${i}@to.test>`), /^550 /);
+  for (let i = 0; i < 50; i++) assert.match(await talk.say(`RCPT TO:<b${i}@to..test>`), /^553 /);
 });
 
 test('commands that bring no mail, and commands before any mail, are counted', async (t) => {
