@@ -128,6 +128,24 @@ test('a notification is never told of in turn, nor anything with a null reverse-
   assert.equal(await told(message({ sender: '' }), recipient({ notify: ['SUCCESS', 'FAILURE', 'DELAY'] }), FAILED), undefined);
 });
 
+test('of mail that was sent on to several, its sender is told once of each thing that befell it, and of their own mail each time', async () => {
+  const writeSentOn = createDsnWriter({
+    clock: new HeldClock(START_MS + 1000),
+    hostname: 'mx.postrider.example',
+    delayAfterMs: 4 * HOUR_MS,
+    lifetimeMs: 48 * HOUR_MS,
+    senderBehind: (sender) => (sender === 'SRS0=x@ours.example' ? 'ann@sender.example' : sender),
+  });
+  const toldTo = async (m: StoredMessage, id: number): Promise<string | undefined> =>
+    (await writeSentOn(m, recipient({ id }), FAILED, async () => Buffer.from(ORIGINAL)))?.message.recipients[0]?.address;
+  const sentOn = message({ sender: 'SRS0=x@ours.example' });
+  assert.equal(await toldTo(sentOn, 7), 'ann@sender.example');
+  assert.equal(await toldTo(sentOn, 8), undefined);
+  assert.equal(await toldTo(sentOn, 7), 'ann@sender.example', 'its settlement was not committed');
+  assert.equal(await toldTo({ ...sentOn, id: 2 }, 9), 'ann@sender.example', 'another message');
+  assert.deepEqual([await toldTo(message(), 7), await toldTo(message(), 8)], ['shop@example.org', 'shop@example.org']);
+});
+
 test('a copy for a member that fails is not told to the mailing list that sent it', async () => {
   const mailingList = { address: 'news@example.org', listId: 'news.example.org', sid: '1.2' };
   assert.equal(await told(message({ sender: 'News@example.org' }, { mailingList }), recipient(), FAILED), undefined);

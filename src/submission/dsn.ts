@@ -11,9 +11,12 @@
  *
  * What a server that took the mail reports later is told likewise, where it came to our return path in the submitter's place: to whom it would have gone.
  *
+ * Of mail that was sent on to several in one recipient's place one failure is told: its sender wrote to one, and knows nothing of the others. This is kept in memory; after a restart another may be.
+ *
  * Never for a null reverse-path, so never for a notification; never to a mailing list, whose members would all have it; never for mail that came by the API, which has events, unless its recipient asks with NOTIFY.
  */
 import { isAscii } from 'node:buffer';
+import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { buildDsn } from '#mail/dsn.ts';
 import type { DsnAction, DsnRecipient } from '#mail/dsn.ts';
@@ -54,12 +57,22 @@ export type WriteReportedDsn = (
   content: () => Promise<Uint8Array | undefined>,
 ) => Promise<AcceptMessage | undefined>;
 
+/** Messages sent on of which it is remembered who was told of. */
+const SENT_ON_MAX = 10_000;
 const DEFAULT_NOTIFY: readonly Notify[] = ['FAILURE'];
 
 export function createDsnWriter(deps: DsnDeps): WriteDsn {
+  const toldOf = new BoundedCache<string, number>({ max: SENT_ON_MAX });
   return async (message, recipient, settlement, content) => {
     const action = dsnAction(message, recipient, settlement, deps.delayAfterMs);
     if (action === undefined) return undefined;
+    if (senderOf(deps, message) !== message.sender) {
+      const key = `${message.id} ${action}`;
+      const first = toldOf.get(key, 0);
+      // The same recipient's is written again where its settlement could not be committed.
+      if (first !== undefined && first !== recipient.id) return undefined;
+      toldOf.set(key, recipient.id, 0);
+    }
     const original = await content();
     const { detail } = settlement.event;
     return { action, message: notification(deps, message, recipient, detail, action, original ?? new Uint8Array(0)) };
@@ -108,6 +121,10 @@ function passesDelay(message: StoredMessage, recipient: StoredRecipient, settlem
   return recipient.dueAtMs < momentMs && settlement.dueAtMs !== undefined && settlement.dueAtMs >= momentMs;
 }
 
+function senderOf(deps: DsnDeps, { sender }: StoredMessage): string {
+  return deps.senderBehind?.(sender) ?? sender;
+}
+
 function notification(
   deps: DsnDeps,
   message: StoredMessage,
@@ -117,7 +134,7 @@ function notification(
   original: Uint8Array,
 ): AcceptMessage {
   const nowMs = deps.clock.nowMs();
-  const to = deps.senderBehind?.(message.sender) ?? message.sender;
+  const to = senderOf(deps, message);
   const messageId = newMessageId(deps.hostname, nowMs);
   const content = buildDsn({
     reportingMta: deps.hostname,
