@@ -3,9 +3,9 @@ import { countSql, countSumOf } from '#store/count-sql.ts';
 import { COUNTER_TABLES } from '#store/count-tables.ts';
 import type { StatsStore } from '#store/stats-store.ts';
 import { TAG_COLUMNS, tagOf } from '#store/tag-rows.ts';
-import type { Queries, Value } from './database.ts';
+import type { Database, Value } from './database.ts';
 
-export function statsTables(db: Queries): StatsStore {
+export function statsTables(db: Database): StatsStore {
   return {
     async sums(query) {
       const values: Value[] = [];
@@ -53,11 +53,14 @@ export function statsTables(db: Queries): StatsStore {
     async deleteTag(accountId, domainId, name) {
       const key = name.toLowerCase();
       const whose = 'account_id = $1 AND ($2::bigint IS NULL OR domain_id = $2)';
-      const gone = await db.run(`DELETE FROM tag WHERE ${whose} AND key = $3`, accountId, domainId ?? null, key);
-      if (gone === 0) return false;
-      for (const table of COUNTER_TABLES)
-        await db.run(`DELETE FROM ${table} WHERE ${whose} AND tag = $3`, accountId, domainId ?? null, key);
-      return true;
+      // All at once: counters whose tag is gone could be deleted by nobody.
+      return db.transaction(async (queries) => {
+        const gone = await queries.run(`DELETE FROM tag WHERE ${whose} AND key = $3`, accountId, domainId ?? null, key);
+        if (gone === 0) return false;
+        for (const table of COUNTER_TABLES)
+          await queries.run(`DELETE FROM ${table} WHERE ${whose} AND tag = $3`, accountId, domainId ?? null, key);
+        return true;
+      });
     },
   };
 }
