@@ -266,6 +266,22 @@ function endpoints(store: () => Store): void {
     assert.equal((await claimEntries(store(), name, T0 + 30_000)).length, 2);
   });
 
+  it('leaves an endpoint parked that was parked since it was seen due', async () => {
+    const from = await tenant(store());
+    const name = endpointName();
+    await delivered(store(), from, [entry(name), entry(name)]);
+    const [endpoint] = await endpointsNamed(store(), name);
+    const id = endpoint?.id as number;
+    await store().outbox.park(id, T0 + 30_000);
+    // As another node that had seen it before.
+    assert.equal((await store().outbox.claim([{ endpoint: id, room: 1 }], T0, T0 + LEASE_MS)).length, 1);
+    assert.deepEqual(await endpointsNamed(store(), name, T0 + 29_999), []);
+    assert.equal((await claimEntries(store(), name, T0 + 30_000)).length, 1);
+    // Over, it holds up nothing.
+    await delivered(store(), from, [entry(name)], T0 + 30_001);
+    assert.equal((await claimEntries(store(), name, T0 + 30_001)).length, 1);
+  });
+
   it('forgets an endpoint that has nothing left, and knows it again', async () => {
     const from = await tenant(store());
     const name = endpointName();

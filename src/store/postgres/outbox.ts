@@ -26,7 +26,9 @@ const CLAIM_OLD = `WITH picked AS (
 const HOLD_ALONE = 'SELECT id FROM outbox_endpoint WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE';
 const EMPTY =
   'DELETE FROM outbox_endpoint p WHERE p.id = ANY($1::bigint[]) AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.endpoint = p.id)';
-const LOOK_AGAIN = `UPDATE outbox_endpoint p SET look_ms = (SELECT min(o.due_ms) FROM outbox o WHERE o.endpoint = p.id), parked_ms = 0 WHERE p.id = ANY($1::bigint[])`;
+/** Another node may have parked it since this one saw it due: that stands. */
+const LOOK_AGAIN = `UPDATE outbox_endpoint p SET look_ms = greatest((SELECT min(o.due_ms) FROM outbox o WHERE o.endpoint = p.id), p.parked_ms)
+  WHERE p.id = ANY($1::bigint[])`;
 
 export function outboxTables(db: Database, settler: OutboxSettler): OutboxStore {
   return {

@@ -20,7 +20,7 @@ import { insertPost, postTables } from './posts.ts';
 import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
 
 const LEASE = 'UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1 WHERE id IN (SELECT id FROM outbox';
-const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = (SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms = 0
+const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = max((SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms)
   WHERE id = ?1 AND EXISTS (SELECT 1 FROM outbox WHERE endpoint = ?1)`;
 
 export function outboxTable(db: Database): Synchronous<OutboxStore> {
