@@ -31,7 +31,7 @@ const FORM_BYTES = 64 * 1024;
 export function createForwardMaker(deps: PostMakerDeps) {
   return {
     giveUpAfterMs: deps.giveUpAfterMs,
-    isLogged: false,
+    isLogged: true,
     isTold: true,
     sizeBytes,
     make: (item: OutboxItem) => made(deps, item, (facts, bytes) => forwarded(deps, item, facts, bytes)),
@@ -49,7 +49,7 @@ export function createForwardMaker(deps: PostMakerDeps) {
 export function createNotifyMaker(deps: PostMakerDeps) {
   return {
     giveUpAfterMs: deps.giveUpAfterMs,
-    isLogged: false,
+    isLogged: true,
     sizeBytes,
     make: (item: OutboxItem) => made(deps, item, (facts) => notified(deps, item, facts)),
     eventKind: 'untold' as const,

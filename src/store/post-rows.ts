@@ -1,7 +1,7 @@
-/** Rows of either driver to attempts of webhooks, and back. */
+/** Rows of either driver to attempts of webhooks and routes, and back. */
 import { EVENT_KINDS, type EventKind, type PostRecord } from '#model/event.ts';
 import { type LoggedPost, POST_ERROR_MAX, POST_RESPONSE_MAX, type PostEndpoint, type PostRow, type Replayed } from './post-store.ts';
-import { BEHIND_MS } from './outbox-store.ts';
+import { BEHIND_MS, type OutboxKind } from './outbox-store.ts';
 import type { Row } from './rows-json.ts';
 
 /** Numbers are stored: never change or reuse one. */
@@ -12,7 +12,7 @@ const KINDS = new Map(Object.entries(EVENT_KINDS).map(([name, number]) => [numbe
 
 /** In the order of the columns, from account_id on. */
 export const POST_COLUMNS =
-  'account_id, domain_id, event, message, recipient, kind, url, endpoint, payload, at_ms, number, result, status, took_ms, error, response';
+  'account_id, domain_id, event, message, recipient, kind, url, endpoint, payload, at_ms, number, result, status, took_ms, error, response, entry';
 
 export function postValues(post: PostRow): (number | string)[] {
   return [
@@ -32,6 +32,7 @@ export function postValues(post: PostRow): (number | string)[] {
     post.tookMs,
     storedTexts(post).error,
     storedTexts(post).response,
+    post.entry,
   ];
 }
 
@@ -59,6 +60,7 @@ export function postOf(row: Row): LoggedPost & PostRow {
     tookMs: Number(row['took_ms']),
     error: String(row['error']),
     response: String(row['response']),
+    entry: row['entry'] as OutboxKind,
   };
 }
 
@@ -68,11 +70,11 @@ export function loggedOf(row: Row): LoggedPost {
   return post;
 }
 
-/** One for each event and URL, the newest of its attempts. */
+/** One for each kind, event and URL, the newest of its attempts. */
 export function onePerTelling(posts: readonly (LoggedPost & PostRow)[]): (LoggedPost & PostRow)[] {
   const seen = new Set<string>();
-  return posts.filter(({ event, url }) => {
-    const telling = `${event} ${url}`;
+  return posts.filter(({ event, url, entry }) => {
+    const telling = `${entry} ${event} ${url}`;
     if (event === 0 || seen.has(telling)) return false;
     seen.add(telling);
     return true;

@@ -1,16 +1,19 @@
 /**
- * The log of what was posted to webhooks, as the other rooms see it: every attempt with what came of it, written in the commit of the entry's settlement, kept for a bounded time.
- * The request is not kept: it is made again from the event. Part of the store's contract (store.ts), which says what holds for all of it.
+ * The log of what was posted to webhooks and by routes, as the other rooms see it: every attempt with what came of it, written in the commit of the entry's settlement, kept for a bounded time.
+ * The request is not kept: it is made again from the event, or the message. Part of the store's contract (store.ts), which says what holds for all of it.
  */
 import type { EventKind, PostRecord } from '#model/event.ts';
+import type { OutboxKind } from './outbox-store.ts';
 
 /** Of the texts that are kept. Longer ones are cut. */
 export const POST_ERROR_MAX = 500;
 export const POST_RESPONSE_MAX = 1024;
 
-/** What a webhook was told, or was to be. */
+/** What a webhook was told, or a route's URL was given, or was to be. */
 export interface PostSubject {
-  /** Whose webhook it is; domain, event, message and recipient may be a subaccount's. */
+  /** What was posted. */
+  readonly entry: OutboxKind;
+  /** Whose webhook or route it is; domain, event, message and recipient may be a subaccount's. */
   readonly accountId: number;
   readonly domainId: number;
   /** The event's id. */
@@ -101,8 +104,8 @@ export interface PostStore {
   /** Newest first, strictly after `after`. */
   listPosts(filter: PostFilter, after: PostPosition | undefined, limit: number): Promise<LoggedPost[]>;
   /**
-   * Puts what was posted into the outbox again, due at `nowMs`, looking at up to `limit` attempts, newest first, strictly after `after`: the same event for the same URL, once
-   * for all of its attempts. What stands in the outbox for that event and URL already is left alone, and so is what has lost its event. So the same call twice does no more than
+   * Puts what was posted into the outbox again, due at `nowMs`, looking at up to `limit` attempts, newest first, strictly after `after`: as the kind it was, the same event for the same URL, once
+   * for all of its attempts. What stands in the outbox for that kind, event and URL already is left alone, and so is what has lost its event. So the same call twice does no more than
    * once, as long as the first one's entries stand.
    */
   replayPosts(filter: PostFilter, nowMs: number, limit: number, after?: PostPosition): Promise<Replayed>;

@@ -151,6 +151,7 @@ export class Attempts {
 
   #logged(item: OutboxItem, { id, kind, message, recipient }: EventRow, record: PostRecord, text: string, response = ''): PostRow {
     return {
+      entry: item.kind,
       accountId: item.accountId,
       domainId: item.domainId,
       event: id,

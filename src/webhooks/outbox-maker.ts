@@ -6,7 +6,7 @@ import type { PostRequest } from './guarded-post.ts';
 export interface OutboxMaker {
   /** What could not be posted in this time is given up. */
   readonly giveUpAfterMs: number;
-  /** Each attempt is written in the log of webhooks. */
+  /** Each attempt is written in the log of webhooks and routes. */
   readonly isLogged: boolean;
   /** Webhooks are told of its events. */
   readonly isTold?: boolean;

@@ -330,7 +330,7 @@ function webhooks(store: () => Store, from: () => Tenant): void {
           const { accountId, domainId, message, recipient, event, endpoint, payload, target } = item;
           assert.ok(message && recipient && event);
           const ids = { event: event.id, message: message.id, recipient: recipient.id, kind: event.kind };
-          const texts = { url: target, endpoint, payload, error: '', response: 'ok' };
+          const texts = { entry: 'event' as const, url: target, endpoint, payload, error: '', response: 'ok' };
           const post = { accountId, domainId, ...ids, ...texts, atMs: T0, number: 1, result: 'done', status: 200, tookMs: 3 } as const;
           return store().outbox.settle({ item, post, ...(n % 2 === 1 && { dueAtMs: T0 + 1000 }) });
         }),

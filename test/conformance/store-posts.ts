@@ -40,6 +40,7 @@ export function postsConformance(open: Open): void {
 function post(item: OutboxItem, change: Partial<PostRow> = {}): PostRow {
   const { accountId, domainId, event, message, recipient, endpoint, target, payload, attempts } = item;
   return {
+    entry: item.kind,
     accountId,
     domainId,
     event: event?.id ?? 0,
@@ -237,6 +238,33 @@ function replaying(store: () => Store): void {
       ...before
     } = first as OutboxItem;
     assert.deepEqual([item, createdMs, attempts], [before, nowMs, 0]);
+  });
+
+  it('posts again as what it was: a forward is no webhook, though one stands for its URL', async () => {
+    const from = await tenant(store());
+    const name = endpointName();
+    const outbox = [
+      { ...entry(name, { kind: 'forward', payload: '{"rule":"r"}' }), recipient: 0 },
+      { ...entry(name), recipient: 0 },
+    ];
+    await store().mail.receive({ message: mail(from), events: [], outbox, forwards: [] });
+    const [forwarded] = await claimEntries(store(), name);
+    assert.equal(forwarded?.kind, 'forward');
+    await store().outbox.settle({ item: forwarded, post: post(forwarded) });
+    assert.deepEqual(
+      (await store().outbox.listPosts(filter(from), undefined, 10)).map((logged) => logged.entry),
+      ['forward'],
+    );
+    assert.deepEqual(await store().outbox.replayPosts(filter(from), nowMs, 10), { entries: 1 });
+    assert.deepEqual(await store().outbox.replayPosts(filter(from), nowMs, 10), { entries: 0 });
+    const [webhook] = await claimEntries(store(), name, nowMs);
+    assert.equal(webhook?.kind, 'event');
+    await store().outbox.settle({ item: webhook });
+    const [again] = await claimEntries(store(), name, nowMs);
+    assert.deepEqual(
+      [again?.kind, again?.payload, again?.event, again?.recipient?.id],
+      ['forward', '{"rule":"r"}', forwarded.event, forwarded.recipient?.id],
+    );
   });
 
   it('makes one attempt again, or all that failed', async () => {

@@ -71,3 +71,38 @@ test('nothing is sent on for a subaccount that may not send, and what is posted 
   assert.match(await bringTo(rig.server, 'in@quiet.test', LETTER), /^250 /);
   await until(() => there.at('/quiet').length > 0, 'it is posted');
 });
+
+test('a post that was given up stands in the log as a route’s, and is posted again from there', async () => {
+  await rig.routes(['catch_all()', `forward("${url('/unwanted')}")`]);
+  there.answerWith((_received, response) => void response.writeHead(406).end('no'));
+  assert.match(await bringTo(rig.server, ours('bob'), LETTER), /^250 /);
+  const log = async (): Promise<Readonly<Record<string, unknown>>[]> =>
+    (await rig.server.mustCall('GET', `/v1/webhook_posts?url=${encodeURIComponent(url('/unwanted'))}`)).body['items'] as never;
+  const [failed] = await until(async () => {
+    const posts = await log();
+    return posts.length > 0 ? posts : undefined;
+  }, 'it is logged');
+  assert.partialDeepStrictEqual(failed, {
+    for: 'route',
+    event: 'accepted',
+    domain: DOMAIN,
+    attempt: 1,
+    result: 'failed',
+    status: 406,
+    response: 'no',
+  });
+  const { body } = await rig.server.mustCall('GET', `/v1/webhook_posts/${String(failed?.['id'])}`);
+  assert.equal('request' in body, false);
+
+  there.answerWith((_received, response) => void response.end('taken'));
+  const again = await rig.server.mustCall('POST', `/v1/webhook_posts/${String(failed?.['id'])}/replay`);
+  assert.equal(again.body['count'], 1);
+  const [done] = await until(async () => {
+    const posts = await log();
+    return posts.length > 1 ? posts : undefined;
+  }, 'it is posted again, and logged');
+  assert.partialDeepStrictEqual(done, { for: 'route', result: 'done', response: 'taken' });
+  const [first, second] = there.at('/unwanted').map((received) => JSON.parse(received.body.toString()) as Record<string, unknown>);
+  assert.partialDeepStrictEqual(second, { recipient: ours('bob'), 'body-plain': 'Hello' });
+  assert.notEqual(first?.['token'], second?.['token']);
+});

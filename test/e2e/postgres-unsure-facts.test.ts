@@ -169,5 +169,17 @@ function postOf(item: OutboxItem) {
   const { accountId, domainId, endpoint, payload, target, event, message, recipient } = item;
   assert.ok(event && message && recipient);
   const ids = { accountId, domainId, event: event.id, message: message.id, recipient: recipient.id, kind: event.kind };
-  return { ...ids, url: target, endpoint, payload, atMs: T0, number: 1, result: 'failed' as const, tookMs: 1, error: 'no', response: '' };
+  return {
+    ...ids,
+    entry: 'event' as const,
+    url: target,
+    endpoint,
+    payload,
+    atMs: T0,
+    number: 1,
+    result: 'failed' as const,
+    tookMs: 1,
+    error: 'no',
+    response: '',
+  };
 }

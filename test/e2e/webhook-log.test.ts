@@ -46,6 +46,7 @@ test('each attempt is in the log, newest first, with what was answered', async (
     return all.length === 2 && all;
   }, 'both attempts are logged');
   assert.partialDeepStrictEqual(first, {
+    for: 'webhook',
     event: 'delivered',
     domain: DOMAIN,
     url: URL_A,

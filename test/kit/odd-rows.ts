@@ -404,6 +404,7 @@ const ROWS: Readonly<Record<string, readonly Values[]>> = {
       took_ms: 12,
       error: ODD,
       response: ODD,
+      entry: 'forward',
     },
   ],
   fact_once: [

@@ -1,4 +1,4 @@
-/** Shapes of the log of webhooks and of the servers that they go to, for openapi.json. */
+/** Shapes of the log of webhooks and routes, and of the servers that they go to, for openapi.json. */
 import { z } from 'zod';
 
 const RESULTS = ['done', 'deferred', 'failed'] as const;
@@ -8,7 +8,7 @@ const time = z.string().describe('Unix seconds, RFC 2822 or ISO 8601');
 
 export const postsQuery = z.object({
   domain: z.string().optional(),
-  url: z.string().optional().describe('Exactly as the webhook has it'),
+  url: z.string().optional().describe('Exactly as the webhook has it, or as the route made it'),
   result: z.enum(RESULTS).optional().describe('done: taken. deferred: tried again. failed: given up'),
   begin: time.optional(),
   end: time.optional(),
@@ -23,6 +23,7 @@ const post = z.object({
   event: z.string().describe('accepted, delivered, failed, …'),
   severity: z.enum(['temporary', 'permanent']).optional(),
   message: z.number().optional().describe('For GET /v1/messages/{id}'),
+  for: z.enum(['webhook', 'route']).describe('Whose URL it is: route, where mail that came in is posted'),
   url: z.string(),
   attempt: z.number(),
   result: z.enum(RESULTS),
@@ -38,7 +39,9 @@ export const postShown = z.object({
   request: z
     .object({ method: z.string(), headers: z.record(z.string(), z.string()), body: z.record(z.string(), z.unknown()) })
     .optional()
-    .describe('As it was posted, without its signature, which is another for each attempt; absent: the event is gone'),
+    .describe(
+      'As it was posted, without its signature, which is another for each attempt; absent: the event is gone, or it is a post of a route',
+    ),
 });
 
 export const replayForm = z.object({
@@ -50,7 +53,7 @@ export const replayForm = z.object({
 });
 export const replayed = z.object({
   message: z.string(),
-  count: z.number().describe('Events that are told again'),
+  count: z.number().describe('What is posted again'),
   next: z.string().optional().describe('There is more: ask again with this as `end`'),
 });
 

@@ -1,5 +1,5 @@
 /**
- * /v1/webhook_posts: the log of webhooks, each attempt with what came of it, and telling again what was told or given up. What is told again goes into the outbox as it did the first time, with the
+ * /v1/webhook_posts: the log of webhooks and of posts of routes, each attempt with what came of it, and telling again what was told or given up. What is told again goes into the outbox as it did the first time, with the
  * same event, and is signed afresh.
  */
 import { parseEventTime } from '#events/event-time.ts';
@@ -30,7 +30,7 @@ export function webhookPosts(door: Door): Endpoint[] {
     {
       method: 'GET',
       url,
-      summary: 'What was posted to webhooks, newest first',
+      summary: 'What was posted to webhooks and by routes, newest first',
       right: 'read',
       query: postsQuery,
       answer: postList,
@@ -39,7 +39,7 @@ export function webhookPosts(door: Door): Endpoint[] {
     {
       method: 'GET',
       url: `${url}/:id`,
-      summary: 'One post to a webhook, with its request',
+      summary: 'One post to a webhook, with its request, or of a route',
       right: 'read',
       answer: postShown,
       handle: (call) => show(door, call),
@@ -47,7 +47,7 @@ export function webhookPosts(door: Door): Endpoint[] {
     {
       method: 'POST',
       url: `${url}/:id/replay`,
-      summary: 'Tell the webhook of the event again',
+      summary: 'Tell the webhook of the event again, or post the mail of the route again',
       right: 'write',
       answer: replayed,
       handle: (call) => replayOne(door, call),
@@ -55,7 +55,7 @@ export function webhookPosts(door: Door): Endpoint[] {
     {
       method: 'POST',
       url: `${url}/replay`,
-      summary: 'Tell webhooks again of what was told in a time, or of what was given up',
+      summary: 'Post again what webhooks were told, and routes posted, in a time, or what was given up',
       right: 'write',
       form: replayForm,
       answer: replayed,
@@ -140,6 +140,7 @@ function shown(post: LoggedPost, domain: string | undefined): object {
     event: mailgunName(post.kind) ?? post.kind,
     ...(severity !== undefined && { severity }),
     ...(post.message > 0 && { message: post.message }),
+    for: post.entry === 'event' ? 'webhook' : 'route',
     url: post.url,
     attempt: post.number,
     result: post.result,
@@ -164,7 +165,8 @@ async function find(door: Door, call: Call): Promise<{ readonly post: LoggedPost
 async function show(door: Door, call: Call): Promise<Answer> {
   const { post } = await find(door, call);
   const names = await domainNames(door, [post]);
-  const view = await viewOf(door, post);
+  // A route's post is as large as the message, and is made of what is kept of it.
+  const view = post.entry === 'event' ? await viewOf(door, post) : undefined;
   const request = view && {
     method: 'POST',
     headers: { ...WEBHOOK_HEADERS, 'x-postrider-attempt': String(post.number) },
@@ -187,7 +189,7 @@ async function replayOne(door: Door, call: Call): Promise<Answer> {
   const { filter } = await find(door, call);
   const { entries } = await door.deps.store.outbox.replayPosts(filter, door.deps.clock.nowMs(), 1);
   if (entries > 0) door.deps.ringOutbox?.();
-  return json({ message: entries > 0 ? 'The webhook is told again' : 'It waits to be told already, or its event is gone', count: entries });
+  return json({ message: entries > 0 ? 'It is posted again' : 'It waits to be posted already, or its event is gone', count: entries });
 }
 
 async function replayMany(door: Door, call: Call): Promise<Answer> {
@@ -206,7 +208,7 @@ async function replayMany(door: Door, call: Call): Promise<Answer> {
     if (after === undefined) break;
   }
   return json({
-    message: count === 0 ? 'There is nothing to be told again' : 'Webhooks are told again',
+    message: count === 0 ? 'There is nothing to be posted again' : 'Posted again',
     count,
     ...(after !== undefined && { next: String(after.atMs / 1000) }),
   });

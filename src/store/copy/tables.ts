@@ -402,6 +402,7 @@ export const TABLES: readonly Table[] = [
       took_ms: 'integer',
       error: 'text',
       response: 'text',
+      entry: 'text',
     },
   },
   {

@@ -1,4 +1,4 @@
-/** The log of what was posted to webhooks, on PostgreSQL. */
+/** The log of what was posted to webhooks and by routes, on PostgreSQL. */
 import { EVENT_KINDS } from '#model/event.ts';
 import {
   endpointsOf,
@@ -29,9 +29,9 @@ import { LOCK_RECIPIENTS, putOutbox } from './outbox-put.ts';
 
 const INSERT = `INSERT INTO webhook_post (id, ${POST_COLUMNS})
   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::text[], $9::text[], $10::text[], $11::bigint[],
-    $12::integer[], $13::smallint[], $14::smallint[], $15::bigint[], $16::text[], $17::text[])`;
-const STANDING = `SELECT q.n::integer AS n FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY AS q (message, recipient, event, target, n)
-  JOIN outbox o ON o.message = q.message AND o.recipient = q.recipient AND o.event = q.event AND o.target = q.target`;
+    $12::integer[], $13::smallint[], $14::smallint[], $15::bigint[], $16::text[], $17::text[], $18::text[])`;
+const STANDING = `SELECT q.n::integer AS n FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY AS q (message, recipient, event, target, kind, n)
+  JOIN outbox o ON o.message = q.message AND o.recipient = q.recipient AND o.event = q.event AND o.target = q.target AND o.kind = q.kind`;
 /** Ids stay below 2^53. */
 const DAY_MAX = 32_000;
 
@@ -63,6 +63,7 @@ export async function insertPosts(queries: Queries, rows: readonly { readonly id
     numbers(({ tookMs }) => tookMs),
     texts((post) => storedTexts(post).error),
     texts((post) => storedTexts(post).response),
+    texts(({ entry }) => entry),
   );
 }
 
@@ -79,9 +80,9 @@ export function postTables(db: Database): PostStore {
         const absent = await notStanding(queries, told);
         await putOutbox(
           queries,
-          absent.map(({ accountId, domainId, message, recipient, event, url, endpoint, payload }) => ({
+          absent.map(({ accountId, domainId, message, recipient, event, url, endpoint, payload, entry }) => ({
             owner: { accountId, domainId, message, recipient, atMs: nowMs, event },
-            entry: { kind: 'event' as const, endpoint, target: url, payload },
+            entry: { kind: entry, endpoint, target: url, payload },
           })),
         );
         return replayedOf(posts, limit, absent.length);
@@ -110,6 +111,7 @@ async function notStanding(queries: Queries, posts: readonly Post[]): Promise<Po
     int8Array(posts.map(({ recipient }) => recipient)),
     int8Array(posts.map(({ event }) => event)),
     textArray(posts.map(({ url }) => url)),
+    textArray(posts.map(({ entry }) => entry)),
   );
   const entered = new Set(rows.map((row) => Number(row['n'])));
   return posts.filter((_, position) => !entered.has(position + 1));

@@ -202,7 +202,7 @@ test('the outbox is claimed by what is due, and its log is read by account and t
         message: item.message?.id ?? 0,
         recipient: item.recipient?.id ?? 0,
       };
-      const texts = { url: told.target, endpoint: told.endpoint, payload: '{}', error: '', response: '' };
+      const texts = { entry: 'event' as const, url: told.target, endpoint: told.endpoint, payload: '{}', error: '', response: '' };
       const post = { ...ids, ...texts, kind: 'delivered', atMs: T0, number: 1, result: 'failed', tookMs: 1 } as const;
       assert.equal(outbox.settle({ item, post, ...(n === 0 && { dueAtMs: T0 + 5000 }) }), true);
     }

@@ -1,4 +1,4 @@
-/** The log of what was posted to webhooks, on the embedded store. */
+/** The log of what was posted to webhooks and by routes, on the embedded store. */
 import { EVENT_KINDS } from '#model/event.ts';
 import {
   endpointsOf,
@@ -26,7 +26,7 @@ import { putOutbox } from './outbox-put.ts';
 const INSERT = `INSERT INTO webhook_post (${POST_COLUMNS}) VALUES (${POST_COLUMNS.split(',')
   .map(() => '?')
   .join(',')})`;
-const STANDING = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND event = ? AND target = ? LIMIT 1';
+const STANDING = 'SELECT 1 FROM outbox WHERE message = ? AND recipient = ? AND event = ? AND target = ? AND kind = ? LIMIT 1';
 
 const WAITING = `SELECT p.name, p.look_ms, p.parked_ms, (SELECT count(*) FROM (SELECT 1 FROM outbox o WHERE o.endpoint = p.id LIMIT ${WAITING_COUNTED_MAX})) AS n
   FROM outbox_endpoint p WHERE p.account_id = ? ORDER BY p.name LIMIT ?`;
@@ -45,10 +45,10 @@ export function postTables(db: Database): Synchronous<PostStore> {
     replayPosts(filter, nowMs, limit, after) {
       const posts = found(db, filter, after, limit).map(postOf);
       let entries = 0;
-      for (const { accountId, domainId, message, recipient, event, url, endpoint, payload } of onePerTelling(posts)) {
+      for (const { accountId, domainId, message, recipient, event, url, endpoint, payload, entry } of onePerTelling(posts)) {
         const isThere = db.get('SELECT 1 FROM event WHERE id = ?', event) !== undefined;
-        if (!isThere || db.get(STANDING, message, recipient, event, url) !== undefined) continue;
-        putOutbox(db, { accountId, domainId, message, recipient, atMs: nowMs, event }, [['event', endpoint, url, payload]]);
+        if (!isThere || db.get(STANDING, message, recipient, event, url, entry) !== undefined) continue;
+        putOutbox(db, { accountId, domainId, message, recipient, atMs: nowMs, event }, [[entry, endpoint, url, payload]]);
         entries++;
       }
       return replayedOf(posts, limit, entries);
