@@ -26,6 +26,7 @@ const skip = isThere ? false : 'there is no haproxy on this machine';
 interface Balancer {
   readonly submission: number;
   readonly submissions: number;
+  readonly inbound: number;
   readonly api: number;
 }
 
@@ -47,6 +48,9 @@ before(async () => {
         'smtp.proxy_from': '127.0.0.1',
         'http.proxy_from': '127.0.0.1',
         'smtp.submissions': '127.0.0.1:0',
+        'smtp.inbound': '127.0.0.1:0',
+        'inbound.unknown_sender': 'accept',
+        'inbound.authentication': 'false',
         'smtp.trusted': JSON.stringify([{ cidr: CLIENT, domain: DOMAIN }]),
       },
     );
@@ -102,6 +106,22 @@ test("the API is told its client's address too", { skip }, async () => {
   );
 });
 
+test("another server's mail passes by 25 with its address, to our recipients alone", { skip }, async () => {
+  const talk = await SmtpTalk.open((balancer as Balancer).inbound, { localAddress: CLIENT });
+  await talk.say('EHLO mail.sender.test');
+  await talk.say('MAIL FROM:<ann@sender.test>');
+  assert.match(await talk.say('RCPT TO:<bob@elsewhere.test>'), /^550 5\.7\.1 /);
+  assert.match(await talk.say(`RCPT TO:<postmaster@${DOMAIN}>`), /^250 /);
+  await talk.say('DATA');
+  assert.match(await talk.say('Subject: 4\r\n\r\nHello.\r\n.'), /^250 /);
+  const told = await Promise.all(homes.map((home) => home.command('why', `postmaster@${DOMAIN}`)));
+  assert.ok(
+    told.some(({ out }) => out.includes(CLIENT)),
+    told.map(({ out }) => out).join('\n'),
+  );
+  talk.destroy();
+});
+
 test('another client is another address: the balancer lends its own to nobody', { skip }, async () => {
   const talk = await SmtpTalk.open((balancer as Balancer).submission, { localAddress: '127.0.0.6' });
   await talk.say('EHLO client.test');
@@ -132,11 +152,12 @@ function arrivals(): string[] {
 
 /** The file as it stands, but for the names and ports of what it speaks to. */
 async function startBalancer(): Promise<Balancer> {
-  const [submission, relay, submissions, api] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const [submission, other, submissions, inbound, api] = await Promise.all([freePort(), freePort(), freePort(), freePort(), freePort()]);
   const ports = new Map([
     ['587', submission],
-    ['25', relay],
+    ['2525', other],
     ['465', submissions],
+    ['25', inbound],
     ['8080', api],
   ]);
   const text = readFileSync(CONFIGURATION, 'utf8')
@@ -148,7 +169,7 @@ async function startBalancer(): Promise<Balancer> {
       const [, number, service, rest] = /^ *server node(\d) node\d:(\d+)(.*)$/.exec(line) ?? [];
       if (number === undefined) return line;
       const node = nodes[Number(number) - 1] as Server;
-      const door = { 2525: 'submission', 2465: 'submissions', 8080: 'http' }[service as string] as string;
+      const door = { 2525: 'submission', 2465: 'submissions', 2526: 'inbound', 8080: 'http' }[service as string] as string;
       return `    server node${number} ${node.program.doors.get(door)?.[0]}${(rest as string).replace('8080', String(portOf(node, 'http')))}`;
     })
     .join('\n');
@@ -169,7 +190,7 @@ async function startBalancer(): Promise<Balancer> {
     talk?.destroy();
     return talk !== undefined;
   }, 'the balancer passes connections on');
-  return { submission: submission as number, submissions: submissions as number, api: api as number };
+  return { submission: submission as number, submissions: submissions as number, inbound: inbound as number, api: api as number };
 }
 
 function portOf(node: Server, service: string): number {

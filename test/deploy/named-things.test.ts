@@ -86,13 +86,13 @@ test('the unit allows as many descriptors as the settings allow connections', ()
 test("the image's ports are those that its configuration opens, and that the balancer, Compose and the chart speak to", () => {
   const image = portsOf(join(root, 'deploy/container/postrider.toml'));
   const exposed = /^EXPOSE (.*)$/m.exec(read('deploy/container/Dockerfile'))?.[1]?.split(' ').map(Number);
-  assert.deepEqual(exposed, [image.http, image.submission, image.submissions]);
+  assert.deepEqual(exposed, [image.http, image.submission, image.submissions, image.inbound]);
   assert.deepEqual(portsOf(join(root, 'deploy/compose/postrider.toml')), image);
 
   const haproxy = read('deploy/compose/haproxy.cfg');
   for (const node of ['node1', 'node2', 'node3']) {
     const targets = [...haproxy.matchAll(new RegExp(`^ +server ${node} ${node}:(\\d+)`, 'gm'))].map(([, port]) => Number(port));
-    assert.deepEqual(targets, [image.submission, image.submissions, image.http]);
+    assert.deepEqual(targets, [image.submission, image.submissions, image.inbound, image.http]);
   }
   assert.ok([...haproxy.matchAll(/ port (\d+)$/gm)].every(([, port]) => Number(port) === image.http));
   const bound = [...haproxy.matchAll(/^ +bind :(\d+)$/gm)].map(([, port]) => `${String(port)}:${String(port)}`);
@@ -105,6 +105,7 @@ test("the image's ports are those that its configuration opens, and that the bal
   assert.equal(container('http'), listens('HTTP_LISTEN'));
   assert.equal(container('submission'), listens('SMTP_SUBMISSION'));
   assert.equal(container('submissions'), listens('SMTP_SUBMISSIONS'));
+  assert.equal(container('inbound'), listens('SMTP_INBOUND'));
 });
 
 test('Compose gives each node what its configuration reads, and takes the balancer at its word only', () => {
@@ -161,11 +162,17 @@ interface Ports {
   readonly http: number | undefined;
   readonly submission: number | undefined;
   readonly submissions: number | undefined;
+  readonly inbound: number | undefined;
 }
 
 function portsOf(file: string): Ports {
   const { http, smtp } = loadConfig({ file, env: {} });
-  return { http: http.listen[0]?.port, submission: smtp.submission[0]?.port, submissions: smtp.submissions[0]?.port };
+  return {
+    http: http.listen[0]?.port,
+    submission: smtp.submission[0]?.port,
+    submissions: smtp.submissions[0]?.port,
+    inbound: smtp.inbound[0]?.port,
+  };
 }
 
 function leavesOf(value: unknown, path: string): string[] {
