@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LEAF_MAX, rewriteLeaves, type TextLeaf } from './text-leaves.ts';
+import { LEAF_MAX, readLeaves, rewriteLeaves, type TextLeaf } from './text-leaves.ts';
 import { parseMime, partOctets } from './mime.ts';
 import { lineTrouble } from './smtp-text.ts';
 
@@ -46,6 +46,12 @@ test('what no pass changes is the very same buffer', () => {
   const bytes = Buffer.from(ALTERNATIVE);
   assert.equal(rewriteLeaves(bytes, [(octets) => octets]), bytes);
   assert.equal(rewriteLeaves(bytes, []), bytes);
+});
+
+test('who only reads is shown AMP parts too, decoded', () => {
+  const seen: string[] = [];
+  readLeaves(Buffer.from(ALTERNATIVE), (octets, kind) => seen.push(`${kind}: ${octets}`));
+  assert.deepEqual(seen, ['text: plain link', 'amp: amp link', 'html: html link \xc3\xa9']);
 });
 
 test('passes run in their order, and are told what the leaf is', () => {

@@ -5,6 +5,8 @@
  * Passes see one character for each octet: in every charset whose lower half is ASCII, markup and URLs can be found and exchanged without decoding the text around them.
  * A charset of another kind (ISO-2022-JP, UTF-16) is turned into UTF-8 for them, and back only if nothing was changed.
  *
+ * AMP parts (text/x-amp-html) are read for who asks (`readLeaves`) and given to no pass: a document that is valid for one cache must not get markup of ours.
+ *
  * Never touched: what is signed or encrypted (RFC 1847, S/MIME, PGP in the text), reports, attachments, parts beyond `LEAF_MAX`, mail whose structure was too much to be read.
  */
 import { decodeCharset, decodeGuess } from './charset.ts';
@@ -36,10 +38,29 @@ export function rewriteLeaves(bytes: Buffer, passes: readonly LeafPass[]): Buffe
   const counts = { html: 0, text: 0 };
   for (const part of mime.parts) {
     const kind = kindOf(mime, part);
-    if (kind !== undefined) edits.push(...rewritten(mime, part, kind, counts[kind]++, passes));
+    if (kind !== undefined && kind !== 'amp') edits.push(...rewritten(mime, part, kind, counts[kind]++, passes));
   }
   return edits.length === 0 ? bytes : edited(bytes, edits);
 }
+
+/** What stands in the texts, as passes would see it, and in AMP parts, which they do not see. */
+export function readLeaves(bytes: Buffer, read: (octets: string, kind: LeafKind) => void): void {
+  const mime = parseMime(bytes);
+  if (mime.isTruncated) return;
+  for (const part of mime.parts) {
+    const kind = kindOf(mime, part);
+    const content = kind === undefined ? undefined : contentOf(mime, part);
+    if (kind !== undefined && content !== undefined) read(content.octets, kind);
+  }
+}
+
+export type LeafKind = TextLeaf['kind'] | 'amp';
+
+const KINDS: ReadonlyMap<string, LeafKind> = new Map([
+  ['text/html', 'html'],
+  ['text/plain', 'text'],
+  ['text/x-amp-html', 'amp'],
+]);
 
 /** A stretch of the message that something else takes the place of. */
 interface Edit {
@@ -51,9 +72,10 @@ interface Edit {
 const SEALED = new Set(['multipart/signed', 'multipart/encrypted', 'multipart/report']);
 const ENCODINGS = new Set(['', '7bit', '8bit', 'binary', 'quoted-printable', 'base64']);
 
-function kindOf(mime: MimeStructure, part: MimePart): TextLeaf['kind'] | undefined {
+function kindOf(mime: MimeStructure, part: MimePart): LeafKind | undefined {
   const { value, parameters } = part.type;
-  if (part.isContainer || (value !== 'text/html' && value !== 'text/plain')) return undefined;
+  const kind = KINDS.get(value);
+  if (part.isContainer || kind === undefined) return undefined;
   if (part.bodyEnd - part.bodyStart > LEAF_MAX * 3 || !ENCODINGS.has(partEncoding(part))) return undefined;
   // RFC 3676 §4.2: a URL may go on behind a space that is none.
   if (parameters.get('delsp')?.toLowerCase() === 'yes') return undefined;
@@ -62,7 +84,7 @@ function kindOf(mime: MimeStructure, part: MimePart): TextLeaf['kind'] | undefin
   for (let above = part.parent; above !== -1; above = (mime.parts[above] as MimePart).parent) {
     if (SEALED.has((mime.parts[above] as MimePart).type.value)) return undefined;
   }
-  return value === 'text/html' ? 'html' : 'text';
+  return kind;
 }
 
 /** Charsets in which an octet below 128 may be (part of) another character. */
@@ -70,22 +92,36 @@ const NOT_OVER_ASCII = /^(?:utf-?(?:7|16|32)|ucs-|iso-10646|iso-2022|csiso2022|h
 const PGP = '-----BEGIN PGP ';
 
 function rewritten(mime: MimeStructure, part: MimePart, kind: TextLeaf['kind'], position: number, passes: readonly LeafPass[]): Edit[] {
-  const charset = part.type.parameters.get('charset') ?? '';
-  let octets = partOctets(mime, part);
-  if (octets.length > LEAF_MAX) return [];
-  const isOverAscii = !NOT_OVER_ASCII.test(charset);
-  if (!isOverAscii) {
-    const text = decodeCharset(octets, charset);
-    if (text === undefined) return [];
-    octets = Buffer.from(text);
-  }
-  const before = octets.toString('latin1');
-  if (before.includes(PGP)) return [];
+  const content = contentOf(mime, part);
+  if (content === undefined) return [];
+  const { octets: before, charset, isOverAscii } = content;
   const decode = isOverAscii ? decoderOf(charset) : (stretch: string): string => Buffer.from(stretch, 'latin1').toString();
   const leaf: TextLeaf = { kind, position, decode };
   let after = before;
   for (const pass of passes) after = pass(after, leaf);
   return after === before ? [] : editsOf(part, Buffer.from(after, 'latin1'), !isOverAscii);
+}
+
+interface LeafContent {
+  readonly octets: string;
+  readonly charset: string;
+  /** Otherwise the octets are UTF-8 now. */
+  readonly isOverAscii: boolean;
+}
+
+/** undefined: it is left alone. */
+function contentOf(mime: MimeStructure, part: MimePart): LeafContent | undefined {
+  const charset = part.type.parameters.get('charset') ?? '';
+  let bytes = partOctets(mime, part);
+  if (bytes.length > LEAF_MAX) return undefined;
+  const isOverAscii = !NOT_OVER_ASCII.test(charset);
+  if (!isOverAscii) {
+    const text = decodeCharset(bytes, charset);
+    if (text === undefined) return undefined;
+    bytes = Buffer.from(text);
+  }
+  const octets = bytes.toString('latin1');
+  return octets.includes(PGP) ? undefined : { octets, charset, isOverAscii };
 }
 
 function decoderOf(charset: string): TextLeaf['decode'] {

@@ -4,11 +4,13 @@
  */
 import { splitMessage } from '#mail/header.ts';
 import { UNSUBSCRIBE_PLACEHOLDER } from '#mail/placeholders.ts';
-import { rewriteLeaves } from '#mail/text-leaves.ts';
+import { readLeaves } from '#mail/text-leaves.ts';
 
 export interface Mentions {
   readonly inHeader: boolean;
   readonly inTexts: boolean;
+  /** In an AMP part, which few programs show: they take its values like any text, and no footer is put there. */
+  readonly inAmp: boolean;
 }
 
 const PERCENT = 0x25;
@@ -21,7 +23,7 @@ export function mentionsOf(bytes: Buffer): Mentions {
   const { headerEnd } = splitMessage(bytes);
   const inHeader = mayMention(bytes, 0, headerEnd);
   const mayBeInTexts = mayMention(bytes, headerEnd, bytes.length) || BASE64.some((word) => bytes.includes(word));
-  return { inHeader, inTexts: mayBeInTexts && isInText(bytes) };
+  return { inHeader, ...(mayBeInTexts ? inLeaves(bytes) : { inTexts: false, inAmp: false }) };
 }
 
 function mayMention(bytes: Buffer, from: number, to: number): boolean {
@@ -36,13 +38,13 @@ function mayMention(bytes: Buffer, from: number, to: number): boolean {
 /** As programs write it. */
 const BASE64 = ['base64', 'BASE64', 'Base64'];
 
-function isInText(bytes: Buffer): boolean {
-  let isFound = false;
-  rewriteLeaves(bytes, [
-    (octets) => {
-      isFound ||= UNSUBSCRIBE_PLACEHOLDER.test(octets);
-      return octets;
-    },
-  ]);
-  return isFound;
+function inLeaves(bytes: Buffer): Omit<Mentions, 'inHeader'> {
+  let inTexts = false;
+  let inAmp = false;
+  readLeaves(bytes, (octets, kind) => {
+    if (!UNSUBSCRIBE_PLACEHOLDER.test(octets)) return;
+    if (kind === 'amp') inAmp = true;
+    else inTexts = true;
+  });
+  return { inTexts, inAmp };
 }

@@ -110,6 +110,16 @@ describe('what is decided about unsubscribing when a message is accepted', () =>
     assert.equal(unsubscribe?.variables, true);
   });
 
+  test('a variable in an AMP part alone is one too, and the texts, which most people see, still get their footers', () => {
+    const amp = `Content-Type: multipart/alternative; boundary=b\n\n--b\n\nHello\n--b\nContent-Type: text/x-amp-html\n\n<a href="%tag_unsubscribe_url%">x</a>\n--b--\n`;
+    const untracked = prepared(amp);
+    assert.deepEqual([untracked.isSame, untracked.unsubscribe?.variables], [true, true]);
+    const { text, unsubscribe } = prepared(amp, { tracked: true });
+    assert.match(text, /Hello\r\n\r\nTo unsubscribe click: <%unsubscribe_url%>/);
+    assert.match(text, /\r\n\r\n<a href="%tag_unsubscribe_url%">x<\/a>\r\n--b--/);
+    assert.equal(unsubscribe?.variables, true);
+  });
+
   test('what the message says wins over its domain', () => {
     assert.equal(prepared(PLAIN, { tracked: true, options: { trackingUnsubscribe: 'no' } }).unsubscribe, undefined);
     assert.equal(prepared(PLAIN, { options: { trackingUnsubscribe: 'yes' } }).unsubscribe?.variables, true);

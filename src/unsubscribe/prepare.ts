@@ -61,16 +61,17 @@ export function prepareUnsubscribing(
 ): PreparedUnsubscribing {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const tracked = isTracked(of);
-  const { inHeader, inTexts } = mentionsOf(bytes);
+  const { inHeader, inTexts, inAmp } = mentionsOf(bytes);
   const inTemplate = of.isLate && UNSUBSCRIBE_PLACEHOLDER.test(JSON.stringify([of.options.variables, of.options.template?.variables]));
   const hasWords = inTexts || inTemplate;
-  const wantsFields = wishes.header !== 'off' && (tracked || hasWords || inHeader || (of.isBatch && wishes.header === 'batches'));
-  if (!tracked && !hasWords && !inHeader && !wantsFields) return { bytes: content };
+  const isElsewhere = inHeader || inAmp;
+  const wantsFields = wishes.header !== 'off' && (tracked || hasWords || isElsewhere || (of.isBatch && wishes.header === 'batches'));
+  if (!tracked && !hasWords && !isElsewhere && !wantsFields) return { bytes: content };
   const known = places();
   if (known === undefined) return { bytes: content };
   const footers = footersOf(of.settings);
   const footed = tracked && !hasWords ? rewriteLeaves(bytes, [footerPass(footers, endOfBody)]) : bytes;
-  const hasVariables = inHeader || hasWords || (footed !== bytes && UNSUBSCRIBE_PLACEHOLDER.test(footers.html + footers.text));
+  const hasVariables = isElsewhere || hasWords || (footed !== bytes && UNSUBSCRIBE_PLACEHOLDER.test(footers.html + footers.text));
   const fields = wantsFields ? fieldsFor(bytes, wishes.scope, known) : undefined;
   if (!hasVariables && fields === undefined) return { bytes: owned(footed, bytes, content) };
   return {

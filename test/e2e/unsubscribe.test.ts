@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { authenticate } from 'mailauth';
+import { readLeaves } from '#mail/text-leaves.ts';
 import { BOT_RULES } from '#tracking/bots.ts';
 import { startHttpReceiver } from '../kit/http-receiver.ts';
 import { DOMAIN, Installation, type Fields, submit } from '../kit/installation.ts';
@@ -51,6 +52,14 @@ async function mailTo(address: string): Promise<Mail> {
   const found = await until(async () => (await captured(address))[0], `mail to ${address}`);
   const { body } = await server.mustCall('GET', `/v1/sandbox/messages/${found.id}`);
   return { ...(body as unknown as Mail), raw: (await server.mustCall('GET', `/v1/sandbox/messages/${found.id}/raw`)).text };
+}
+
+function ampOf(raw: string): string {
+  let amp = '';
+  readLeaves(Buffer.from(raw, 'latin1'), (octets, kind) => {
+    if (kind === 'amp') amp += octets;
+  });
+  return amp;
 }
 
 /** Of the last message that has one. */
@@ -362,6 +371,23 @@ test('mail that is handed in by SMTP, in any encoding, has the variables too, an
   assert.notEqual(linkIn(joe.text), linkIn(kim.text));
   await press(linkIn(kim.html), { do: 'unsubscribe' });
   assert.deepEqual([await unsubscribeOf('joe@reader.test'), await unsubscribeOf('kim@reader.test')], [undefined, ['*']]);
+});
+
+test('an AMP part has the variables as well, also where it alone has them, and its links stay as they are', async () => {
+  await server.sendBatch(['ona@reader.test', 'pia@reader.test'], {
+    text: 'Hello',
+    html: '<p>Hello <a href="https://shop.test/">Shop</a></p>',
+    'amp-html':
+      '<html amp4email><body><a href="%tag_unsubscribe_url%">No</a><a href="https://shop.test/?a=1&amp;b=2">Shop</a></body></html>',
+    'o:tag': 'weekly',
+    'o:tracking-clicks': 'yes',
+    'recipient-variables': '{"ona@reader.test": {}, "pia@reader.test": {}}',
+  });
+  const [ona, pia] = [ampOf((await mailTo('ona@reader.test')).raw), ampOf((await mailTo('pia@reader.test')).raw)];
+  assert.match(ona, /<a href="https:\/\/mail\.ours\.test\/u\/[\w-]+">No<\/a><a href="https:\/\/shop\.test\/\?a=1&amp;b=2">Shop<\/a>/);
+  assert.notEqual(linkIn(ona), linkIn(pia));
+  await press(linkIn(ona), { do: 'unsubscribe' });
+  assert.deepEqual(await unsubscribeOf('ona@reader.test'), ['weekly']);
 });
 
 test('one message by SMTP may ask for footers and fields that its domain does not ask for', async () => {
