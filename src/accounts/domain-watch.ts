@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import { dkimName } from '#mail/dkim.ts';
 import type { DomainStore } from '#store/domain-store.ts';
 import type { Domain } from '#store/store.ts';
@@ -35,27 +36,17 @@ export interface DomainWatchOptions {
 }
 
 export function startDomainWatch(options: DomainWatchOptions): { stop(): Promise<void> } {
-  const stop = new AbortController();
-  const running = run(new Watch(options), options, stop.signal);
-  return {
-    async stop() {
-      stop.abort();
-      await running;
+  const watch = new Watch(options);
+  return repeat({
+    async round(stopped) {
+      const isMore = await watch.check(stopped);
+      await watch.purge(stopped);
+      return isMore;
     },
-  };
-}
-
-async function run(watch: Watch, { log, lookMs = LOOK_MS }: DomainWatchOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let isMore = false;
-    try {
-      isMore = await watch.check(signal);
-      await watch.purge(signal);
-    } catch (error) {
-      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'domains cannot be looked after at the moment');
-    }
-    if (!isMore) await sleep(lookMs, undefined, { signal }).catch(() => undefined);
-  }
+    pauseMs: options.lookMs ?? LOOK_MS,
+    log: options.log,
+    trouble: 'domains cannot be looked after at the moment',
+  });
 }
 
 class Watch {

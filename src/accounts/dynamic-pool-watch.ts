@@ -1,7 +1,7 @@
 /** Looks at each enrolled domain once an hour, whichever node comes first. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import type { EgressStore } from '#store/egress-store.ts';
 import type { DynamicPools } from './dynamic-pools.ts';
 
@@ -17,29 +17,12 @@ export interface PoolWatchOptions {
 }
 
 export function startPoolWatch(options: PoolWatchOptions): { stop(): Promise<void> } {
-  const stop = new AbortController();
-  const running = run(options, stop.signal);
-  return {
-    async stop() {
-      stop.abort();
-      await running;
-    },
-  };
-}
-
-async function run(options: PoolWatchOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let looked = 0;
-    try {
-      looked = await lookAtPools(options);
-    } catch (error) {
-      options.log.warn(
-        { error: error instanceof Error ? error.message : String(error) },
-        'pools of addresses cannot be looked after for now',
-      );
-    }
-    if (looked < CLAIM_MAX) await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
-  }
+  return repeat({
+    round: async () => (await lookAtPools(options)) >= CLAIM_MAX,
+    pauseMs: LOOK_MS,
+    log: options.log,
+    trouble: 'pools of addresses cannot be looked after for now',
+  });
 }
 
 /** Those whose time has come, a few at once. How many. */

@@ -8,9 +8,10 @@
  */
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import type { Certificate, CertificateOutcome, CertificateStore } from '#store/certificate-store.ts';
 import { AcmeClient, AcmeError } from './acme-client.ts';
 import type { AcmeHttp } from './acme-http.ts';
@@ -64,65 +65,49 @@ export interface Keeper {
 }
 
 export function startKeeper(options: KeeperOptions): Keeper {
-  const { store, names, clock, log, lookMs = LOOK_MS } = options;
-  const stop = new AbortController();
-  const work = new CertificateWork(options, stop.signal);
-  let bell = Promise.withResolvers<void>();
-  const running = run();
-
-  async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const rung = bell.promise;
-      try {
-        for (const name of names) await store.wantCertificate(name, 0, clock.nowMs());
-        while (!stop.signal.aborted && (await work.one()));
-      } catch (error) {
-        log.warn({ error: textOf(error) }, 'certificates cannot be looked after at the moment');
-      }
-      const timer = new AbortController();
-      const signal = AbortSignal.any([stop.signal, timer.signal]);
-      await Promise.race([rung, sleep(lookMs, undefined, { signal }).catch(() => undefined)]);
-      timer.abort();
-    }
-  }
+  const { store, names, clock, log, http, lookMs = LOOK_MS } = options;
+  const work = new CertificateWork(options);
+  const keeping = repeat({
+    async round(stopped) {
+      for (const name of names) await store.wantCertificate(name, 0, clock.nowMs());
+      while (!stopped.aborted && (await work.one(stopped)));
+      return false;
+    },
+    pauseMs: lookMs,
+    log,
+    trouble: 'certificates cannot be looked after at the moment',
+  });
 
   return {
-    ring() {
-      bell.resolve();
-      bell = Promise.withResolvers();
-    },
+    ring: keeping.ring,
     async stop() {
-      stop.abort();
-      bell.resolve();
-      await running;
-      await options.http.close();
+      await keeping.stop();
+      await http.close();
     },
   };
 }
 
 class CertificateWork {
   readonly #options: KeeperOptions;
-  readonly #stopped: AbortSignal;
   #client: AcmeClient | undefined;
 
-  constructor(options: KeeperOptions, stopped: AbortSignal) {
+  constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#stopped = stopped;
   }
 
   /** False: there is nothing to do. */
-  async one(): Promise<boolean> {
+  async one(stopped: AbortSignal): Promise<boolean> {
     const { store, clock } = this.#options;
     const nowMs = clock.nowMs();
     const claimed = await store.claimCertificate(nowMs, nowMs + HOLD_MS);
     if (claimed === undefined) return false;
-    await store.settleCertificate(claimed.name, claimed.epoch, await this.#outcomeOf(claimed));
+    await store.settleCertificate(claimed.name, claimed.epoch, await this.#outcomeOf(claimed, stopped));
     this.#options.obtained(claimed.name);
     return true;
   }
 
   /** undefined: it goes. */
-  async #outcomeOf(claimed: Certificate): Promise<CertificateOutcome | undefined> {
+  async #outcomeOf(claimed: Certificate, stopped: AbortSignal): Promise<CertificateOutcome | undefined> {
     const { store, directory, clock, log, isOwned, leadsElsewhere } = this.#options;
     const { name, domainId } = claimed;
     const nowMs = clock.nowMs();
@@ -135,18 +120,21 @@ class CertificateWork {
         return this.#failed(claimed, elsewhere);
       }
       if (!(await store.takeOrder(directory, nowMs, ORDER_SPACING_MS, ORDERS_AHEAD))) return { ...claimed, dueMs: nowMs + PACED_MS };
-      const made = await this.#obtain(name);
+      const made = await this.#obtain(name, stopped);
       log.info({ name, until: new Date(made.notAfterMs).toISOString() }, 'a certificate was obtained');
       return { ...made, triedMs: nowMs, failures: 0, error: '' };
     } catch (error) {
-      if (this.#stopped.aborted) return claimed;
+      if (stopped.aborted) return claimed;
       if (error instanceof AcmeError) await this.#pause(error);
-      return this.#failed(claimed, textOf(error), error instanceof AcmeError ? waitOf(error) : undefined);
+      return this.#failed(claimed, errorText(error), error instanceof AcmeError ? waitOf(error) : undefined);
     }
   }
 
-  async #obtain(name: string): Promise<Pick<CertificateOutcome, 'chain' | 'sealedKey' | 'notBeforeMs' | 'notAfterMs' | 'dueMs'>> {
-    const signal = AbortSignal.any([this.#stopped, AbortSignal.timeout(OBTAIN_MS)]);
+  async #obtain(
+    name: string,
+    stopped: AbortSignal,
+  ): Promise<Pick<CertificateOutcome, 'chain' | 'sealedKey' | 'notBeforeMs' | 'notAfterMs' | 'dueMs'>> {
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(OBTAIN_MS)]);
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     this.#client ??= await this.#open();
     const chain = await this.#client.obtain(name, signingRequest(name, privateKey), signal);
@@ -224,8 +212,4 @@ function checked(
   const [notBeforeMs, notAfterMs] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
   if (notAfterMs <= nowMs) throw new AcmeError('the certificate has expired already');
   return { notBeforeMs, notAfterMs };
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

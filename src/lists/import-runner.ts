@@ -2,10 +2,10 @@
  * Reads files into lists in the background: one file at a time on each node, some rows in each transaction together with the position after them. A node that ends in the middle
  * leaves the file to another, which goes on at that position; nothing is read twice or left out. Memory: one file, and the rows of a step.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import { CsvReader } from '#base/csv.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import { AppError } from '#model/errors.ts';
 import type { ImportJob, ImportRows, ImportStore } from '#store/suppression-store.ts';
 import { allowlistEntry, type EntryContext, type Fields, suppressionEntry } from './entries.ts';
@@ -35,31 +35,15 @@ export interface ImportRunner {
 type Claimed = ImportJob & { readonly epoch: number };
 
 export function startImports(options: ImportRunnerOptions): ImportRunner {
-  const stop = new AbortController();
-  let bell = Promise.withResolvers<void>();
-  const running = run();
-
-  async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const rung = bell.promise;
-      try {
-        if (options.mayRun?.() !== false && (await readOne())) continue;
-      } catch (error) {
-        options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a file cannot be imported at the moment');
-      }
-      await pause(rung);
-    }
-  }
-
-  async function pause(rung: Promise<void>): Promise<void> {
-    const timer = new AbortController();
-    const signal = AbortSignal.any([stop.signal, timer.signal]);
-    await Promise.race([rung, sleep(POLL_MS, undefined, { signal }).catch(() => undefined)]);
-    timer.abort();
-  }
+  return repeat({
+    round: async (stopped) => options.mayRun?.() !== false && readOne(stopped),
+    pauseMs: POLL_MS,
+    log: options.log,
+    trouble: 'a file cannot be imported at the moment',
+  });
 
   /** False: there was none. */
-  async function readOne(): Promise<boolean> {
+  async function readOne(stopped: AbortSignal): Promise<boolean> {
     const nowMs = options.clock.nowMs();
     const job = await options.imports.claimImport(nowMs, nowMs + HOLD_MS);
     if (job === undefined) return false;
@@ -67,16 +51,17 @@ export function startImports(options: ImportRunnerOptions): ImportRunner {
     const reader = new CsvReader(bytes);
     const columns = readColumns(reader, job.kind);
     if (job.position > 0) reader.position = job.position;
-    while (!stop.signal.aborted) {
+    while (!stopped.aborted) {
       const step = rowsOf(job, reader, columns);
-      if (!(await advance(job, reader.position, step)) || step.isDone) return true;
+      if (!(await advance(job, reader.position, step, stopped)) || step.isDone) return true;
     }
     // What is left is for whoever is next.
-    await advance(job, reader.position, { rows: rowsFor(job, [], contextOf(job)), failed: 0, trouble: undefined, isDone: false });
+    const nothing = { rows: rowsFor(job, [], contextOf(job)), failed: 0, trouble: undefined, isDone: false };
+    await advance(job, reader.position, nothing, stopped);
     return true;
   }
 
-  async function advance(job: Claimed, position: number, step: Step): Promise<boolean> {
+  async function advance(job: Claimed, position: number, step: Step, stopped: AbortSignal): Promise<boolean> {
     const nowMs = options.clock.nowMs();
     return options.imports.advanceImport({
       id: job.id,
@@ -88,7 +73,7 @@ export function startImports(options: ImportRunnerOptions): ImportRunner {
       ...(step.trouble !== undefined && { trouble: step.trouble }),
       isDone: step.isDone,
       nowMs,
-      heldUntilMs: stop.signal.aborted ? nowMs : nowMs + HOLD_MS,
+      heldUntilMs: stopped.aborted ? nowMs : nowMs + HOLD_MS,
       rows: step.rows,
     });
   }
@@ -110,18 +95,6 @@ export function startImports(options: ImportRunnerOptions): ImportRunner {
   function contextOf({ createdMs }: ImportJob): EntryContext {
     return { nowMs: createdMs, parseTime: options.parseTime };
   }
-
-  return {
-    ring() {
-      bell.resolve();
-      bell = Promise.withResolvers<void>();
-    },
-    async stop() {
-      stop.abort();
-      bell.resolve();
-      await running;
-    },
-  };
 }
 
 interface Step {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import type { ReportStore } from '#store/report-store.ts';
 import type { MailStore } from '#store/store.ts';
 
@@ -24,25 +25,15 @@ export interface RetentionOptions {
 }
 
 export function startRetention(options: RetentionOptions): { stop(): Promise<void> } {
-  const stop = new AbortController();
-  const running = run(options, stop.signal);
-  return {
-    async stop() {
-      stop.abort();
-      await running;
+  const { mail, reports, clock, log, eventsMs, postsMs, reportsMs } = options;
+  return repeat({
+    async round() {
+      const isMoreMail = (await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)) >= STEP_ROWS;
+      const areMoreReports = (await reports.expireReports(clock.nowMs() - reportsMs, REPORTS_STEP)) >= REPORTS_STEP;
+      return (isMoreMail || areMoreReports) && sleep(STEP_PAUSE_MS, true);
     },
-  };
-}
-
-async function run({ mail, reports, clock, log, eventsMs, postsMs, reportsMs }: RetentionOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let pauseMs = LOOK_MS;
-    try {
-      if ((await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)) >= STEP_ROWS) pauseMs = STEP_PAUSE_MS;
-      if ((await reports.expireReports(clock.nowMs() - reportsMs, REPORTS_STEP)) >= REPORTS_STEP) pauseMs = STEP_PAUSE_MS;
-    } catch (error) {
-      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'nothing can be deleted at the moment');
-    }
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
-  }
+    pauseMs: LOOK_MS,
+    log,
+    trouble: 'nothing can be deleted at the moment',
+  });
 }

@@ -2,10 +2,10 @@
  * Looks at each threshold once a minute, whichever node comes first, and records what reached it. A hit lasts a little longer than it takes to look again, so that one
  * that is still found does not end in between, and what is no longer found is free soon. `measure` answers from counters, never from events.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { randomHex } from '#base/random.ts';
+import { repeat } from '#base/repeat.ts';
 import type { Threshold, ThresholdComparator, ThresholdHit, ThresholdStore } from '#store/threshold-store.ts';
 
 export interface Measured {
@@ -35,26 +35,12 @@ const HITS_KEPT = 1000;
 const HITS_AT_ONCE_MAX = 100;
 
 export function startThresholdWatch(options: WatchOptions): { stop(): Promise<void> } {
-  const stop = new AbortController();
-  const running = run(options, stop.signal);
-  return {
-    async stop() {
-      stop.abort();
-      await running;
-    },
-  };
-}
-
-async function run(options: WatchOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let looked = 0;
-    try {
-      looked = await lookAtThresholds(options);
-    } catch (error) {
-      options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'thresholds cannot be looked at for now');
-    }
-    if (looked < CLAIM_MAX) await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
-  }
+  return repeat({
+    round: async () => (await lookAtThresholds(options)) >= CLAIM_MAX,
+    pauseMs: LOOK_MS,
+    log: options.log,
+    trouble: 'thresholds cannot be looked at for now',
+  });
 }
 
 /** Those whose time has come, a few at once. How many. */

@@ -2,9 +2,9 @@
  * Validates uploaded lists in the background: one list at a time on each node, some addresses at a time, their results in one commit together with the position after them. A node that
  * ends in the middle leaves the list to another, which goes on at that position. Memory: one list, and the results of a step.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { repeat } from '#base/repeat.ts';
 import type { ValidationJob, ValidationStore, ValidationSummary } from '#store/validation-store.ts';
 import type { Validate, Validation } from './validate.ts';
 
@@ -35,39 +35,21 @@ export interface ListRunner {
 
 export function startListRunner(options: ListRunnerOptions): ListRunner {
   const { validations, clock, log } = options;
-  const stop = new AbortController();
-  let bell = Promise.withResolvers<void>();
-  const running = run();
-
-  async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const rung = bell.promise;
-      try {
-        if (options.mayRun?.() !== false && ((await validateOne()) || (await validations.purgeValidations(PURGE_PIECES)))) continue;
-      } catch (error) {
-        log.warn(
-          { error: error instanceof Error ? error.message : String(error) },
-          'a list of addresses cannot be validated at the moment',
-        );
-      }
-      await pause(rung);
-    }
-  }
-
-  async function pause(rung: Promise<void>): Promise<void> {
-    const timer = new AbortController();
-    const signal = AbortSignal.any([stop.signal, timer.signal]);
-    await Promise.race([rung, sleep(POLL_MS, undefined, { signal }).catch(() => undefined)]);
-    timer.abort();
-  }
+  return repeat({
+    round: async (stopped) =>
+      options.mayRun?.() !== false && ((await validateOne(stopped)) || (await validations.purgeValidations(PURGE_PIECES))),
+    pauseMs: POLL_MS,
+    log,
+    trouble: 'a list of addresses cannot be validated at the moment',
+  });
 
   /** False: there was none. */
-  async function validateOne(): Promise<boolean> {
+  async function validateOne(stopped: AbortSignal): Promise<boolean> {
     const nowMs = clock.nowMs();
     let job = await validations.claimValidation(nowMs, nowMs + HOLD_MS);
     if (job === undefined) return false;
     const bytes = Buffer.from((await validations.validationBytes(job.id)) ?? '');
-    while (!stop.signal.aborted) {
+    while (!stopped.aborted) {
       const { addresses, position } = linesFrom(bytes, job.position, STEP_ADDRESSES);
       const results = await validateAll(job.accountId, addresses);
       const next: ValidationJob = {
@@ -77,11 +59,11 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
         summary: results.reduce(counted, job.summary),
       };
       const isDone = position >= bytes.length;
-      if (!(await advance(next, results, isDone)) || isDone) return true;
+      if (!(await advance(next, results, isDone, stopped)) || isDone) return true;
       job = next;
     }
     // What is left is for whoever is next.
-    await advance(job, [], false);
+    await advance(job, [], false, stopped);
     return true;
   }
 
@@ -89,6 +71,7 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
     { id, epoch, position, processed, summary }: ValidationJob,
     results: readonly Validation[],
     isDone: boolean,
+    stopped: AbortSignal,
   ): Promise<boolean> {
     const nowMs = clock.nowMs();
     return validations.advanceValidation({
@@ -100,7 +83,7 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
       ...(results.length > 0 && { results: JSON.stringify(results.map(keptResult)) }),
       isDone,
       nowMs,
-      heldUntilMs: stop.signal.aborted ? nowMs : nowMs + HOLD_MS,
+      heldUntilMs: stopped.aborted ? nowMs : nowMs + HOLD_MS,
     });
   }
 
@@ -110,18 +93,6 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
       results.push(...(await Promise.all(addresses.slice(from, from + AT_ONCE).map((address) => options.validate(accountId, address)))));
     return results;
   }
-
-  return {
-    ring() {
-      bell.resolve();
-      bell = Promise.withResolvers<void>();
-    },
-    async stop() {
-      stop.abort();
-      bell.resolve();
-      await running;
-    },
-  };
 }
 
 /** Whole lines, and where the next begins. */

@@ -3,10 +3,11 @@
  * again, for some hours. A call may come twice: its `id` is the same then. A POST has the HMAC-SHA256 of its whole body in `X-Sign`, by a key that is for alerts alone.
  */
 import { createHmac } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import { randomHex } from '#base/random.ts';
+import { repeat } from '#base/repeat.ts';
 import type { AlertChannel, AlertPost, AlertStore } from '#store/alert-store.ts';
 import type { Poster, PostResult } from './guarded-post.ts';
 
@@ -55,41 +56,24 @@ const TESTS_MAX = 10;
 
 export function startAlerts(parts: AlertsParts): Alerts {
   const { store, clock, log } = parts;
-  const stop = new AbortController();
-  let bell = Promise.withResolvers<void>();
   let tests = 0;
-  const running = run();
+  const telling = repeat({
+    round: async (stopped) => parts.mayPost() && (await tellSome(stopped)) >= CLAIM_MAX,
+    pauseMs: POLL_MS,
+    log,
+    trouble: 'alerts cannot be told at the moment',
+  });
 
-  async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const rung = bell.promise;
-      let told = 0;
-      try {
-        if (parts.mayPost()) told = await tellSome();
-      } catch (error) {
-        log.warn({ error: error instanceof Error ? error.message : String(error) }, 'alerts cannot be told at the moment');
-      }
-      if (told < CLAIM_MAX) await pause(rung);
-    }
-  }
-
-  async function pause(rung: Promise<void>): Promise<void> {
-    const timer = new AbortController();
-    const signal = AbortSignal.any([stop.signal, timer.signal]);
-    await Promise.race([rung, sleep(POLL_MS, undefined, { signal }).catch(() => undefined)]);
-    timer.abort();
-  }
-
-  async function tellSome(): Promise<number> {
+  async function tellSome(stopped: AbortSignal): Promise<number> {
     const nowMs = clock.nowMs();
     const posts = await store.claimAlertPosts(nowMs, nowMs + HOLD_MS, CLAIM_MAX);
-    await Promise.all(posts.map(tellOne));
+    await Promise.all(posts.map((post) => tellOne(post, stopped)));
     return posts.length;
   }
 
-  async function tellOne(post: AlertPost): Promise<void> {
-    const trouble = await tell(post).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
-    if (stop.signal.aborted && trouble !== undefined) return store.settleAlertPost(post.id, clock.nowMs());
+  async function tellOne(post: AlertPost, stopped: AbortSignal): Promise<void> {
+    const trouble = await tell(post, stopped).catch(errorText);
+    if (stopped.aborted && trouble !== undefined) return store.settleAlertPost(post.id, clock.nowMs());
     const waitMs = trouble === undefined ? undefined : WAITS_MS[post.attempts - 1];
     if (trouble !== undefined)
       log.warn(
@@ -100,7 +84,7 @@ export function startAlerts(parts: AlertsParts): Alerts {
   }
 
   /** undefined: it was told. */
-  async function tell({ accountId, channel, target, payload, eventType }: AlertPost): Promise<string | undefined> {
+  async function tell({ accountId, channel, target, payload, eventType }: AlertPost, stopped: AbortSignal): Promise<string | undefined> {
     if (channel === 'email') {
       const isSent = await parts.sendMail({ accountId, to: target, subject: `Alert: ${eventType}`, text: mailText(payload) });
       return isSent ? undefined : 'the account has no domain to send it from';
@@ -110,7 +94,7 @@ export function startAlerts(parts: AlertsParts): Alerts {
       .update(body)
       .digest('hex');
     const headers = { 'content-type': 'application/json', 'user-agent': 'postrider', 'x-sign': signature };
-    return troubleOf(await parts.poster.post({ url: target, headers, body: [body] }, stop.signal));
+    return troubleOf(await parts.poster.post({ url: target, headers, body: [body] }, stopped));
   }
 
   function postOf(
@@ -137,27 +121,24 @@ export function startAlerts(parts: AlertsParts): Alerts {
         const kept = await store.putAlertPosts(accountId, posts, WAITING_MAX);
         if (kept < posts.length)
           log.warn({ accountId, type, lost: posts.length - kept }, 'too many alerts of an account wait; some are not told');
-        bell.resolve();
-        bell = Promise.withResolvers<void>();
+        telling.ring();
       } catch (error) {
-        log.warn({ type, error: error instanceof Error ? error.message : String(error) }, 'an alert could not be written down');
+        log.warn({ type, error: errorText(error) }, 'an alert could not be written down');
       }
     },
     async test(accountId, channel, type, targets) {
       if (tests >= TESTS_MAX) return 'too many tests at a time; try again';
       tests++;
       try {
-        const troubles = await Promise.all(targets.map((target) => tell(postOf(accountId, type, channel, target, { test: true }))));
+        const troubles = await Promise.all(
+          targets.map((target) => tell(postOf(accountId, type, channel, target, { test: true }), telling.stopped)),
+        );
         return troubles.find((trouble) => trouble !== undefined);
       } finally {
         tests--;
       }
     },
-    async stop() {
-      stop.abort();
-      bell.resolve();
-      await running;
-    },
+    stop: telling.stop,
   };
 }
 
