@@ -15,6 +15,7 @@ import type { SecureContext } from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '#base/clock.ts';
 import { bitString, der, dnsName, ECDSA_SHA256, extension, integer, oid, pem, sequence, time, utf8 } from '#base/der.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 
 const LOOK_AGAIN_MS = 10_000;
@@ -55,10 +56,7 @@ export function openTls(files: TlsFiles, clock: Clock, log: Log): () => OwnPair 
       mark = now;
       log.info({ cert: files.cert }, 'the certificate was read again');
     } catch (error) {
-      log.warn(
-        { cert: files.cert, trouble: error instanceof Error ? error.message : String(error) },
-        'the new certificate cannot be used; the former one stays',
-      );
+      log.warn({ cert: files.cert, trouble: errorText(error) }, 'the new certificate cannot be used; the former one stays');
     }
     return pair;
   };
@@ -113,9 +111,7 @@ function pairOf({ cert, key }: TlsFiles): OwnPair {
     });
     return { ...pair, context };
   } catch (error) {
-    throw new TlsError(
-      `${cert} and ${key} cannot be used as a certificate and its key (${error instanceof Error ? error.message : String(error)})`,
-    );
+    throw new TlsError(`${cert} and ${key} cannot be used as a certificate and its key (${errorText(error)})`);
   }
 }
 

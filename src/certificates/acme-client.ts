@@ -8,6 +8,7 @@ import { createHash, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { errorText } from '#base/error-text.ts';
 import type { AcmeAnswer, AcmeHttp } from './acme-http.ts';
 
 const ANSWER_MS = 30_000;
@@ -184,7 +185,7 @@ export class AcmeClient {
       // The nonce may be used up or not.
       this.#nonce = undefined;
       signal.throwIfAborted();
-      throw new AcmeError(`the authority gave no answer (${words(error instanceof Error ? error.message : String(error))})`);
+      throw new AcmeError(`the authority gave no answer (${words(errorText(error))})`);
     }
   }
 }

@@ -8,6 +8,7 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { CertificateStore } from '#store/certificate-store.ts';
 import { certificateKeyContext, type Vault } from './vault.ts';
@@ -96,10 +97,7 @@ export class ServedCertificates {
       this.#known.set(name, known, clock.monotonicMs());
       return known;
     } catch (error) {
-      log.warn(
-        { name, error: error instanceof Error ? error.message : String(error) },
-        'a certificate cannot be read; what was known stays in use',
-      );
+      log.warn({ name, error: errorText(error) }, 'a certificate cannot be read; what was known stays in use');
       if (before !== undefined) this.#known.set(name, { ...before, freshUntilMs: clock.monotonicMs() + FRESH_MS }, clock.monotonicMs());
       return before;
     }

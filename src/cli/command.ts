@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { closest } from 'fastest-levenshtein';
 import type { Config } from '#app/config.ts';
+import { errorText } from '#base/error-text.ts';
 
 export interface OptionSpec {
   readonly type: 'string' | 'boolean';
@@ -108,7 +109,7 @@ export function parseCommand(command: Command, argv: readonly string[]): Parsed 
 }
 
 function sentenceOf(error: unknown, names: readonly string[], command: Command): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   const unknown = /Unknown option '(-[^']*)'/.exec(message)?.[1];
   if (unknown === undefined) return message.split('. ', 1)[0] ?? message;
   return `${command.name} has no option ${unknown}; the nearest is --${closest(unknown.replace(/^-+/, ''), [...names])}`;

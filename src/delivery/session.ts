@@ -3,6 +3,7 @@
  * recipient, whatever happens (P5). The dialogue goes with the outcomes that were not delivered.
  */
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { EgressSource, TlsDemand } from '#model/egress.ts';
@@ -74,7 +75,7 @@ export class SmtpDeliverySession implements DeliverySession {
       return this.#outcomes(job, await this.#client.transact(job, composed), startedMs);
     } catch (error) {
       // A bug of ours, in composing or here (P5). The connection's state is unknown.
-      const text = error instanceof Error ? error.message : String(error);
+      const text = errorText(error);
       this.#facts.log.error({ site: this.#facts.site, error: error instanceof Error ? error.stack : text }, 'a delivery failed inside');
       await this.close();
       return this.#all(

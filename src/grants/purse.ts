@@ -8,6 +8,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { GrantAsk, GrantStore } from '#store/grant-store.ts';
 import { StoreError } from '#store/store.ts';
@@ -283,7 +284,7 @@ export class Purse {
 
   #failed(error: unknown): void {
     this.#trouble = error;
-    this.#options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'grants cannot be asked for at the moment');
+    this.#options.log.warn({ error: errorText(error) }, 'grants cannot be asked for at the moment');
   }
 
   /** Gives back what is not used, prolongs what is, and tries again what could not be given back. */

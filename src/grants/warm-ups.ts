@@ -3,6 +3,7 @@
  * made or given up takes effect on all nodes; stages are looked at once a minute, and whichever node comes first moves one on.
  */
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { EgressStore, WarmUp } from '#store/egress-store.ts';
 import type { GateLimit } from './gate.ts';
@@ -81,7 +82,7 @@ export class WarmUps {
       this.#isTroubled = false;
     } catch (error) {
       // What was known goes on to hold.
-      if (!this.#isTroubled) log.warn({ error: error instanceof Error ? error.message : String(error) }, 'warm-ups cannot be read for now');
+      if (!this.#isTroubled) log.warn({ error: errorText(error) }, 'warm-ups cannot be read for now');
       this.#isTroubled = true;
     }
   }

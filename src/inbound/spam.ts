@@ -2,6 +2,7 @@
  * What spam filters say of mail that comes in: rspamd and SpamAssassin by their own protocols, whichever are set; with both, mail is spam when either says so.
  * A filter has its time; one that does not answer is told in the log, and the mail is accepted without its word, or put off, as the operator wants.
  */
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { SpamCheck } from '#model/inbound.ts';
 import { askRspamd } from './rspamd.ts';
@@ -53,7 +54,7 @@ export function createSpamFilters(options: SpamOptions, log: Log): AskSpamFilter
         try {
           return await ask(facts);
         } catch (error) {
-          log.warn({ filter: name, trouble: error instanceof Error ? error.message : String(error) }, 'a spam filter did not answer');
+          log.warn({ filter: name, trouble: errorText(error) }, 'a spam filter did not answer');
           return 'failed' as const;
         }
       }),

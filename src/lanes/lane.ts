@@ -11,6 +11,7 @@
  * The lane decides when and how many; how a connection is made and a message handed over is `delivery`'s, given as functions.
  */
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import { jitter } from '#base/random.ts';
 import type { ConnectFailure, ConnectResult, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { Route, TlsDemand } from '#model/egress.ts';
@@ -289,7 +290,7 @@ export class Lane<T extends LaneItem> {
   }
 
   #troubledBy(error: unknown): void {
-    this.#lastTrouble = error instanceof Error ? error.message : String(error);
+    this.#lastTrouble = errorText(error);
   }
 
   /** Starts workers while something waits and connections are allowed. */

@@ -7,6 +7,7 @@
  *
  * Others are declared lost only by a node whose own beats have been regular for a lease: when it has just started, after the store was away, or its clock was set, everybody first gets the time to be heard.
  */
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { Beat, NodeStore } from '#store/store.ts';
 
@@ -121,10 +122,7 @@ export class Heartbeat {
 
   #failed(error: unknown): void {
     if (!this.#hasFailed) {
-      this.#options.log.warn(
-        { error: error instanceof Error ? error.message : String(error) },
-        'the store does not answer the beat of this node',
-      );
+      this.#options.log.warn({ error: errorText(error) }, 'the store does not answer the beat of this node');
     }
     this.#hasFailed = true;
     this.#tellWhenLapsed();
@@ -180,7 +178,7 @@ export class Heartbeat {
       log.warn({ recipients }, 'another node was not heard of for a lease; what it had leased is due again and may be repeated');
       tookOver(recipients);
     } catch (error) {
-      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'lost nodes cannot be looked for at the moment');
+      log.warn({ error: errorText(error) }, 'lost nodes cannot be looked for at the moment');
     } finally {
       this.#isTakingOver = false;
     }

@@ -4,6 +4,7 @@
  * and at the latest when the next bucket is due or after `pollMs`: bells are hints, polling is the truth.
  */
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { Priority } from '#model/message.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
@@ -109,7 +110,7 @@ export class Claimer {
     try {
       delayMs = await this.#look();
     } catch (error) {
-      this.#options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'due mail cannot be claimed at the moment');
+      this.#options.log.warn({ error: errorText(error) }, 'due mail cannot be claimed at the moment');
     } finally {
       this.#isLooking = false;
     }

@@ -8,6 +8,7 @@
  */
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import { TokenBucket } from '#base/token-bucket.ts';
 import { type VisitReason, visitReason } from '#model/count-reason.ts';
@@ -142,7 +143,7 @@ export class TrackingRecorder {
     if (nowMs - this.#complainedMs < COMPLAIN_EVERY_MS) return;
     this.#complainedMs = nowMs;
     log.warn(
-      { error: error instanceof Error ? error.message : String(error), waiting: this.#waiting.length, isLost },
+      { error: errorText(error), waiting: this.#waiting.length, isLost },
       'opens and clicks cannot be written down now; links work all the same',
     );
   }

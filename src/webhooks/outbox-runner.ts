@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ByteBudget } from '#base/byte-budget.ts';
+import { errorText } from '#base/error-text.ts';
 import type { OutboxItem, OutboxSettlement, OutboxStore } from '#store/outbox-store.ts';
 import { StoreError } from '#store/store.ts';
 import { EndpointHealth, type EndpointLimits, type Verdict } from './endpoint-health.ts';
@@ -129,7 +130,7 @@ export class OutboxRunner {
     try {
       delayMs = await this.#look();
     } catch (error) {
-      this.#options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'the outbox cannot be read at the moment');
+      this.#options.log.warn({ error: errorText(error) }, 'the outbox cannot be read at the moment');
     } finally {
       this.#looking = undefined;
     }

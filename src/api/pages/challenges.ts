@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { send } from '#api/endpoint.ts';
 import type { ApiDeps } from '#api/deps.ts';
+import { errorText } from '#base/error-text.ts';
 
 const LOOKS_MAX = 64;
 
@@ -18,7 +19,7 @@ export function mountChallenges(app: FastifyInstance, { store, log }: ApiDeps): 
     try {
       return await store.certificates.challengeAnswer(token);
     } catch (error) {
-      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a certificate authority could not be answered');
+      log.warn({ error: errorText(error) }, 'a certificate authority could not be answered');
       return undefined;
     } finally {
       looks--;
