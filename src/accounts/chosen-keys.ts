@@ -6,7 +6,7 @@ import { createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
 import { isLabels } from '#mail/domain.ts';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
 import type { DkimKeys } from './dkim-keys.ts';
@@ -56,15 +56,15 @@ export function createChosenKeys(
   async function refuseLast(domain: Domain, key: DkimKey, what: string): Promise<void> {
     if (key.state !== 'signing' || key.algorithm !== 'rsa') return;
     const signing = (await keys.published(domain.id)).filter(({ state, algorithm }) => state === 'signing' && algorithm === 'rsa');
-    if (signing.length < 2) throw bad(`cannot ${what} domain key: must have at least one active domain key`);
+    if (signing.length < 2) throw badParameter(`cannot ${what} domain key: must have at least one active domain key`);
   }
 
   async function add(domain: Domain, selector: string, key: { readonly bits: number } | { readonly given: KeyObject }): Promise<DkimKey> {
     // A retired one keeps its name: its record may still be in DNS.
     const all = await store.listDkimKeys(domain.id);
-    if (all.some((known) => known.selector === selector)) throw bad('failed to create domain key: duplicate key');
+    if (all.some((known) => known.selector === selector)) throw badParameter('failed to create domain key: duplicate key');
     if (all.filter(({ state }) => state !== 'retired').length >= KEYS_MAX) {
-      throw bad(`failed to create domain key: a domain has ${KEYS_MAX} keys at most`);
+      throw badParameter(`failed to create domain key: a domain has ${KEYS_MAX} keys at most`);
     }
     return keys.add(domain, selector, key);
   }
@@ -97,7 +97,7 @@ export function createChosenKeys(
       const signing = rows
         .filter(({ state, algorithm }) => state === 'signing' && algorithm === 'rsa')
         .toSorted((a, b) => (b.activeMs ?? 0) - (a.activeMs ?? 0))[0];
-      if (signing === undefined) throw bad('the domain has no active domain key');
+      if (signing === undefined) throw badParameter('the domain has no active domain key');
       if (signing.selector === selector) return;
       const next = rows.find((row) => row.selector === selector) ?? (await add(domain, selector, { given: keys.open(signing) }));
       // The new one first: a crash between leaves two that may sign, not none.
@@ -110,24 +110,22 @@ export function createChosenKeys(
 export function checkSelector(given: string): string {
   const selector = given.trim().toLowerCase();
   // RFC 6376 §3.1
-  if (!isLabels(selector)) throw bad('the selector is not valid: it has letters, digits and hyphens, as names in DNS do');
+  if (!isLabels(selector)) throw badParameter('the selector is not valid: it has letters, digits and hyphens, as names in DNS do');
   return selector;
 }
 
 function readPem(pem: string): KeyObject {
-  if (pem.length > PEM_MAX || !pem.includes('-----BEGIN')) throw bad('failed to import domain key: failed to parse PEM');
+  if (pem.length > PEM_MAX || !pem.includes('-----BEGIN')) throw badParameter('failed to import domain key: failed to parse PEM');
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);
   } catch {
-    throw bad('failed to import domain key: failed to parse private key: key must be PKCS1 format');
+    throw badParameter('failed to import domain key: failed to parse private key: key must be PKCS1 format');
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (key.asymmetricKeyType !== 'rsa') throw bad('failed to import domain key: failed to parse private key: key must be PKCS1 format');
-  if (bits < KEY_BITS[0] || bits > (KEY_BITS.at(-1) as number)) throw bad('failed to import domain key: an RSA key has 1024 to 4096 bits');
+  if (key.asymmetricKeyType !== 'rsa')
+    throw badParameter('failed to import domain key: failed to parse private key: key must be PKCS1 format');
+  if (bits < KEY_BITS[0] || bits > (KEY_BITS.at(-1) as number))
+    throw badParameter('failed to import domain key: an RSA key has 1024 to 4096 bits');
   return key;
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

@@ -7,7 +7,7 @@ import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { dkimName } from '#mail/dkim.ts';
 import { normalizeDomain } from '#mail/domain.ts';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { DnsAnswer, DomainChange, DomainSettings, DomainStore } from '#store/domain-store.ts';
 import type { AccountStore, DkimKey, Domain } from '#store/store.ts';
 import type { DkimKeys, FirstKey } from './dkim-keys.ts';
@@ -228,8 +228,7 @@ export function createDomains(store: AccountStore, domains: DomainStore, keys: D
 
 /** Copies are made again from contents. */
 function checkSettings({ zeroContent = false, archiveTo = '' }: DomainSettings): void {
-  if (zeroContent && archiveTo !== '')
-    throw new AppError('bad-parameter', { reason: 'a domain that keeps no content has no copies to post to archive_to' });
+  if (zeroContent && archiveTo !== '') throw badParameter('a domain that keeps no content has no copies to post to archive_to');
 }
 
 const FOUND_MAX = 5;
@@ -251,7 +250,7 @@ function changesOf({ dnsAnswers = {} }: Domain, checks: readonly RecordCheck[]):
 function domainName(given: string): string {
   const name = normalizeDomain(given.trim().replace(/\.$/, ''));
   if (name === undefined || !name.includes('.')) {
-    throw new AppError('bad-parameter', { reason: `"${given.slice(0, 100)}" is not a domain name; one looks like "mail.example.org"` });
+    throw badParameter(`"${given.slice(0, 100)}" is not a domain name; one looks like "mail.example.org"`);
   }
   return name;
 }

@@ -9,7 +9,7 @@ import { BoundedCache } from '#base/bounded-cache.ts';
 import { InFlight } from '#base/in-flight.ts';
 import type { Clock } from '#base/clock.ts';
 import { normalizeDomain } from '#mail/domain.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
 import type { AccountStore, Credential, Domain } from '#store/store.ts';
 import { GuessGuard } from './guesses.ts';
@@ -159,9 +159,7 @@ export function createLogins({ store, access, standings, clock }: LoginsDeps, pa
     async putCredential(domain, given, password = makePassword(), isSystem = false) {
       const login = checkedLogin(domain, given);
       if (password.length < PASSWORD_MIN || password.length > PASSWORD_MAX || /[\0\r\n]/.test(password)) {
-        throw new AppError('bad-parameter', {
-          reason: `The password must have between ${PASSWORD_MIN} and ${PASSWORD_MAX} characters, without NUL and line breaks`,
-        });
+        throw badParameter(`The password must have between ${PASSWORD_MIN} and ${PASSWORD_MAX} characters, without NUL and line breaks`);
       }
       const passwordHash = await passwords.hash(password);
       await store.putCredential({
@@ -216,10 +214,9 @@ function spelling(given: string): string {
 
 function checkedLogin(domain: Domain, given: string): string {
   const login = spelling(given.includes('@') ? given : `${given}@${domain.name}`);
-  if (!login.endsWith(`@${domain.name}`))
-    throw new AppError('bad-parameter', { reason: `The login ${login} is not at the domain ${domain.name}` });
+  if (!login.endsWith(`@${domain.name}`)) throw badParameter(`The login ${login} is not at the domain ${domain.name}`);
   if (!/^[a-z0-9._+=-]{1,64}@/.test(login)) {
-    throw new AppError('bad-parameter', { reason: 'A login has letters, digits and . _ + = - before its @, at most 64 of them' });
+    throw badParameter('A login has letters, digits and . _ + = - before its @, at most 64 of them');
   }
   return login;
 }

@@ -5,7 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import { canonicalNetwork } from '#base/networks.ts';
 import { parsePath } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { AccessStore, AccountChange, AccountFacts, AllowedNetwork } from '#store/access-store.ts';
 import type { Standings } from './standing.ts';
 
@@ -49,13 +49,11 @@ export function createSubaccounts(access: AccessStore, standings: Standings, clo
     },
     async allowNetwork(accountId, given, description) {
       const network = canonicalNetwork(given.trim());
-      if (network === undefined) throw new AppError('bad-parameter', { reason: 'Invalid IP Address or CIDR' });
+      if (network === undefined) throw badParameter('Invalid IP Address or CIDR');
       if (description.length > DESCRIPTION_MAX || /\p{Cc}/u.test(description))
-        throw new AppError('bad-parameter', {
-          reason: `The description has at most ${DESCRIPTION_MAX} characters, without control characters`,
-        });
+        throw badParameter(`The description has at most ${DESCRIPTION_MAX} characters, without control characters`);
       const isKept = await access.putNetwork(accountId, { network, description, createdMs: clock.nowMs() }, NETWORKS_MAX);
-      if (!isKept) throw new AppError('bad-parameter', { reason: `An account has at most ${NETWORKS_MAX} allowed networks` });
+      if (!isKept) throw badParameter(`An account has at most ${NETWORKS_MAX} allowed networks`);
       standings.forgetStandings();
     },
     async disallowNetwork(accountId, given) {
@@ -76,7 +74,7 @@ export function createSubaccounts(access: AccessStore, standings: Standings, clo
     },
     async addAuthRecipient(accountId, given) {
       const email = parsePath(given.trim(), { allowNull: false })?.address.toLowerCase();
-      if (email === undefined) throw new AppError('bad-parameter', { reason: 'Invalid email address.' });
+      if (email === undefined) throw badParameter('Invalid email address.');
       const isKept = await access.putAuthRecipient(accountId, { email, createdMs: clock.nowMs() }, AUTH_RECIPIENTS_MAX);
       return isKept ? email : undefined;
     },
@@ -89,7 +87,7 @@ const NAME_MAX = 100;
 export function accountName(given: string): string {
   const name = given.trim();
   if (name === '' || name.length > NAME_MAX || /\p{Cc}/u.test(name)) {
-    throw new AppError('bad-parameter', { reason: `An account's name has 1 to ${NAME_MAX} characters, without control characters` });
+    throw badParameter(`An account's name has 1 to ${NAME_MAX} characters, without control characters`);
   }
   return name;
 }

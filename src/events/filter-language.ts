@@ -2,7 +2,7 @@
  * The little language of event filters: `delivered OR failed`, `NOT spam`, `"exact words"`, `(a OR b) c`, `>344 <379`. Terms next to
  * each other mean AND; comparisons are for the field `size` alone (a Message-ID may begin with <). Parsed once to a tree, bounded in length, terms and depth; evaluated with a function that matches one term.
  */
-import { AppError } from '#model/errors.ts';
+import { type AppError, badParameter } from '#model/errors.ts';
 
 export type Expression =
   | { readonly kind: 'term'; readonly text: string; readonly compare?: '>' | '<' | '>=' | '<=' }
@@ -114,5 +114,5 @@ function isWord(reader: Reader, word: string): boolean {
 }
 
 function bad(field: string, what: string): AppError {
-  return new AppError('bad-parameter', { reason: `the filter of '${field}' ${what}` });
+  return badParameter(`the filter of '${field}' ${what}`);
 }

@@ -3,7 +3,7 @@
  * store; the rest is looked at row by row, within a bound of rows for each page. A token is a position: the question comes anew with each page.
  */
 import { Buffer } from 'node:buffer';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import { providerOf } from '#model/mailbox-provider.ts';
 import type { EventFilter, EventPosition, EventStore, EventView } from '#store/store.ts';
 import { type EventUrls, mailgunEvent, MAILGUN_KINDS, mailgunName, severityOf, eventId } from './mailgun-json.ts';
@@ -138,7 +138,7 @@ async function together(
 }
 
 function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'domainIds' | 'kinds' | 'recipient' | 'messageId' | 'tag'> {
-  for (const name of events) if (!NAMES.has(name)) throw bad(`'${name.slice(0, 60)}' is not a valid event`);
+  for (const name of events) if (!NAMES.has(name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid event`);
   const isNamed = (attribute: string, value: string): boolean =>
     where.every(
       (one) => one.attribute !== attribute || !['=', '!='].includes(one.comparator) || passes(one.comparator, wantedOf(one), [value]),
@@ -165,8 +165,8 @@ function prefilter({ domains, events, where }: LogsQuery): Pick<EventFilter, 'do
 function testOf(condition: LogsCondition): (view: EventView) => boolean {
   const { attribute, comparator } = condition;
   const values = Object.hasOwn(ATTRIBUTES, attribute) ? ATTRIBUTES[attribute] : undefined;
-  if (values === undefined) throw bad(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
-  if (!COMPARATORS.includes(comparator)) throw bad(`'${comparator.slice(0, 60)}' is not a valid filter predicate comparator`);
+  if (values === undefined) throw badParameter(`'${attribute.slice(0, 60)}' is not a valid filter predicate attribute`);
+  if (!COMPARATORS.includes(comparator)) throw badParameter(`'${comparator.slice(0, 60)}' is not a valid filter predicate comparator`);
   const wanted = wantedOf(condition);
   return (view) => passes(comparator, wanted, values(view));
 }
@@ -213,7 +213,7 @@ function writeToken({ after, isBack }: Place): string {
 function readToken(token: string): Place {
   const text = token.length > TOKEN_MAX ? '' : Buffer.from(token, 'base64url').toString('latin1');
   const [, way, atUs, id] = /^([bf])(?:(\d{1,16})\.(\d{1,16}))?$/.exec(text) ?? [];
-  if (way === undefined) throw bad("'token' is not a page of this API");
+  if (way === undefined) throw badParameter("'token' is not a page of this API");
   return { isBack: way === 'b', ...(atUs !== undefined && { after: { atUs: Number(atUs), id: Number(id) } }) };
 }
 
@@ -257,8 +257,4 @@ export function logItem(view: EventView, urls: EventUrls): Record<string, unknow
     },
     ...(storage !== undefined && { storage: { ...storage, url: [(storage as { readonly url: string }).url] } }),
   };
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

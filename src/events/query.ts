@@ -7,7 +7,7 @@
  * holds what happened since, later. A token gives no right: the account and the domain always come from the request.
  */
 import { Buffer } from 'node:buffer';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { EventFilter, EventPosition, EventStore, EventView } from '#store/store.ts';
 import { parseEventTime } from './event-time.ts';
 import { evaluate, parseFilter, singleTerm } from './filter-language.ts';
@@ -81,7 +81,7 @@ function range(
   if (begin !== undefined && end !== undefined) {
     const isUp = begin < end || (begin === end && ascending !== false);
     if (ascending !== undefined && ascending !== isUp && begin !== end) {
-      throw bad("'ascending' contradicts the order of 'begin' and 'end'");
+      throw badParameter("'ascending' contradicts the order of 'begin' and 'end'");
     }
     return { order: isUp ? 'ascending' : 'descending', beginUs: begin, endUs: end };
   }
@@ -96,7 +96,7 @@ function range(
 function readTime(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const us = parseEventTime(text);
-  if (us === undefined) throw bad(`'${name}' parameter is not a valid time: use an RFC 2822 date or Unix seconds`);
+  if (us === undefined) throw badParameter(`'${name}' parameter is not a valid time: use an RFC 2822 date or Unix seconds`);
   return us;
 }
 
@@ -105,13 +105,13 @@ function readAscending(text: string | undefined): boolean | undefined {
   const word = text.toLowerCase();
   if (['yes', 'true', '1', 'on'].includes(word)) return true;
   if (['no', 'false', '0', 'off'].includes(word)) return false;
-  throw bad("'ascending' parameter is yes or no");
+  throw badParameter("'ascending' parameter is yes or no");
 }
 
 function readLimit(text: string | undefined): number {
   if (text === undefined) return PAGE_DEFAULT;
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (limit < 1) throw bad("'limit' parameter is a number from 1 to 300");
+  if (limit < 1) throw badParameter("'limit' parameter is a number from 1 to 300");
   return Math.min(limit, PAGE_MAX);
 }
 
@@ -135,7 +135,7 @@ export function writeToken(page: PageRequest): string {
 /** Throws AppError 'bad-parameter' for what is no token of ours. */
 export function readToken(token: string): PageRequest {
   const page = token.length > TOKEN_MAX ? undefined : parseToken(token);
-  if (page === undefined) throw bad("'page' parameter is not a page of this API");
+  if (page === undefined) throw badParameter("'page' parameter is not a page of this API");
   return page;
 }
 
@@ -342,8 +342,4 @@ function compareSize(size: number | undefined, term: { readonly text: string; re
     default:
       return size === wanted;
   }
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

@@ -126,7 +126,7 @@ export class AppError extends Error {
   }
 }
 
-/** Of the caller's own words, which the sentence repeats. */
+/** 400 with a sentence of its own, which says what is wrong with what the caller gave. */
 export function badParameter(reason: string): AppError {
   return new AppError('bad-parameter', { reason });
 }

@@ -2,7 +2,7 @@
  * Times of day in time zones (o:time-zone-localize). Whose time zone it is, the sender says in a variable named `timezone` or `time_zone`: a recipient's own, or else the message's.
  * Where neither does, the installation's default counts. Pure; no clock of its own.
  */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 
 /** In this order; names of the tz database such as "Europe/Berlin", or offsets such as "+05:30". */
 const VARIABLES = ['timezone', 'time_zone'] as const;
@@ -31,9 +31,7 @@ export function timeZoneIn(variables: Readonly<Record<string, unknown>> | undefi
     const shown = String(given)
       .slice(0, ZONE_CHARACTERS_MAX)
       .replace(/[^\x20-\x7e]/g, '?');
-    throw new AppError('bad-parameter', {
-      reason: `'${name}' of ${whose} is not a time zone such as Europe/Berlin, which 'o:time-zone-localize' needs: ${shown}`,
-    });
+    throw badParameter(`'${name}' of ${whose} is not a time zone such as Europe/Berlin, which 'o:time-zone-localize' needs: ${shown}`);
   }
   return undefined;
 }

@@ -40,7 +40,7 @@ const SHOWN_FIELD_BYTES = 4096;
 
 /** CRLF lines and no NUL, from bytes that no SMTP session has checked. Throws AppError. */
 export function checkedLines(mime: Buffer): Buffer {
-  if (mime.includes(0)) throw bad('The message contains a NUL octet');
+  if (mime.includes(0)) throw badContent('The message contains a NUL octet');
   return endedByCrlf(normalizeNewlines(mime));
 }
 
@@ -48,7 +48,7 @@ export function checkedLines(mime: Buffer): Buffer {
 export function prepareMime(given: Buffer, context: MimeContext): Prepared {
   const header = headerOf(given);
   const mime = header.bytes;
-  if (header.trouble !== undefined) throw bad('The header of the message is too large');
+  if (header.trouble !== undefined) throw badContent('The header of the message is too large');
   const seen = scan(header, context.receivedMax);
   const authors = seen.from === undefined ? senderAsAuthor(context.sender) : parseAuthors(rawValue(header, seen.from));
   const messageId = seen.messageId === undefined ? '' : looseMessageId(rawValue(header, seen.messageId));
@@ -80,7 +80,7 @@ function headerOf(mime: Buffer): Header {
 
 /** Only ASCII: more would make the whole message one for SMTPUTF8. */
 function senderAsAuthor(sender: string): readonly Mailbox[] {
-  if (sender === '' || !/^[\x21-\x7e]+$/.test(sender)) throw bad('The message has no From header');
+  if (sender === '' || !/^[\x21-\x7e]+$/.test(sender)) throw badContent('The message has no From header');
   return parseAuthors(`<${sender}>`);
 }
 
@@ -108,7 +108,7 @@ function scan(header: Header, receivedMax: number): Seen {
   for (const field of header.fields) {
     switch (field.name) {
       case '':
-        throw bad('The message begins with a line that is not a header field');
+        throw badContent('The message begins with a line that is not a header field');
       case 'received':
         if (++received > receivedMax) throw new AppError('mail-loop', { count: received });
         break;
@@ -117,11 +117,11 @@ function scan(header: Header, receivedMax: number): Seen {
         break;
       case 'from':
         // Readers differ in which of two they show, and checkers in which they check.
-        if (from !== undefined) throw bad('The message has more than one From header');
+        if (from !== undefined) throw badContent('The message has more than one From header');
         from = field;
         break;
       case 'sender':
-        if (sender !== undefined) throw bad('The message has more than one Sender header');
+        if (sender !== undefined) throw badContent('The message has more than one Sender header');
         sender = field;
         break;
       case 'bcc':
@@ -207,10 +207,10 @@ function withCut(cuts: readonly RawField[], field: RawField): readonly RawField[
 }
 
 function endedByCrlf(mime: Buffer): Buffer {
-  if (mime.length === 0) throw bad('The message is empty');
+  if (mime.length === 0) throw badContent('The message is empty');
   return mime[mime.length - 1] === 10 ? mime : Buffer.concat([mime, Buffer.from('\r\n')]);
 }
 
-function bad(reason: string): AppError {
+function badContent(reason: string): AppError {
   return new AppError('bad-content', { reason });
 }

@@ -8,7 +8,7 @@
  */
 import { isWithin, JSON_BOUNDS } from '#base/json-shape.ts';
 import { parseDate } from '#mail/date.ts';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { SubmissionOptions, Toggle } from '#model/submission.ts';
 import { parseClockTime, parsePeriod } from './periods.ts';
 
@@ -39,7 +39,7 @@ export function parseOptions(pairs: Iterable<readonly [name: string, value: stri
     if (isOption) {
       sizeBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
       if (sizeBytes > OPTIONS_BYTES_MAX) {
-        throw bad('Send options (parameters starting with o:, h:, or v:) are limited to 16 kB total');
+        throw badParameter('Send options (parameters starting with o:, h:, or v:) are limited to 16 kB total');
       }
     }
     draft ??= newDraft();
@@ -55,10 +55,10 @@ export function parseOptions(pairs: Iterable<readonly [name: string, value: stri
  */
 export function parseRecipientVariables(text: string): ReadonlyMap<string, Readonly<Record<string, unknown>>> {
   const parsed = parseJsonObject(text);
-  if (parsed === undefined) throw bad("'recipient-variables' parameter is not a valid JSON");
+  if (parsed === undefined) throw badParameter("'recipient-variables' parameter is not a valid JSON");
   const byAddress = new Map<string, Readonly<Record<string, unknown>>>();
   for (const [address, values] of Object.entries(parsed)) {
-    if (!isObject(values)) throw bad("'recipient-variables' parameter is not a valid JSON");
+    if (!isObject(values)) throw badParameter("'recipient-variables' parameter is not a valid JSON");
     byAddress.set(address.trim().toLowerCase(), values);
   }
   return byAddress;
@@ -143,7 +143,7 @@ function addVariable(draft: Draft, name: string, value: string): void {
 
 function mergeVariables(draft: Draft, value: string): void {
   const parsed = parseJsonObject(value);
-  if (parsed === undefined) throw bad("'X-Mailgun-Variables' header is not a valid JSON");
+  if (parsed === undefined) throw badParameter("'X-Mailgun-Variables' header is not a valid JSON");
   for (const [name, item] of Object.entries(parsed)) {
     if (name !== '__proto__' && !draft.variables.has(name)) draft.variables.set(name, item);
   }
@@ -151,7 +151,7 @@ function mergeVariables(draft: Draft, value: string): void {
 
 function templateVariables(value: string): Readonly<Record<string, unknown>> {
   const parsed = parseJsonObject(value);
-  if (parsed === undefined) throw bad("'t:variables' parameter is not a valid JSON");
+  if (parsed === undefined) throw badParameter("'t:variables' parameter is not a valid JSON");
   return parsed;
 }
 
@@ -160,7 +160,7 @@ function yesNo(name: string, value: string): boolean {
   const word = value.trim().toLowerCase();
   if (word === 'yes' || word === 'true' || word === '1' || word === 'on') return true;
   if (word === 'no' || word === 'false' || word === '0' || word === 'off') return false;
-  throw bad(`'${name}' parameter is not a valid boolean, use yes or no: ${quoted(value)}`);
+  throw badParameter(`'${name}' parameter is not a valid boolean, use yes or no: ${quoted(value)}`);
 }
 
 function toggle(name: string, value: string): Toggle {
@@ -173,10 +173,10 @@ function deliverAt(value: string, context: OptionsContext): number {
   const atMs = parseDate(value);
   if (atMs === undefined) {
     const isNumber = /^\s*[-+]?[\d.]+\s*$/.test(value);
-    throw bad(isNumber ? 'invalid delivery time format' : `${quoted(value)} is not an RFC-2822 compliant date`);
+    throw badParameter(isNumber ? 'invalid delivery time format' : `${quoted(value)} is not an RFC-2822 compliant date`);
   }
   if (atMs - context.nowMs > context.horizonMs) {
-    throw bad(
+    throw badParameter(
       `'o:deliverytime' lies too far ahead: messages can be scheduled up to ${Math.floor(context.horizonMs / 3_600_000)} hours ahead`,
     );
   }
@@ -186,7 +186,7 @@ function deliverAt(value: string, context: OptionsContext): number {
 function deliverWithin(value: string): number {
   const ms = parsePeriod(value);
   if (ms === undefined || ms < DELIVER_WITHIN_MIN_MS || ms > DELIVER_WITHIN_MAX_MS) {
-    throw bad(`'o:deliver-within' parameter is a period from 5m to 24h, such as 1h30m: ${quoted(value)}`);
+    throw badParameter(`'o:deliver-within' parameter is a period from 5m to 24h, such as 1h30m: ${quoted(value)}`);
   }
   return ms;
 }
@@ -194,21 +194,21 @@ function deliverWithin(value: string): number {
 function optimizePeriod(value: string): number {
   const ms = parsePeriod(value);
   if (ms === undefined || ms < OPTIMIZE_MIN_MS || ms > OPTIMIZE_MAX_MS) {
-    throw bad(`'o:deliverytime-optimize-period' parameter is a period from 24h to 72h: ${quoted(value)}`);
+    throw badParameter(`'o:deliverytime-optimize-period' parameter is a period from 24h to 72h: ${quoted(value)}`);
   }
   return ms;
 }
 
 function localize(value: string): string {
   const time = parseClockTime(value);
-  if (time === undefined) throw bad(`${quoted(value)} invalid 24 hour time(value of 'o:time-zone-localize')`);
+  if (time === undefined) throw badParameter(`${quoted(value)} invalid 24 hour time(value of 'o:time-zone-localize')`);
   return time;
 }
 
 function secondaryDkim(value: string): string {
   const text = value.trim();
   if (text.length > 320 || !/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+\/[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/i.test(text)) {
-    throw bad(`${quoted(value)} is not a valid secondary dkim domain name`);
+    throw badParameter(`${quoted(value)} is not a valid secondary dkim domain name`);
   }
   return text.toLowerCase();
 }
@@ -216,7 +216,7 @@ function secondaryDkim(value: string): string {
 function archiveUrl(value: string): string {
   const url = value.length <= 2048 && URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw bad(`'o:archive-to' parameter is not a valid URL: ${quoted(value)}`);
+    throw badParameter(`'o:archive-to' parameter is not a valid URL: ${quoted(value)}`);
   }
   return url.href;
 }
@@ -227,7 +227,7 @@ function headerNames(value: string): string[] {
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
   if (names.some((name) => !/^[a-z0-9-]{1,76}$/.test(name))) {
-    throw bad(`'o:suppress-headers' parameter is a list of header names or "all": ${quoted(value)}`);
+    throw badParameter(`'o:suppress-headers' parameter is a list of header names or "all": ${quoted(value)}`);
   }
   return names.includes('all') ? ['all'] : names;
 }
@@ -240,7 +240,7 @@ function templateName(parameter: string, value: string): string {
 function plain(name: string, value: string, lengthMax: number): string {
   const text = value.trim();
   if (text === '' || text.length > lengthMax || !/^[\x20-\x7e\u00a0-\uffff]+$/.test(text)) {
-    throw bad(`'${name}' parameter is not valid: ${quoted(value)}`);
+    throw badParameter(`'${name}' parameter is not valid: ${quoted(value)}`);
   }
   return text;
 }
@@ -267,8 +267,4 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 /** A caller's text inside our sentence: bounded and printable. */
 function quoted(value: string): string {
   return value.slice(0, 100).replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, '?');
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
 }

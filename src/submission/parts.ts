@@ -5,7 +5,7 @@
 import { compose } from '#mail/compose.ts';
 import { rawValue, readHeader } from '#mail/header.ts';
 import { MailError } from '#mail/mail-error.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { Content, SubmissionOptions } from '#model/submission.ts';
 import type { TemplateVersion } from '#store/template-store.ts';
 import { newMessageId, readMessageId } from './message-id.ts';
@@ -157,7 +157,7 @@ function withTemplateName(name: string, render: () => string): string {
 
 function givenMessageId(text: string): string {
   const id = readMessageId(text);
-  if (id === undefined) throw bad('h:Message-Id is not a valid message id');
+  if (id === undefined) throw badParameter('h:Message-Id is not a valid message id');
   return id;
 }
 
@@ -177,9 +177,5 @@ function lastHeader(parts: Parts, name: string): string | undefined {
 
 /** Of a batch: what is filled in later could make another sender of it. `from` is decoded, or as the sender wrote it. */
 export function refuseVariables(from: string): void {
-  if (from.includes('%recipient')) throw bad('from parameter cannot hold %recipient% variables');
-}
-
-function bad(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
+  if (from.includes('%recipient')) throw badParameter('from parameter cannot hold %recipient% variables');
 }

@@ -11,7 +11,7 @@ import { LargeTurns } from '#base/large.ts';
 import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
 import { splitMessage } from '#mail/header.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { MessageTracking, MessageUnsubscribe, Priority } from '#model/message.ts';
 import type { Principal } from '#model/principal.ts';
 import type { EnvelopeRecipient, Submission, SubmissionOptions, Submit, SubmitResult } from '#model/submission.ts';
@@ -158,7 +158,7 @@ function distinctRecipients({ envelope, batch }: Submission): readonly EnvelopeR
 }
 
 function checkCounts(limits: SubmitLimits, submission: Submission, count: number): void {
-  if (count === 0) throw new AppError('bad-parameter', { reason: 'to parameter is missing' });
+  if (count === 0) throw badParameter('to parameter is missing');
   const max = submission.batch ? Math.max(limits.recipientsMax, limits.batchCopiesMax) : limits.recipientsMax;
   if (count > max) throw new AppError('too-many-recipients', { max });
 }
@@ -182,7 +182,7 @@ async function checkSenders(
 /** A copy is made again from the content, which such a domain does not keep. */
 function checkArchive({ options }: Submission, { settings }: Domain): void {
   if (options.archiveTo === undefined || settings?.zeroContent !== true) return;
-  throw new AppError('bad-parameter', { reason: 'o:archive-to cannot be used with a domain that keeps no content' });
+  throw badParameter('o:archive-to cannot be used with a domain that keeps no content');
 }
 
 async function checkSender(deps: SubmitDeps, principal: Principal, domain: Domain, name: string): Promise<void> {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { ByteBudget } from '#base/byte-budget.ts';
 import { LARGE_BYTES, leftBehind } from '#base/large.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** A large body waits so long for its place in memory. */
@@ -108,7 +108,7 @@ async function unzip(body: Buffer, maxBytes: number, take: (bytes: number) => bo
   } catch (error) {
     if (error instanceof AppError) throw error;
     if (error instanceof RangeError) throw new RequestTooLarge(maxBytes);
-    throw new AppError('bad-parameter', { reason: 'the body is not valid gzip' });
+    throw badParameter('the body is not valid gzip');
   }
 }
 

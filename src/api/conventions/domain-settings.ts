@@ -1,7 +1,7 @@
 /** The parameters of a domain that are given when it is made and when it is changed, checked before anything is kept. */
 import { isLabels } from '#mail/domain.ts';
+import { badParameter } from '#model/errors.ts';
 import type { DomainChange, DomainSettings } from '#store/domain-store.ts';
-import { badParameter } from './errors.ts';
 import { type Fields, flagOf, wholeNumber, wordOf } from './fields.ts';
 
 /** Ten years. */

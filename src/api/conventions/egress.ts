@@ -1,9 +1,10 @@
 /** The addresses that mail may leave from, and the account's pools of them. */
 import ipaddr from 'ipaddr.js';
 import type { EgressSource } from '#model/egress.ts';
+import { badParameter } from '#model/errors.ts';
 import type { IpPool } from '#store/domain-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
-import { badParameter, NotFound } from './errors.ts';
+import { NotFound } from './errors.ts';
 
 export type Address = EgressSource & { readonly address: string };
 

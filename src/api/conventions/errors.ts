@@ -31,11 +31,6 @@ export class Refusal extends Error {
   }
 }
 
-/** 400 with the endpoint's own sentence. */
-export function badParameter(reason: string): AppError {
-  return new AppError('bad-parameter', { reason });
-}
-
 const FORBIDDEN: Answer = {
   status: 401,
   body: 'Forbidden',

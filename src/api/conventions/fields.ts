@@ -3,8 +3,8 @@
  * "not given", unless the endpoint asks whether it was named at all.
  */
 import type { Call } from '#api/endpoint.ts';
+import { badParameter } from '#model/errors.ts';
 import { readBoolean } from './booleans.ts';
-import { badParameter } from './errors.ts';
 
 export interface Fields {
   /** The first of these names that has a value. */

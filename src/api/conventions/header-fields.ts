@@ -1,6 +1,5 @@
 /** The texts of a call that become header fields: nothing in them may start a line of its own. */
-import { AppError } from '#model/errors.ts';
-import { badParameter } from './errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Form } from './form.ts';
 
 /** The composer's own: what a client sends of these (Rails copies all its headers) is left out. */
@@ -39,7 +38,7 @@ export function readHeaders(form: Form): [name: string, value: string][] {
     if (parameter[1] !== ':' || (parameter[0] !== 'h' && parameter[0] !== 'H')) continue;
     const name = parameter.slice(2);
     if (name === '' || name.length > NAME_MAX || !/^[!-9;-~]+$/.test(name)) {
-      throw new AppError('bad-parameter', { reason: `Header name must be pure ASCII: ${printable(name)}` });
+      throw badParameter(`Header name must be pure ASCII: ${printable(name)}`);
     }
     if (!STRUCTURAL.has(name.toLowerCase())) headers.push([name, headerLine(parameter, value)]);
   }

@@ -3,7 +3,7 @@
  * file in order. The parsed form is hashed, not the raw body, because a client that repeats a multipart request makes a new boundary.
  */
 import { createHash } from 'node:crypto';
-import { badParameter } from './errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Form } from './form.ts';
 
 const KEY_MAX = 255;

@@ -1,12 +1,11 @@
 /** Files that are read into a list in the background: the answer comes when the file is durable, and names where to ask how far it is. */
 import { CsvReader } from '#base/csv.ts';
 import { readColumns } from '#lists/import-files.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { ImportKind } from '#store/suppression-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
 import { json } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { badParameter } from './errors.ts';
 
 const MEGABYTE = 1024 * 1024;
 const FILE_MAX_MEGABYTES = 25;

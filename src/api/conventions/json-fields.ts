@@ -4,8 +4,8 @@
  */
 import type { Call } from '#api/endpoint.ts';
 import { parseEventTime } from '#events/event-time.ts';
+import { badParameter } from '#model/errors.ts';
 import { readBoolean } from './booleans.ts';
-import { badParameter } from './errors.ts';
 import { type JsonLimits, nullPrototype, parseJson } from './json.ts';
 
 const LIST_MAX = 100;

@@ -3,7 +3,7 @@
  * back without a prototype, so that `constructor` or `__proto__` is a key like any other.
  */
 import { isWithin, JSON_BOUNDS } from '#base/json-shape.ts';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 
 export interface JsonLimits {
   readonly jsonBytes: number;
@@ -26,7 +26,7 @@ export function isWanted(text: string, limits: JsonLimits): boolean {
 
 export function requireJson(text: string, limits: JsonLimits): unknown {
   const value = parseJson(text, limits);
-  if (value === undefined) throw new AppError('bad-parameter', { reason: 'the body is not valid JSON' });
+  if (value === undefined) throw badParameter('the body is not valid JSON');
   return value;
 }
 

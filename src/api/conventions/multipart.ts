@@ -4,7 +4,7 @@
  * A body that ends before its closing delimiter is refused: a truncated upload is never taken for a whole one.
  */
 import { Buffer } from 'node:buffer';
-import { AppError } from '#model/errors.ts';
+import { type AppError, badParameter } from '#model/errors.ts';
 import { Form } from './form.ts';
 
 export interface MultipartLimits {
@@ -20,11 +20,11 @@ const HEADER_END = Buffer.from('\r\n\r\n');
 const BOUNDARY_MAX = 140;
 
 function malformed(): AppError {
-  return new AppError('bad-parameter', { reason: 'malformed multipart/form-data request' });
+  return badParameter('malformed multipart/form-data request');
 }
 
 function truncated(): AppError {
-  return new AppError('bad-parameter', { reason: 'unable to parse request: unexpected EOF' });
+  return badParameter('unable to parse request: unexpected EOF');
 }
 
 /** The boundary of a Content-Type value, or undefined when it names none that can be used. */
@@ -43,7 +43,7 @@ export function parseMultipart(body: Buffer, boundary: string, limits: Multipart
     while (body[at] === 0x20 || body[at] === 0x09) at++;
     if (at >= body.length) throw truncated();
     if (body[at] !== CR || body[at + 1] !== LF) throw malformed();
-    if (parts >= limits.parts) throw new AppError('bad-parameter', { reason: `too many parameters, max is ${limits.parts}` });
+    if (parts >= limits.parts) throw badParameter(`too many parameters, max is ${limits.parts}`);
     const headerEnd = body.indexOf(HEADER_END, at);
     if (headerEnd === -1) throw truncated();
     if (headerEnd - at > limits.partHeaderBytes) throw malformed();

@@ -4,7 +4,7 @@
  */
 import { displayMailbox } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { Content, Envelope, EnvelopeRecipient, Submission, SubmissionOptions } from '#model/submission.ts';
 import { parseOptions, parseRecipientVariables } from '#submission/options.ts';
 import type { Domain } from '#store/store.ts';
@@ -13,7 +13,6 @@ import { allowanceHeaders } from './allowance.ts';
 import { json } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Recipients } from './addresses.ts';
-import { badParameter } from './errors.ts';
 import type { Form } from './form.ts';
 import { readIdempotency } from './idempotency.ts';
 import { isWanted, nullPrototype } from './json.ts';

@@ -1,10 +1,10 @@
 /** What all statistics ask and answer alike: whose they are, the range, the filter, and the envelope. */
 import type { Call, Door } from '#api/endpoint.ts';
 import { parseEventTime } from '#events/event-time.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Condition, Whose } from '#stats/metrics.ts';
 import { type Range, rangeOf } from '#stats/range.ts';
 import type { Domain } from '#store/store.ts';
-import { badParameter } from './errors.ts';
 import type { Fields } from './json-fields.ts';
 
 const COMPARATORS = ['=', '!=', 'contains', 'not contains'] as const;

@@ -1,5 +1,6 @@
 /** Bounces, unsubscribes and complaints: three lists of one kind. What differs between them is the table below. */
 import { plainAddress, suppressionEntry } from '#lists/entries.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Suppression, SuppressionKind } from '#store/store.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { suppressionAdded, suppressionForm, suppressionImported, suppressionList, suppressionQuery } from '#api/shapes/suppressions.ts';
@@ -7,7 +8,7 @@ import { json } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { utcDate } from './dates.ts';
 import { entryContext, entryFields } from './entry-fields.ts';
-import { badParameter, NotFound } from './errors.ts';
+import { NotFound } from './errors.ts';
 import { importFile } from './imports.ts';
 import { pageAsk, pagingOf } from './pivot-pages.ts';
 import { domainOf } from './tenant.ts';

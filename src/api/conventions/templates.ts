@@ -3,10 +3,11 @@
  * shown, and their pages. Names and tags are kept in lower case. A template and its versions are few (`TEMPLATES_MAX`, `VERSIONS_MAX`): pages are cut from all of them.
  */
 import { hash } from 'node:crypto';
+import { badParameter } from '#model/errors.ts';
 import { accountTemplates } from '#store/template-store.ts';
 import type { TemplateFacts, TemplateVersion } from '#store/template-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
-import { badParameter, NotFound } from './errors.ts';
+import { NotFound } from './errors.ts';
 import { utcDate } from './dates.ts';
 import { countOf } from './fields.ts';
 import { nullPrototype, parseJson } from './json.ts';

@@ -1,11 +1,12 @@
 /** What limits and alerts share: what a request may say, and how one is shown. The value of `limit` stays the text that it was given as. */
 import { randomHex } from '#base/random.ts';
+import { badParameter } from '#model/errors.ts';
 import { DIMENSIONS } from '#stats/metrics.ts';
 import { METRICS } from '#stats/tally.ts';
 import type { Threshold, ThresholdChange, ThresholdComparator, ThresholdFilter, ThresholdKind } from '#store/threshold-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
 import { isoDate } from './dates.ts';
-import { badParameter, NotFound } from './errors.ts';
+import { NotFound } from './errors.ts';
 import { fieldsOf, requiredField } from './fields.ts';
 
 /** Of one kind, in one account. */

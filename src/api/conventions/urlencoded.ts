@@ -3,7 +3,7 @@
  * (what is not becomes U+FFFD). Linear and bounded. A `%` without two hex digits is the caller's mistake, told as Mailgun tells it.
  */
 import { Buffer } from 'node:buffer';
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import { Form } from './form.ts';
 
 const AMPERSAND = 0x26;
@@ -20,7 +20,7 @@ export function parseUrlencoded(body: Buffer, fieldsMax: number): Form {
     let end = body.indexOf(AMPERSAND, start);
     if (end === -1) end = body.length;
     // Empty ones too: each costs a search.
-    if (++fields > fieldsMax) throw new AppError('bad-parameter', { reason: `too many parameters, max is ${fieldsMax}` });
+    if (++fields > fieldsMax) throw badParameter(`too many parameters, max is ${fieldsMax}`);
     if (end > start) {
       const equals = body.subarray(start, end).indexOf(EQUALS);
       const nameEnd = equals === -1 ? end : start + equals;
@@ -45,7 +45,7 @@ function decode(body: Buffer, start: number, end: number): string {
     if (byte === PLUS) byte = 0x20;
     else if (byte === PERCENT) {
       const value = read + 2 < end ? hex(body[read + 1] as number) * 16 + hex(body[read + 2] as number) : Number.NaN;
-      if (Number.isNaN(value)) throw new AppError('bad-parameter', { reason: 'unable to parse request: invalid URL escape' });
+      if (Number.isNaN(value)) throw badParameter('unable to parse request: invalid URL escape');
       byte = value;
       read += 2;
     }

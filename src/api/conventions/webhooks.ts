@@ -3,11 +3,11 @@
  * Changes are made to the whole set under its revision and tried again when another caller was faster.
  */
 import { randomHex } from '#base/random.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import { WEBHOOK_EVENTS } from '#store/webhook-store.ts';
 import type { Webhook, WebhookEvent } from '#store/webhook-store.ts';
 import type { Call, Door } from '#api/endpoint.ts';
-import { badParameter, Refusal } from './errors.ts';
+import { Refusal } from './errors.ts';
 import { domainOf } from './tenant.ts';
 
 /** URLs of one owner for one event type. */

@@ -2,12 +2,12 @@
  * /v1/domains/{domain}/dmarc and /tls-reports: what others report about mail that bears the domain's name, joined with what is known here, and about connections to its mail servers.
  */
 import { parseEventTime } from '#events/event-time.ts';
+import { badParameter } from '#model/errors.ts';
 import { receiversOf, summarise, withDeliveries } from '#reports/summary.ts';
 import type { DmarcRow, Report, ReportKind, ReportRange } from '#store/report-store.ts';
 import type { Domain } from '#store/store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { countOf, fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';

@@ -4,13 +4,12 @@
  */
 import { parseEventTime } from '#events/event-time.ts';
 import { parsePath } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import type { StoredRecipient } from '#model/message.ts';
 import type { Scheduled, ScheduledChoice, ScheduledPosition } from '#store/scheduled-store.ts';
 import type { MessageView } from '#store/store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { countOf, type Fields, fieldsOf } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';

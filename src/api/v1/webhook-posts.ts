@@ -4,12 +4,13 @@
  */
 import { parseEventTime } from '#events/event-time.ts';
 import { mailgunEvent, mailgunName, severityOf } from '#events/mailgun-json.ts';
+import { badParameter } from '#model/errors.ts';
 import type { EventView } from '#store/store.ts';
 import type { LoggedPost, PostFilter, PostPosition } from '#store/post-store.ts';
 import { WEBHOOK_HEADERS } from '#webhooks/event-maker.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { countOf, type Fields, fieldsOf, flagOf, wordOf } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import { eventUrls } from '#api/conventions/urls.ts';

@@ -4,12 +4,13 @@ import { KEY_BITS } from '#accounts/chosen-keys.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { keyJson } from '#api/conventions/domain-json.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { domainKey, domainKeyDelete, domainKeyForm, domainKeyPage, domainKeyQuery } from '#api/shapes/domain-keys.ts';
+import { badParameter } from '#model/errors.ts';
 import type { DkimKey, Domain } from '#store/store.ts';
 
 const LIMIT_DEFAULT = 100;

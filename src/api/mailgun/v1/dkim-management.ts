@@ -6,13 +6,13 @@ import { publicId } from '#accounts/public-id.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { keyJson, type Json } from '#api/conventions/domain-json.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { rotationAnswer, rotationForm } from '#api/shapes/domain-keys.ts';
 import { dkimName } from '#mail/dkim.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 
 const DAYS_DEFAULT = 120;

@@ -2,13 +2,14 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { zonelessDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldOf, textField } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { keyForm, keyList, keyMade, keyQuery, publicKeyMade } from '#api/shapes/access.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { idOfPublic } from '#accounts/public-id.ts';
+import { badParameter } from '#model/errors.ts';
 import type { ApiKey } from '#store/store.ts';
 
 /** As clients call them, and as we do. */

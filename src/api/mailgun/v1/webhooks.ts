@@ -1,10 +1,11 @@
 /** /v1/webhooks: webhooks of the account, which are told of the events of all its domains. */
+import { badParameter } from '#model/errors.ts';
 import { ACCOUNT_WEBHOOKS } from '#store/webhook-store.ts';
 import type { Webhook } from '#store/webhook-store.ts';
 import { json, NO_CONTENT } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { isoDate } from '#api/conventions/dates.ts';
-import { badParameter, Refusal } from '#api/conventions/errors.ts';
+import { Refusal } from '#api/conventions/errors.ts';
 import { changeWebhooks, crowded, eventsOf, newWebhook, URLS_PER_EVENT_MAX, urlTrouble, webhooksOf } from '#api/conventions/webhooks.ts';
 import type { Owner } from '#api/conventions/webhooks.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';

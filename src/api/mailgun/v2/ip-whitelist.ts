@@ -1,11 +1,11 @@
 /** /v2/ip_whitelist: from where the account may be used, by the API and by SMTP logins. Without an entry: from anywhere. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldOf } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { networkForm, networkList, networkQuery } from '#api/shapes/access.ts';
 import { canonicalNetwork } from '#base/networks.ts';
+import { badParameter } from '#model/errors.ts';
 
 export function ipWhitelist(door: Door): Endpoint[] {
   const common = { answer: networkList, right: 'administer' } as const;

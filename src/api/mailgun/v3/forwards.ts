@@ -2,7 +2,7 @@
 import { publicId } from '#accounts/public-id.ts';
 import { randomHex } from '#base/random.ts';
 import { parsePath } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import { isWebUrl } from '#routes/action.ts';
 import { hasReference } from '#routes/fill.ts';
 import { FORWARDS_MAX } from '#routes/route-book.ts';
@@ -12,7 +12,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
 import { isoDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';

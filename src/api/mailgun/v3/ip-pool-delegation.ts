@@ -6,11 +6,12 @@ import { idOfPublic, publicId } from '#accounts/public-id.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { addressOf } from '#api/conventions/egress.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, requiredField } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { delegationForm, lentPoolList, poolIdForm, poolMessage, subaccountIpForm, subaccountPoolList } from '#api/shapes/ips.ts';
+import { badParameter } from '#model/errors.ts';
 import type { IpPool } from '#store/domain-store.ts';
 
 export function ipPoolDelegation(door: Door): Endpoint[] {

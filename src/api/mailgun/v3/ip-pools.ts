@@ -5,7 +5,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, requiredField, wholeNumber } from '#api/conventions/fields.ts';
 import { requiredDomain } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
@@ -20,6 +20,7 @@ import {
   poolMade,
   poolMessage,
 } from '#api/shapes/ips.ts';
+import { badParameter } from '#model/errors.ts';
 import type { IpPool, IpPoolChange } from '#store/domain-store.ts';
 import type { Domain } from '#store/store.ts';
 

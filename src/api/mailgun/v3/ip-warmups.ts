@@ -7,12 +7,13 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { addressOf } from '#api/conventions/egress.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, wholeNumber } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { warmUpDetails, warmUpList, warmUpListQuery } from '#api/shapes/ips.ts';
 import { beginWarmUp, ceilingName, STAGE_MS, stageLimit } from '#grants/warm-up.ts';
+import { badParameter } from '#model/errors.ts';
 import type { WarmUp } from '#store/egress-store.ts';
 
 const PAGE_DEFAULT = 10;

@@ -3,11 +3,12 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { type Address, addressesOf, addressOf } from '#api/conventions/egress.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { pageBySkip } from '#api/conventions/skip-limit.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { ipChange, ipDetails, ipDetailsList, ipDomains, ipDomainsQuery, ipList, ipListQuery } from '#api/shapes/ips.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 
 export function ips(door: Door): Endpoint[] {

@@ -1,11 +1,10 @@
 /** /v3/lists: mailing lists of the account. */
 import { plainAddress } from '#lists/entries.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import { domainOfList, type ListFacts, type MailingList } from '#store/list-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { entryFields } from '#api/conventions/entry-fields.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { requiredList, shownList, skipOf } from '#api/conventions/mailing-lists.ts';
 import { pageAsk, pageLimit, pagingOf } from '#api/conventions/pivot-pages.ts';
 import { ownedDomain } from '#api/conventions/tenant.ts';

@@ -1,7 +1,7 @@
 /** /v3/routes: what the account wants done with mail that comes in. Rules are checked when they are stored; `match` tells which one an address meets first. */
 import { randomHex } from '#base/random.ts';
 import { parsePath } from '#mail/address.ts';
-import { AppError } from '#model/errors.ts';
+import { AppError, badParameter } from '#model/errors.ts';
 import { parseAction } from '#routes/action.ts';
 import { MatchingWork } from '#routes/matching-work.ts';
 import { matchesExpression, parseExpression } from '#routes/expression.ts';
@@ -9,7 +9,7 @@ import type { Route, RouteChange } from '#store/route-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { gmtDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, wholeNumber } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import {

@@ -1,11 +1,11 @@
 /** GET /v3/stats/total, /v3/stats/total/domains and /v3/stats/filter: the older statistics of the whole account. */
 import { json } from '#api/conventions/answer.ts';
 import { utcDate } from '#api/conventions/dates.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { queryRange, whoseOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { statsAnswer, statsQuery } from '#api/shapes/statistics.ts';
 import { parseEventTime } from '#events/event-time.ts';
+import { badParameter } from '#model/errors.ts';
 import { floor, type Range, rangeOf } from '#stats/range.ts';
 import type { StatsEvent } from '#stats/tally.ts';
 import { type Bucket, eventTotals, groupDimension, readTotalsFilter, statsEvents, totalsBy, totalsByTime } from '#stats/totals.ts';

@@ -4,11 +4,11 @@
  */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { assertFeature } from '#api/conventions/features.ts';
 import type { Form } from '#api/conventions/form.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { parseAnswer, parseQuery, validateAnswer, validateQuery } from '#api/shapes/validation.ts';
+import { badParameter } from '#model/errors.ts';
 import { parseList } from '#validation/parse-list.ts';
 import type { Validation } from '#validation/validate.ts';
 

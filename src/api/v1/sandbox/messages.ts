@@ -1,5 +1,5 @@
 /** /v1/sandbox/messages: what the sandbox captured: the list, one parsed with its DKIM result, raw, attachments, and clearing it. */
-import { AppError } from '#model/errors.ts';
+import { badParameter } from '#model/errors.ts';
 import type { CapturedMail } from '#store/sandbox-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
@@ -100,7 +100,6 @@ async function attachment(door: Door, call: Call): Promise<Answer> {
 /** The capture belongs to the whole installation: where several accounts share it, none may empty it for the others (P10). */
 async function clear(door: Door): Promise<Answer> {
   const accounts = await door.deps.store.accounts.listAccounts();
-  if (accounts.length > 1)
-    throw new AppError('bad-parameter', { reason: `the sandbox is shared by ${accounts.length} accounts and cannot be cleared by one` });
+  if (accounts.length > 1) throw badParameter(`the sandbox is shared by ${accounts.length} accounts and cannot be cleared by one`);
   return json({ message: 'The sandbox is empty', deleted: await door.deps.store.sandbox.clear() });
 }

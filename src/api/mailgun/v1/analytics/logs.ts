@@ -2,13 +2,13 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { listDate } from '#api/conventions/dates.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
 import { predicatesOf, wholeOf } from '#api/conventions/statistics.ts';
 import { eventUrls } from '#api/conventions/urls.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { logsAnswer, logsBody } from '#api/shapes/statistics.ts';
 import { logItem, LOGS_DEFAULT, LOGS_MAX, type LogsQuery, runLogs } from '#events/logs.ts';
+import { badParameter } from '#model/errors.ts';
 import { spanBefore } from '#stats/range.ts';
 
 const DAY_MS = 86_400_000;

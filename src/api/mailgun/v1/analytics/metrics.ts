@@ -1,11 +1,11 @@
 /** POST /v1/analytics/metrics and /v1/analytics/usage/metrics: counts and rates of the whole account, by any dimensions. */
 import { json } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
 import { bodyRange, filterOf, sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { metricsAnswer, metricsBody } from '#api/shapes/statistics.ts';
+import { badParameter } from '#model/errors.ts';
 import { type Group, groupsOf, type MetricsQuery, metricNames } from '#stats/metrics.ts';
 import { Tally } from '#stats/tally.ts';
 import { USAGE_METRICS, usageOf } from '#stats/usage.ts';

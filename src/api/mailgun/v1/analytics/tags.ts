@@ -2,12 +2,13 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
 import { sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { accountTagBody, accountTagLimit, accountTagsAnswer, accountTagsBody } from '#api/shapes/statistics.ts';
+import { badParameter } from '#model/errors.ts';
 import { accountsOf, groupsOf, type Whose } from '#stats/metrics.ts';
 import { rangeOf } from '#stats/range.ts';
 import { METRICS } from '#stats/tally.ts';

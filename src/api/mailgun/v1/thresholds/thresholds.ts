@@ -1,9 +1,9 @@
 /** /v1/thresholds: limits, which stop an account's mail while they are reached; alerts, which tell; and the hits of both. */
+import { badParameter } from '#model/errors.ts';
 import type { ThresholdHit, ThresholdKind } from '#store/threshold-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { isoDate } from '#api/conventions/dates.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { readChange, readThreshold, requiredThreshold, shownThreshold, THRESHOLDS_MAX } from '#api/conventions/thresholds.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';

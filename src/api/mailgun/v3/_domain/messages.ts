@@ -1,6 +1,7 @@
 /** POST /v3/{domain}/messages: a message in parts, composed by us. */
 import { displayMailbox } from '#mail/address.ts';
 import type { Mailbox } from '#mail/address.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Attachment, Content } from '#model/submission.ts';
 import { accountTemplates } from '#store/template-store.ts';
 import type { Domain } from '#store/store.ts';
@@ -8,7 +9,6 @@ import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { readFrom, readRecipients } from '#api/conventions/addresses.ts';
 import type { Recipients } from '#api/conventions/addresses.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import type { Form } from '#api/conventions/form.ts';
 import { headerLine, readHeaders } from '#api/conventions/header-fields.ts';
 import { envelopeOf, handIn, optionPairs, readOptions, readRecipientVariables } from '#api/conventions/sending.ts';

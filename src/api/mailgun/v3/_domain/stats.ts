@@ -1,12 +1,12 @@
 /** GET /v3/{domain}/stats/total and the still older /v3/{domain}/stats: what happened to the domain's mail, by time. */
 import { json } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { queryRange, whoseOf } from '#api/conventions/statistics.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { statsOver } from '#api/mailgun/v3/stats.ts';
 import { statsAnswer, statsQuery } from '#api/shapes/statistics.ts';
+import { badParameter } from '#model/errors.ts';
 import { rangeOf } from '#stats/range.ts';
 import { statsEvents, totalsByTime } from '#stats/totals.ts';
 

@@ -1,12 +1,12 @@
 /** What happened to the messages with a tag: by time, and by provider, device or country. Under /tags/{tag}/stats, and under /tag/stats?tag=. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { queryRange, whoseOf } from '#api/conventions/statistics.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { statsOver } from '#api/mailgun/v3/stats.ts';
 import { statsAnswer, statsQuery } from '#api/shapes/statistics.ts';
+import { badParameter } from '#model/errors.ts';
 import { type AggregateKind, aggregatesOf } from '#stats/aggregates.ts';
 import type { Condition } from '#stats/metrics.ts';
 import { statsEvents, totalsByTime } from '#stats/totals.ts';

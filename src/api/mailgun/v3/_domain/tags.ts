@@ -5,11 +5,12 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { isoDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { tagAnswer, tagForm, tagQuery, tagsAnswer, tagsQuery } from '#api/shapes/statistics.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Tag } from '#store/stats-store.ts';
 import type { Domain } from '#store/store.ts';
 import { tagStats } from './tag-stats.ts';

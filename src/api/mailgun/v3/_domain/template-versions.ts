@@ -1,9 +1,10 @@
 /** /v3/{domain}/templates/{name}/versions: the versions of a template, of which one is active: the one that is sent when none is named. */
+import { badParameter } from '#model/errors.ts';
 import type { TemplateFacts, TemplateVersion } from '#store/template-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import {
   headersOf,
   listedVersion,

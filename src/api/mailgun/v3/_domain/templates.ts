@@ -1,9 +1,10 @@
 /** /v3/{domain}/templates: stored templates. The same for those of an account, which all of its domains share: /v4/templates. */
+import { badParameter } from '#model/errors.ts';
 import type { TemplateVersion } from '#store/template-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import {
   domainShelf,
   headersOf,

@@ -1,11 +1,12 @@
 /** /v3/{domain}/whitelists: addresses and receiving domains that no bounce suppresses. */
 import { allowlistEntry, allowlistValue } from '#lists/entries.ts';
+import { badParameter } from '#model/errors.ts';
 import type { AllowlistEntry } from '#store/suppression-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { utcDate } from '#api/conventions/dates.ts';
 import { entryContext, entryFields } from '#api/conventions/entry-fields.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { importFile } from '#api/conventions/imports.ts';
 import { pageAsk, pagingOf } from '#api/conventions/pivot-pages.ts';
 import { domainOf } from '#api/conventions/tenant.ts';

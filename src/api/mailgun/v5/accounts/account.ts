@@ -1,11 +1,11 @@
 /** PUT /v5/accounts: the account's name, and what its people at browsers may wish. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldOf, textField } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { accountQuery } from '#api/shapes/access.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
+import { badParameter } from '#model/errors.ts';
 
 const NAME_MAX = 100;
 const URL_MAX = 2000;

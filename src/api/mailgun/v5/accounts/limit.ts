@@ -1,11 +1,12 @@
 /** The custom limit of a month: how many recipients an account, or one of its subaccounts, is accepted for. It counts from when it is set. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldOf } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { limitAnswer, limitQuery, success } from '#api/shapes/access.ts';
 import { monthOf } from '#grants/quotas.ts';
+import { badParameter } from '#model/errors.ts';
 import { required } from './subaccounts.ts';
 
 const LIMIT_MIN = 1000;

@@ -4,7 +4,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { readBoolean } from '#api/conventions/booleans.ts';
 import { gmtDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { featuresGiven, featuresJson, SUBACCOUNT_FEATURES } from '#api/conventions/features.ts';
 import { countOf, textField } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
@@ -18,6 +18,7 @@ import {
   subaccountOne,
   subaccountQuery,
 } from '#api/shapes/access.ts';
+import { badParameter } from '#model/errors.ts';
 import type { AccountFacts } from '#store/access-store.ts';
 
 const LIMIT_DEFAULT = 10;

@@ -1,13 +1,13 @@
 /** /v5/sandbox/auth_recipients: to whom the account's sandbox domains may send. Whoever administers the installation answers for them, so nobody is asked for consent. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldOf } from '#api/conventions/fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { authRecipientAdded, authRecipientList, authRecipientQuery } from '#api/shapes/access.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { AUTH_RECIPIENTS_MAX } from '#accounts/subaccounts.ts';
 import { parsePath } from '#mail/address.ts';
+import { badParameter } from '#model/errors.ts';
 
 export function authRecipients(door: Door): Endpoint[] {
   const { access } = door.deps.store;

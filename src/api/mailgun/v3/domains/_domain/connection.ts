@@ -2,10 +2,10 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Door, Endpoint } from '#api/endpoint.ts';
 import { connectionAnswer, connectionForm } from '#api/shapes/domains.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 
 export function connection(door: Door): Endpoint[] {

@@ -2,9 +2,10 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 import { credentialsGone } from '#api/shapes/access.ts';
 import { fieldOf, fieldsOf, flagOf } from '#api/conventions/fields.ts';

@@ -2,12 +2,12 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { sendingRecords } from '#api/conventions/domain-json.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf, flagOf, requiredField } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { dkimAuthorityAnswer, dkimAuthorityForm, dkimSelectorForm } from '#api/shapes/domains.ts';
+import { badParameter } from '#model/errors.ts';
 
 export function domainDkim(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain';

@@ -2,12 +2,13 @@
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { addressesOf, addressOf, assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { fieldsOf, requiredField } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { domainIpForm, domainIps as domainIpsShape, domainPoolQuery, ipDetails } from '#api/shapes/ips.ts';
+import { badParameter } from '#model/errors.ts';
 import { DYNAMIC_POOL } from '#store/egress-store.ts';
 import type { Domain } from '#store/store.ts';
 

@@ -5,6 +5,7 @@
 import { Buffer, isAscii } from 'node:buffer';
 import { messageOfKey } from '#events/storage-key.ts';
 import { type ReadMail, readMail } from '#mail/read-mail.ts';
+import { badParameter } from '#model/errors.ts';
 import { MailReader, type MadeMail } from '#routes/mail-reader.ts';
 import { attachmentsShown, contentIdMap, headerFields, textFields } from '#routes/posted-mail.ts';
 import { htmlToText } from '#templates/html-text.ts';
@@ -16,7 +17,7 @@ import type { Recipients } from '#api/conventions/addresses.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { download } from '#api/conventions/download.ts';
-import { badParameter, NotFound } from '#api/conventions/errors.ts';
+import { NotFound } from '#api/conventions/errors.ts';
 import { ownCopy } from '#api/conventions/own-copy.ts';
 import { handIn, plainRecipients, queued, readOptions } from '#api/conventions/sending.ts';
 import { ownedDomain } from '#api/conventions/tenant.ts';

@@ -3,11 +3,11 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
 import { given } from '#api/conventions/domain-settings.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { trackingAnswer, trackingForm } from '#api/shapes/domains.ts';
+import { badParameter } from '#model/errors.ts';
 import type { DomainSettings } from '#store/domain-store.ts';
 import { footersOf } from '#unsubscribe/footers.ts';
 

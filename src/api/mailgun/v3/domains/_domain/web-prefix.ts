@@ -1,12 +1,12 @@
 /** PUT /v3/domains/{domain}/web_prefix: the host under the domain that links and pixels point to. */
 import { json } from '#api/conventions/answer.ts';
 import { labelsOf } from '#api/conventions/domain-settings.ts';
-import { badParameter } from '#api/conventions/errors.ts';
 import { fieldsOf } from '#api/conventions/fields.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { webPrefixForm } from '#api/shapes/domains.ts';
+import { badParameter } from '#model/errors.ts';
 
 export function webPrefix(door: Door): Endpoint {
   return {

@@ -1,8 +1,9 @@
 /** /v3/domains/{domain}/webhooks: which URLs are told of which type of event. What is kept here is shown by URL at /v4 too. */
+import { badParameter } from '#model/errors.ts';
 import type { WebhookEvent } from '#store/webhook-store.ts';
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
-import { badParameter, NotFound, Refusal } from '#api/conventions/errors.ts';
+import { NotFound, Refusal } from '#api/conventions/errors.ts';
 import {
   assertUrl,
   byEvent,
