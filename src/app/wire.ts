@@ -209,7 +209,6 @@ async function start(
     webhooks: pipeline.webhooks,
     accept,
     acceptWithinLimits: acceptCounted,
-    receive: quotas.receiving((reception) => store.mail.receive(reception)),
     ringQueue: () => pipeline.claimer.ring(),
     clock,
     log,
