@@ -13,6 +13,7 @@ import { RouteBook } from '#routes/route-book.ts';
 import { createSrs, type Srs } from '#routes/srs.ts';
 import { sentAgain } from '#routes/sent-on.ts';
 import { createRoutesTaker } from '#routes/taker.ts';
+import type { Received, Reception } from '#store/fact-store.ts';
 import type { AcceptMessage, AcceptResult, Store, Ungranted } from '#store/store.ts';
 import { endpointName } from '#webhooks/endpoint-name.ts';
 import type { Config } from './config.ts';
@@ -23,10 +24,12 @@ export interface RouteParts {
   readonly config: Config;
   readonly srs: Srs;
   readonly accounts: Pick<Accounts, 'domainFor' | 'signingKeys' | 'sendingRefusal' | 'maySandboxSendTo'>;
-  readonly store: Pick<Store, 'routes' | 'forwards' | 'lists' | 'mail'>;
+  readonly store: Pick<Store, 'routes' | 'forwards' | 'lists'>;
   readonly webhooks: Pick<Webhooks, 'entriesFor' | 'ring'>;
   /** What is nobody's own: it counts against no quota. */
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
+  /** Mail that came in, of which what is sent on counts against the account's quotas. */
+  receive(reception: Reception): Promise<Received>;
   /** The way of all mail. */
   acceptWithinLimits(message: Incoming): Promise<AcceptResult>;
   /** Something waits on disk. */
@@ -67,7 +70,7 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
       domainFor: createReceivingDomain(accounts),
       rulesOf: (accountId, domainId) => book.rulesOf(accountId, domainId),
       lists: store.lists,
-      mail: store.mail,
+      receive: parts.receive,
       keep(mail, domain, madeMessageId) {
         const { message, events } = receptionOf(mail, domain, madeMessageId);
         return { message, record: events[0]?.event.detail.inbound };

@@ -209,6 +209,7 @@ async function start(
     webhooks: pipeline.webhooks,
     accept,
     acceptWithinLimits: acceptCounted,
+    receive: quotas.receiving((reception) => store.mail.receive(reception)),
     ringQueue: () => pipeline.claimer.ring(),
     clock,
     log,

@@ -121,6 +121,30 @@ test('while the store cannot be asked, what is not granted yet is put off', asyn
   await assert.rejects(send(1), (error) => error instanceof AppError && error.code === 'store-unavailable');
 });
 
+test('what is sent on of mail that came in counts as what is sent, and what is only kept does not', async () => {
+  const { quotas, id, send } = await account();
+  const receive = quotas.receiving((reception) => store.mail.receive(reception));
+  const brought = (...forwards: number[]): ReturnType<typeof receive> =>
+    receive({ message: mailTo(id, 1), events: [], outbox: [], forwards: forwards.map((count) => mailTo(id, count)) });
+  await brought();
+  await brought(4, 3);
+  await assert.rejects(brought(2, 2), isOver);
+  await brought(2);
+  await brought();
+  await send(1);
+  await assert.rejects(send(1), isOver);
+});
+
+test('what was sent on and is refused for its part is put off, and asked for anew', async () => {
+  const { quotas, id, send } = await account();
+  const receive = quotas.receiving(async () => ({ kind: 'ungranted' }));
+  await assert.rejects(
+    receive({ message: mailTo(id, 1), events: [], outbox: [], forwards: [mailTo(id, 6)] }),
+    (error) => error instanceof AppError && error.code === 'store-unavailable',
+  );
+  await send(10);
+});
+
 test('an account without a quota is not asked for one', async () => {
   const { quotas, id, send } = await account();
   await store.grants.setLimits(id, {});

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#model/errors.ts';
+import type { Received, Reception } from '#store/fact-store.ts';
 import { type GrantUse, NOT_HELD } from '#store/grant-store.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import type { LimitBook, Limits } from './account-limits.ts';
@@ -41,19 +42,26 @@ export class Quotas {
     accept: (message: M & { readonly uses?: readonly GrantUse[] }) => Promise<AcceptResult | Ungranted>,
   ): (message: M) => Promise<AcceptResult> {
     return async (message) => {
-      const known = this.#deps.limits.of(message.accountId);
-      const ceilings = ceilingsOf(message.accountId, known instanceof Promise ? await known.catch(notNow) : known);
-      if (ceilings.length === 0) return granted(await accept(message));
-      const parts: Part[] = [];
-      for (const ceiling of ceilings) {
-        const part = await this.#deps.purse.ask(ceiling, message.recipients.length).catch(notNow);
-        if (part === undefined) {
-          for (const taken of parts) this.#deps.purse.putBack(taken, taken.count);
-          return this.#refused(message, ceiling, accept);
-        }
-        parts.push(part);
-      }
-      return this.#use(parts, () => accept({ ...message, uses: parts }));
+      const parts = await this.#ask(message.accountId, message.recipients.length);
+      if (!Array.isArray(parts)) return this.#refused(message, parts, accept);
+      return this.#use(parts, () => accept(parts.length === 0 ? message : { ...message, uses: parts }));
+    };
+  }
+
+  /** `receive`, where what is sent on counts as the account's own mail does: all of a message that came in waits with its sender until it may go on. Throws AppError 'quota-exceeded'. */
+  receiving(receive: (reception: Reception) => Promise<Received | Ungranted>): (reception: Reception) => Promise<Received> {
+    return async (reception) => {
+      const [first, ...others] = reception.forwards;
+      if (first === undefined) return granted(await receive(reception));
+      const { accountId } = reception.message;
+      const parts = await this.#ask(
+        accountId,
+        reception.forwards.reduce((sum, { recipients }) => sum + recipients.length, 0),
+      );
+      if (!Array.isArray(parts)) throw this.#exceeded(first.domain, parts);
+      return this.#use(parts, () =>
+        receive(parts.length === 0 ? reception : { ...reception, forwards: [{ ...first, uses: parts }, ...others] }),
+      );
     };
   }
 
@@ -70,9 +78,25 @@ export class Quotas {
     return { limit: ceiling.count, remaining, resetMs: endMs };
   }
 
-  async #use(parts: readonly Part[], accept: () => Promise<AcceptResult | Ungranted>): Promise<AcceptResult> {
+  /** A part of each ceiling, or the one that has no room. */
+  async #ask(accountId: number, count: number): Promise<Part[] | Ceiling> {
+    const { limits, purse } = this.#deps;
+    const known = limits.of(accountId);
+    const parts: Part[] = [];
+    for (const ceiling of ceilingsOf(accountId, known instanceof Promise ? await known.catch(notNow) : known)) {
+      const part = await purse.ask(ceiling, count).catch(notNow);
+      if (part === undefined) {
+        for (const taken of parts) purse.putBack(taken, taken.count);
+        return ceiling;
+      }
+      parts.push(part);
+    }
+    return parts;
+  }
+
+  async #use<R extends AcceptResult | Received>(parts: readonly Part[], accept: () => Promise<R | Ungranted>): Promise<R> {
     const { purse } = this.#deps;
-    let result: AcceptResult | Ungranted;
+    let result: R | Ungranted;
     try {
       result = await accept();
     } catch (error) {
@@ -80,7 +104,7 @@ export class Quotas {
       for (const part of parts) purse.settled(part);
       throw error;
     }
-    if (result.kind === 'accepted') for (const part of parts) purse.settled(part);
+    if (result.kind === 'accepted' || result.kind === 'received') for (const part of parts) purse.settled(part);
     else if (result.kind === 'ungranted') for (const part of parts) purse.disowned(part);
     else for (const part of parts) purse.putBack(part, part.count);
     return granted(result);
@@ -96,9 +120,13 @@ export class Quotas {
       const result = await accept({ ...message, uses: [NOT_HELD] });
       if (result.kind !== 'ungranted') return result;
     }
+    throw this.#exceeded(message.domain, ceiling);
+  }
+
+  #exceeded(domain: string, ceiling: Ceiling): AppError {
     const { endMs } = this.#deps.purse.stateOf(ceiling);
-    throw new AppError('quota-exceeded', {
-      domain: message.domain,
+    return new AppError('quota-exceeded', {
+      domain,
       what: 'recipient',
       until: new Date(endMs).toUTCString().replace('GMT', 'UTC'),
       seconds: Math.max(1, Math.ceil((endMs - this.#deps.clock.nowMs()) / 1000)),
@@ -140,7 +168,7 @@ function notNow(error: unknown): never {
   throw error;
 }
 
-function granted(result: AcceptResult | Ungranted): AcceptResult {
+function granted<R extends AcceptResult | Received>(result: R | Ungranted): R {
   if (result.kind === 'ungranted') throw new AppError('store-unavailable');
   return result;
 }

@@ -10,10 +10,10 @@ import { AppError } from '#model/errors.ts';
 import type { EventDetail } from '#model/event.ts';
 import type { Addressee, AddresseeHandler, InboundMail, InboundRcpt } from '#model/inbound.ts';
 import type { MessageInfo } from '#model/message.ts';
-import type { Reception } from '#store/fact-store.ts';
+import type { Received, Reception } from '#store/fact-store.ts';
 import type { ListStore, MailingList } from '#store/list-store.ts';
 import type { OutboxEntry } from '#store/outbox-store.ts';
-import { type AcceptMessage, type CounterKey, type MailStore, StoreError } from '#store/store.ts';
+import { type AcceptMessage, type CounterKey, StoreError } from '#store/store.ts';
 import { letterRefusal, postingRefusal } from './list-access.ts';
 import { type Plan, planOf, prospectOf } from './plan.ts';
 import type { Rules } from './route-book.ts';
@@ -33,7 +33,8 @@ export interface RoutesTakerDeps {
   domainFor(name: string): Promise<RoutedDomain | undefined>;
   rulesOf(accountId: number, domainId: number): Promise<Rules>;
   readonly lists: Pick<ListStore, 'listByAddress' | 'memberOf'>;
-  readonly mail: Pick<MailStore, 'receive'>;
+  /** Within the account's quotas. Throws AppError, StoreError. */
+  receive(reception: Reception): Promise<Received>;
   /** The message as it is kept, without what follows from it. */
   keep(
     mail: InboundMail,
@@ -101,8 +102,7 @@ async function take(deps: RoutesTakerDeps, domain: RoutedDomain, mail: InboundMa
   for (const rcpt of mail.recipients) parts.push(await partOf(deps, domain, rules, mail, rcpt));
   const reception = await receptionOf(deps, domain, mail, parts);
   try {
-    const result = await deps.mail.receive(reception);
-    if (result.kind === 'ungranted') throw new Error('mail that came in was refused for want of a grant, which it does not use');
+    await deps.receive(reception);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     throw new AppError(error.kind === 'full' ? 'store-full' : 'store-unavailable', {}, error);

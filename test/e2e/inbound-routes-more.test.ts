@@ -72,6 +72,29 @@ test('nothing is sent on for a subaccount that may not send, and what is posted 
   await until(() => there.at('/quiet').length > 0, 'it is posted');
 });
 
+test('what is sent on counts against the quota, and beyond it the whole message waits with the server that brought it', async () => {
+  const { out } = await rig.home.command('account', 'add', 'few', '--json');
+  const { apiKey } = JSON.parse(out) as { apiKey: string };
+  await rig.home.command('account', 'limit', 'few', '--per-hour', '3');
+  const asked = async (path: string, fields: Readonly<Record<string, string | string[]>>): Promise<number> =>
+    (await rig.server.call('POST', path, fields, {}, apiKey)).status;
+  assert.equal(await asked('/v4/domains', { name: 'few.test' }), 200);
+  const pair = 'forward("one@x.test, two@x.test")';
+  for (const [local, action] of [
+    ['on', [pair, `forward("${url('/few')}")`]],
+    ['in', [`forward("${url('/few')}")`]],
+  ] as const)
+    assert.equal(await asked('/v3/routes', { expression: `match_recipient("${local}@")`, action: [...action] }), 200);
+  assert.match(await bringTo(rig.server, 'on@few.test', LETTER), /^250 /);
+  assert.match(await bringTo(rig.server, 'on@few.test', LETTER), /^452 4\.7\.1 .*recipient limit exceeded/);
+  // Nothing of it was kept, and what is only posted is nobody's sending.
+  assert.match(await bringTo(rig.server, 'in@few.test', LETTER), /^250 /);
+  await until(() => there.at('/few').length === 2, 'the two that were taken are posted');
+  const mail = { from: 'app@few.test', subject: 's', text: 't' };
+  assert.equal(await asked('/v3/few.test/messages', { ...mail, to: ['a@x.test', 'b@x.test'] }), 429);
+  assert.equal(await asked('/v3/few.test/messages', { ...mail, to: 'a@x.test' }), 200);
+});
+
 test('a post that was given up stands in the log as a route’s, and is posted again from there', async () => {
   await rig.routes(['catch_all()', `forward("${url('/unwanted')}")`]);
   there.answerWith((_received, response) => void response.writeHead(406).end('no'));
