@@ -1,8 +1,8 @@
-/** Deletes what retention no longer keeps, in small steps between which mail goes on. */
+/** Deletes what retention no longer keeps, in small steps between which mail goes on. Mail and reports each by themselves: what cannot be deleted of one holds up nothing of the other. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
-import { repeat } from '#base/repeat.ts';
+import { repeat, type Repetition } from '#base/repeat.ts';
 import type { ReportStore } from '#store/report-store.ts';
 import type { MailStore } from '#store/store.ts';
 
@@ -13,7 +13,7 @@ const STEP_PAUSE_MS = 20;
 const REPORTS_STEP = 10;
 
 export interface RetentionOptions {
-  readonly mail: MailStore;
+  readonly mail: Pick<MailStore, 'expire'>;
   readonly reports: Pick<ReportStore, 'expireReports'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -26,14 +26,20 @@ export interface RetentionOptions {
 
 export function startRetention(options: RetentionOptions): { stop(): Promise<void> } {
   const { mail, reports, clock, log, eventsMs, postsMs, reportsMs } = options;
-  return repeat({
-    async round() {
-      const isMoreMail = (await mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)) >= STEP_ROWS;
-      const areMoreReports = (await reports.expireReports(clock.nowMs() - reportsMs, REPORTS_STEP)) >= REPORTS_STEP;
-      return (isMoreMail || areMoreReports) && sleep(STEP_PAUSE_MS, true);
+  const deleting = (what: string, stepMax: number, step: () => Promise<number>): Repetition =>
+    repeat({
+      round: async () => (await step()) >= stepMax && sleep(STEP_PAUSE_MS, true),
+      pauseMs: LOOK_MS,
+      log,
+      trouble: `no ${what} can be deleted at the moment`,
+    });
+  const all = [
+    deleting('mail', STEP_ROWS, () => mail.expire(clock.nowMs(), STEP_ROWS, eventsMs, postsMs)),
+    deleting('reports', REPORTS_STEP, () => reports.expireReports(clock.nowMs() - reportsMs, REPORTS_STEP)),
+  ];
+  return {
+    async stop() {
+      await Promise.all(all.map((each) => each.stop()));
     },
-    pauseMs: LOOK_MS,
-    log,
-    trouble: 'nothing can be deleted at the moment',
-  });
+  };
 }
