@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { displayMailbox, formatMailbox, normalizeDomain, parseAddressList, parseMailbox, parsePath } from './address.ts';
+import { displayMailbox, domainOfAddress, formatMailbox, normalizeDomain, parseAddressList, parseMailbox, parsePath } from './address.ts';
 
 const path = (text: string): string | undefined => parsePath(text, { allowNull: false })?.address;
 const addresses = (text: string): string[] | undefined => parseAddressList(text, 1000)?.map((mailbox) => mailbox.address);
@@ -12,6 +12,13 @@ test('a plain address keeps its local part and gets its domain in lower case', (
     address: 'John.Doe+tag@example.org',
     isUtf8: false,
   });
+});
+
+test('the domain of an address stands after its last "@", though a quoted local part may have one too', () => {
+  assert.equal(domainOfAddress('john@example.org'), 'example.org');
+  assert.equal(domainOfAddress('"john@doe"@example.org'), 'example.org');
+  assert.equal(domainOfAddress('root@[192.0.2.1]'), '[192.0.2.1]');
+  assert.equal(domainOfAddress('example.org'), 'example.org');
 });
 
 test('the null reverse-path is a path only where it is allowed', () => {

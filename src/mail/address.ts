@@ -51,6 +51,11 @@ export function parsePath(text: string, options: { readonly allowNull: boolean }
   return makePath(local, text.slice(cursor.at + 1));
 }
 
+/** What stands after the last "@" of an address that was read before. Without an "@": all of it. */
+export function domainOfAddress(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1);
+}
+
 /** One mailbox, with or without a display name. */
 export function parseMailbox(text: string): Mailbox | undefined {
   const plain = parsePlain(text);

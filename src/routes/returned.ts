@@ -5,7 +5,7 @@
 import { isAscii } from 'node:buffer';
 import { randomHex } from '#base/random.ts';
 import type { Clock } from '#base/clock.ts';
-import { parsePath } from '#mail/address.ts';
+import { domainOfAddress, parsePath } from '#mail/address.ts';
 import { headerValue } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
 import type { AddresseeHandler, InboundMail } from '#model/inbound.ts';
@@ -84,6 +84,6 @@ function passedOn(
       body: isAscii(bytes) ? '7BIT' : '8BITMIME',
     },
     content: bytes,
-    recipients: [{ address: to, domain: to.slice(to.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false }],
+    recipients: [{ address: to, domain: domainOfAddress(to), notify: ['NEVER'], isLeased: false }],
   };
 }

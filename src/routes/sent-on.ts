@@ -2,6 +2,7 @@
  * Mail that came in and is sent on, as it is accepted: what came, with the mark of where it was (Delivered-To), sealed (ARC) with a key of the domain that it came to. Its reverse-path is the
  * sender's inside ours; a list's mail has the list's.
  */
+import { domainOfAddress } from '#mail/address.ts';
 import { arcFields } from '#mail/arc.ts';
 import type { DkimSigner } from '#mail/dkim.ts';
 import { editHeader, foldHeader, readHeader } from '#mail/header.ts';
@@ -71,7 +72,7 @@ function acceptable(
   options: SubmissionOptions,
   content: Uint8Array,
 ): AcceptMessage {
-  const recipients = addresses.map((address) => ({ address, domain: address.slice(address.lastIndexOf('@') + 1), isLeased: false }));
+  const recipients = addresses.map((address) => ({ address, domain: domainOfAddress(address), isLeased: false }));
   return {
     accountId,
     domainId,

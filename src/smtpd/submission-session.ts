@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import { domainOfAddress } from '#mail/address.ts';
 import { AppError } from '#model/errors.ts';
 import type { Principal } from '#model/principal.ts';
 import type { Envelope, Origin, Submission, Submit } from '#model/submission.ts';
@@ -106,7 +107,7 @@ export function submissionSessions(door: SubmissionDoor, rules: SubmissionRules,
           throw error;
         }
         if (caller === undefined) throw new AppError('unauthenticated');
-        const domain = envelope.sender.slice(envelope.sender.lastIndexOf('@') + 1);
+        const domain = domainOfAddress(envelope.sender);
         // Nearly always its own; asked for every message otherwise.
         if (domain === caller.domain || (await door.mayUseSender(caller.principal, envelope.sender))) return undefined;
         throw new AppError('sender-not-allowed', { domain });

@@ -18,6 +18,7 @@
 import { isAscii } from 'node:buffer';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
+import { domainOfAddress } from '#mail/address.ts';
 import { buildDsn } from '#mail/dsn.ts';
 import type { DsnAction, DsnRecipient } from '#mail/dsn.ts';
 import { headerValue, readHeader } from '#mail/header.ts';
@@ -161,7 +162,7 @@ function notification(
     priority: 1,
     info: notificationInfo(deps, message, content, to),
     content,
-    recipients: [{ address: to, domain: to.slice(to.lastIndexOf('@') + 1), notify: ['NEVER'], isLeased: false }],
+    recipients: [{ address: to, domain: domainOfAddress(to), notify: ['NEVER'], isLeased: false }],
   };
 }
 

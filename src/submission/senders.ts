@@ -5,6 +5,7 @@
  * A key that is bound to one domain may use that domain and its relatives only.
  */
 import { getDomain } from 'tldts';
+import { domainOfAddress } from '#mail/address.ts';
 import type { Principal } from '#model/principal.ts';
 import type { Domain } from '#store/store.ts';
 
@@ -38,7 +39,7 @@ export async function mayUseReversePath(
 ): Promise<boolean> {
   if (address === '') return true;
   const through = principal.domainId === undefined ? undefined : await policy.domainById(principal.domainId);
-  return through !== undefined && maySendAs(policy, principal, through, address.slice(address.lastIndexOf('@') + 1));
+  return through !== undefined && maySendAs(policy, principal, through, domainOfAddress(address));
 }
 
 function ownsDomain(policy: SenderPolicy, principal: Principal, domain: Domain): boolean {

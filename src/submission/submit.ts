@@ -10,6 +10,7 @@ import { isAscii } from 'node:buffer';
 import { LargeTurns } from '#base/large.ts';
 import type { Clock } from '#base/clock.ts';
 import { randomHex } from '#base/random.ts';
+import { domainOfAddress } from '#mail/address.ts';
 import { splitMessage } from '#mail/header.ts';
 import { AppError, badParameter } from '#model/errors.ts';
 import type { MessageTracking, MessageUnsubscribe, Priority } from '#model/message.ts';
@@ -173,7 +174,7 @@ async function checkSenders(
   if (principal.kind === 'system') return;
   for (const author of content.authors) await checkSender(deps, principal, domain, author.domain);
   const { sender } = submission.envelope;
-  if (sender !== '') await checkSender(deps, principal, domain, sender.slice(sender.lastIndexOf('@') + 1));
+  if (sender !== '') await checkSender(deps, principal, domain, domainOfAddress(sender));
   const { sendingIp: ip, sendingIpPool: pool } = submission.options;
   if (ip !== undefined && !deps.maySendFrom(principal.accountId, ip)) throw new AppError('sending-ip-not-yours', { ip });
   if (pool !== undefined && !(await deps.mayUsePool(principal.accountId, pool))) throw new AppError('sending-pool-unknown', { pool });
@@ -375,5 +376,5 @@ function isPlain(text: string): boolean {
 
 function acceptRecipient(recipient: EnvelopeRecipient): Omit<AcceptRecipient, 'isLeased'> {
   const { address, name, variables, notify, orcpt } = recipient;
-  return { address, domain: address.slice(address.lastIndexOf('@') + 1), name, variables, notify, orcpt };
+  return { address, domain: domainOfAddress(address), name, variables, notify, orcpt };
 }

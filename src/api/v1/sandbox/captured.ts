@@ -2,7 +2,7 @@
  * What the sandbox captured, for one account: mail is seen by the account that owns the domain of its envelope sender, its From, or one of its
  * recipients. Its DKIM signatures are verified against the keys that we hold, because sandbox domains have no public DNS.
  */
-import { parseMailbox } from '#mail/address.ts';
+import { domainOfAddress, parseMailbox } from '#mail/address.ts';
 import type { CapturedMail } from '#store/sandbox-store.ts';
 import type { Store } from '#store/store.ts';
 
@@ -51,10 +51,7 @@ function concerns(owned: ReadonlySet<string>, mail: CapturedMail): boolean {
 }
 
 function domainPart(address: string): string {
-  return address
-    .slice(address.lastIndexOf('@') + 1)
-    .replace(/>.*$/, '')
-    .toLowerCase();
+  return domainOfAddress(address).replace(/>.*$/, '').toLowerCase();
 }
 
 export async function dkimResults(store: Store, bytes: Uint8Array): Promise<DkimResult[]> {
