@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Domain } from '#store/store.ts';
+import { storedDomain } from '../../test/kit/stored.ts';
 import { recordsOf, type Sending } from './dns-records.ts';
 
-const DOMAIN: Domain = {
-  id: 1,
-  accountId: 1,
-  name: 'example.org',
-  type: 'custom',
-  state: 'active',
-  createdMs: 0,
-  retentionMs: 0,
-  requireTls: false,
-  skipVerification: false,
-};
+const DOMAIN = storedDomain();
 const dmarcOf = (domain: Domain, sending: Partial<Sending>): unknown =>
   recordsOf(domain, [], { hostname: 'mx.example.net', addresses: [], ...sending }).find(({ purpose }) => purpose === 'dmarc')?.value;
 

@@ -1,19 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Domain } from '#store/store.ts';
+import { storedDomain } from '../../test/kit/stored.ts';
 import { returnDomainOf, returnRecordsOf } from './dns-records.ts';
 
-const DOMAIN: Domain = {
-  id: 1,
-  accountId: 1,
-  name: 'example.org',
-  type: 'custom',
-  state: 'active',
-  createdMs: 0,
-  retentionMs: 0,
-  requireTls: false,
-  skipVerification: false,
-};
+const DOMAIN = storedDomain();
 const seen = { state: 'ok', found: [] } as const;
 
 test('notifications go to the host that was chosen for them, once its MX was seen to be us; else to the domain', () => {

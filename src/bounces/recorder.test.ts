@@ -7,6 +7,7 @@ import { readHeader } from '#mail/header.ts';
 import { AppError } from '#model/errors.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { Fact } from '#store/fact-store.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { noReturns, Recorder, type Report } from './recorder.ts';
 import { createReturnTokens } from './return-token.ts';
 
@@ -14,47 +15,18 @@ const AT_MS = Date.UTC(2026, 10, 23);
 const tokens = createReturnTokens(createSignedTokens(Buffer.alloc(32, 3)));
 
 function message(): StoredMessage {
-  return {
-    id: 7,
-    accountId: 1,
-    domainId: 2,
+  return storedMessage({
     domain: 'ours.test',
     messageId: 'a@ours.test',
     sender: 'app@ours.test',
     createdMs: AT_MS,
     expiresAtMs: AT_MS,
-    priority: 1,
-    contentId: 1,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 0,
-      attachments: [],
-      method: 'SMTP',
-      origin: { address: '127.0.0.1' },
-      smtputf8: false,
-      body: '7BIT',
-      options: { tags: ['sale'], variables: {}, testMode: false },
-    },
-  };
+    info: { options: { tags: ['sale'], variables: {}, testMode: false } },
+  });
 }
 
 function recipient(id: number, address: string, change: Partial<StoredRecipient> = {}): StoredRecipient {
-  return {
-    id,
-    message: 7,
-    address,
-    domain: 'x.test',
-    state: 'done',
-    ending: 'delivered',
-    dueAtMs: 0,
-    wait: 'due',
-    attempts: 2,
-    epoch: 1,
-    possibleDuplicate: false,
-    ...change,
-  };
+  return storedRecipient({ id, address, domain: 'x.test', state: 'done', ending: 'delivered', attempts: 2, ...change });
 }
 
 function rig(recipients: readonly StoredRecipient[]) {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { createSignedTokens } from '#base/signed-token.ts';
 import { headerValue, readHeader } from '#mail/header.ts';
 import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { createReturning } from './returning.ts';
 import { createReturnTokens } from './return-token.ts';
 
@@ -10,46 +11,10 @@ const tokens = createReturnTokens(createSignedTokens(Buffer.alloc(32, 5)));
 const MIME = 'From: app@ours.test\r\nSubject: x\r\n\r\nx\r\n';
 
 function message(change: Partial<StoredMessage> = {}, info: Partial<MessageInfo> = {}): StoredMessage {
-  return {
-    id: 7,
-    accountId: 1,
-    domainId: 2,
-    domain: 'ours.test',
-    messageId: 'a@ours.test',
-    sender: 'app@ours.test',
-    createdMs: 0,
-    expiresAtMs: 0,
-    priority: 1,
-    contentId: 1,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 0,
-      attachments: [],
-      method: 'SMTP',
-      origin: { address: '127.0.0.1' },
-      smtputf8: false,
-      body: '7BIT',
-      options: { tags: [], variables: {}, testMode: false },
-      ...info,
-    },
-    ...change,
-  };
+  return storedMessage({ domain: 'ours.test', messageId: 'a@ours.test', sender: 'app@ours.test', ...change, info });
 }
 
-const recipient = (id: number): StoredRecipient => ({
-  id,
-  message: 7,
-  address: `u${id}@x.test`,
-  domain: 'x.test',
-  state: 'leased',
-  dueAtMs: 0,
-  wait: 'due',
-  attempts: 0,
-  epoch: 1,
-  possibleDuplicate: false,
-});
+const recipient = (id: number): StoredRecipient => storedRecipient({ id, address: `u${id}@x.test`, domain: 'x.test' });
 
 async function run(given: StoredMessage, ids: readonly number[], domain: string | undefined = 'ours.test', mime = MIME) {
   const returning = createReturning({ tokens, returnDomain: async () => domain, hasFeedbackId: true, senderId: 'abc123' });

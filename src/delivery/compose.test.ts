@@ -9,6 +9,7 @@ import { headerValue, headerValues, readHeader } from '#mail/header.ts';
 import type { Composed, PeerCapabilities } from '#model/delivery.ts';
 import { AppError } from '#model/errors.ts';
 import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { createComposer, type Composer, type ComposerDeps } from './compose.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -34,47 +35,18 @@ function composer(deps: Partial<ComposerDeps> = {}): Composer {
 }
 
 function message(given: Case): StoredMessage {
-  return {
+  return storedMessage({
     id: 77,
-    accountId: 1,
-    domainId: 2,
-    domain: 'example.org',
-    messageId: 'id@example.org',
-    sender: given.sender ?? 'shop@example.org',
+    ...(given.sender !== undefined && { sender: given.sender }),
     createdMs: NOW,
     expiresAtMs: NOW + 1,
-    priority: 1,
     contentId: 5,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 0,
-      attachments: [],
-      method: 'SMTP',
-      origin: { address: '127.0.0.1' },
-      smtputf8: false,
-      body: '7BIT',
-      ...given.info,
-      options: { tags: [], variables: {}, testMode: false, suppressHeaders: ['all'], ...given.options },
-    },
-  };
+    info: { ...given.info, options: { tags: [], variables: {}, testMode: false, suppressHeaders: ['all'], ...given.options } },
+  });
 }
 
 function recipient(given: Partial<StoredRecipient> = {}): StoredRecipient {
-  return {
-    id: 9,
-    message: 77,
-    address: 'jane@example.net',
-    domain: 'example.net',
-    state: 'leased',
-    dueAtMs: NOW,
-    wait: 'due',
-    attempts: 0,
-    epoch: 1,
-    possibleDuplicate: false,
-    ...given,
-  };
+  return storedRecipient({ message: 77, dueAtMs: NOW, ...given });
 }
 
 const PLAIN = 'From: shop@example.org\r\nTo: jane@example.net\r\nSubject: Hi\r\n\r\nHello\r\n';

@@ -7,7 +7,7 @@ import { HeldClock } from '#base/clock.ts';
 import type { DkimSigner } from '#mail/dkim.ts';
 import { headerValue, readHeader } from '#mail/header.ts';
 import type { Composed } from '#model/delivery.ts';
-import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { createComposer, type Returning } from './compose.ts';
 
 const NOW = 1_800_000_000_000;
@@ -16,42 +16,8 @@ const RSA: DkimSigner = { domain: 'example.org', selector: 'r', algorithm: 'rsa'
 const RECORD = `v=DKIM1; k=rsa; p=${rsa.publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`;
 const MIME = Buffer.from('From: shop@example.org\r\nTo: jane@example.net\r\nSubject: Hi\r\n\r\nHello\r\n');
 
-const message: StoredMessage = {
-  id: 7,
-  accountId: 1,
-  domainId: 2,
-  domain: 'example.org',
-  messageId: 'id@example.org',
-  sender: 'shop@example.org',
-  createdMs: NOW,
-  expiresAtMs: NOW + 1,
-  priority: 1,
-  contentId: 5,
-  info: {
-    from: '',
-    to: '',
-    subject: '',
-    sizeBytes: 0,
-    attachments: [],
-    method: 'SMTP',
-    origin: { address: '127.0.0.1' },
-    smtputf8: false,
-    body: '7BIT',
-    options: { tags: [], variables: {}, testMode: false },
-  },
-};
-const recipient: StoredRecipient = {
-  id: 9,
-  message: 7,
-  address: 'jane@example.net',
-  domain: 'example.net',
-  state: 'leased',
-  dueAtMs: NOW,
-  wait: 'due',
-  attempts: 0,
-  epoch: 1,
-  possibleDuplicate: false,
-};
+const message = storedMessage({ createdMs: NOW, expiresAtMs: NOW + 1, contentId: 5 });
+const recipient = storedRecipient({ dueAtMs: NOW });
 
 async function sent(returning: () => Returning, given = message, smtputf8 = false): Promise<Composed & { readonly mime: Buffer }> {
   const composer = createComposer({

@@ -6,6 +6,7 @@ import { HeldClock } from '#base/clock.ts';
 import type { Composed, PeerCapabilities } from '#model/delivery.ts';
 import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { DkimSigner } from '#mail/dkim.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { type Composer, createComposer } from './compose.ts';
 import { remade, sentCopy } from './sent-copy.ts';
 
@@ -14,10 +15,7 @@ const PLAIN: PeerCapabilities = { eightBitMime: false, smtputf8: false, binaryMi
 const MODERN: PeerCapabilities = { eightBitMime: true, smtputf8: true, binaryMime: false };
 
 function message(change: Partial<StoredMessage['info']> = {}): StoredMessage {
-  return {
-    id: 7,
-    accountId: 1,
-    domainId: 2,
+  return storedMessage({
     domain: 'ours.example',
     messageId: 'm@ours.example',
     sender: 'app@ours.example',
@@ -30,31 +28,15 @@ function message(change: Partial<StoredMessage['info']> = {}): StoredMessage {
       to: 'x',
       subject: 's',
       sizeBytes: 1,
-      attachments: [],
       method: 'HTTP',
-      origin: { address: '127.0.0.1' },
       options: { tags: ['a tag'], variables: { n: 1 }, testMode: false },
-      smtputf8: false,
-      body: '7BIT',
       ...change,
     },
-  };
+  });
 }
 
 function recipient(name: string): StoredRecipient {
-  return {
-    id: 9,
-    message: 7,
-    address: `${name}@there.example`,
-    domain: 'there.example',
-    state: 'leased',
-    dueAtMs: T0,
-    wait: 'due',
-    attempts: 0,
-    epoch: 1,
-    possibleDuplicate: false,
-    variables: { name },
-  };
+  return storedRecipient({ address: `${name}@there.example`, domain: 'there.example', dueAtMs: T0, variables: { name } });
 }
 
 const keys: DkimSigner[] = [

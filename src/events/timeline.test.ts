@@ -8,41 +8,35 @@ import { WAIT_REASONS } from '#model/wait-reason.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import { timeline, timelineText } from './timeline.ts';
 import type { RecipientTimeline } from './timeline.ts';
+import { messageInfo, storedRecipient } from '../../test/kit/stored.ts';
 
 const START_MS = Date.UTC(2026, 10, 23, 14, 0, 0);
 let eventId = 0;
 
 function info(change: Partial<MessageInfo> = {}): MessageInfo {
-  return {
+  return messageInfo({
     from: 'Shop <shop@example.org>',
     to: 'bob@example.net',
     subject: 'Your receipt',
     sizeBytes: 10_500,
-    attachments: [],
-    method: 'SMTP',
     origin: { address: '192.0.2.7', helo: 'app.example.org', tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384' },
     login: 'app@example.org',
     options: { tags: ['receipt'], variables: {}, testMode: false },
-    smtputf8: false,
-    body: '7BIT',
     ...change,
-  };
+  });
 }
 
 function recipient(change: Partial<StoredRecipient> = {}): StoredRecipient {
-  return {
+  return storedRecipient({
     id: 7,
     message: 1,
     address: 'bob@example.net',
-    domain: 'example.net',
     state: 'queued',
     dueAtMs: START_MS + 300_000,
     wait: 'retry',
-    attempts: 0,
     epoch: 0,
-    possibleDuplicate: false,
     ...change,
-  };
+  });
 }
 
 function event(kind: EventRow['kind'], afterMs: number, detail: EventRow['detail'] = {}, of = 7): EventRow {

@@ -4,6 +4,7 @@ import { HeldClock } from '#base/clock.ts';
 import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { AttemptRecord } from '#model/outcome.ts';
 import type { Settlement } from '#store/store.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { createDsnWriter } from './dsn.ts';
 
 const START_MS = Date.UTC(2026, 10, 23, 14);
@@ -18,48 +19,28 @@ const write = createDsnWriter({
 });
 
 function message(change: Partial<StoredMessage> = {}, info: Partial<MessageInfo> = {}): StoredMessage {
-  return {
+  return storedMessage({
     id: 1,
     accountId: 3,
     domainId: 4,
-    domain: 'example.org',
     messageId: 'a@b',
-    sender: 'shop@example.org',
     createdMs: START_MS,
     expiresAtMs: START_MS + 120 * HOUR_MS,
     priority: 0,
-    contentId: 1,
+    ...change,
     info: {
       from: 'shop@example.org',
       to: 'bob@example.net',
       subject: 'Your receipt',
       sizeBytes: ORIGINAL.length,
-      attachments: [],
-      method: 'SMTP',
       origin: { address: '192.0.2.7' },
-      options: { tags: [], variables: {}, testMode: false },
-      smtputf8: false,
-      body: '7BIT',
       ...info,
     },
-    ...change,
-  };
+  });
 }
 
 function recipient(change: Partial<StoredRecipient> = {}): StoredRecipient {
-  return {
-    id: 7,
-    message: 1,
-    address: 'bob@example.net',
-    domain: 'example.net',
-    state: 'leased',
-    dueAtMs: START_MS,
-    wait: 'due',
-    attempts: 0,
-    epoch: 1,
-    possibleDuplicate: false,
-    ...change,
-  };
+  return storedRecipient({ id: 7, message: 1, address: 'bob@example.net', dueAtMs: START_MS, ...change });
 }
 
 const REFUSED: AttemptRecord = {

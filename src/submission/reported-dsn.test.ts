@@ -6,13 +6,14 @@ import { parseMime } from '#mail/mime.ts';
 import { readStatusReport } from '#mail/status-report.ts';
 import type { EventDetail } from '#model/event.ts';
 import type { MessageInfo, StoredMessage, StoredRecipient } from '#model/message.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import { createReportedDsnWriter } from './dsn.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 23, 14);
 const write = createReportedDsnWriter({ clock: new HeldClock(NOW_MS), hostname: 'mail.ours.test', delayAfterMs: 0, lifetimeMs: 3_600_000 });
 
 function message(change: Partial<StoredMessage> = {}, info: Partial<MessageInfo> = {}): StoredMessage {
-  return {
+  return storedMessage({
     id: 1,
     accountId: 3,
     domainId: 4,
@@ -22,41 +23,23 @@ function message(change: Partial<StoredMessage> = {}, info: Partial<MessageInfo>
     createdMs: NOW_MS,
     expiresAtMs: NOW_MS,
     priority: 0,
-    contentId: 1,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 0,
-      attachments: [],
-      method: 'SMTP',
-      origin: { address: '192.0.2.7' },
-      options: { tags: [], variables: {}, testMode: false },
-      envid: 'order+2B1',
-      smtputf8: false,
-      body: '7BIT',
-      ...info,
-    },
     ...change,
-  };
+    info: { origin: { address: '192.0.2.7' }, envid: 'order+2B1', ...info },
+  });
 }
 
 function recipient(change: Partial<StoredRecipient> = {}): StoredRecipient {
-  return {
+  return storedRecipient({
     id: 7,
     message: 1,
     address: 'bob@example.net',
-    domain: 'example.net',
     state: 'done',
     ending: 'delivered',
     dueAtMs: NOW_MS,
-    wait: 'due',
     attempts: 1,
-    epoch: 1,
-    possibleDuplicate: false,
     orcpt: 'rfc822;bob+2Bx@example.net',
     ...change,
-  };
+  });
 }
 
 const DETAIL: EventDetail = {
