@@ -29,6 +29,7 @@ export interface Standings {
 
 const CACHE_MAX = 20_000;
 const CACHE_MS = 1500;
+const REDACT = 'webhooks_redact_pii';
 
 export function createStandings(store: AccessStore, clock: Clock): Standings {
   const known = new BoundedCache<number, Standing | 'none'>({ max: CACHE_MAX, ttlMs: CACHE_MS });
@@ -60,4 +61,11 @@ export function createStandings(store: AccessStore, clock: Clock): Standings {
     },
     forgetStandings: () => known.clear(),
   };
+}
+
+/** Webhooks are told of events of the account without personal data: it said so, or the account above it. */
+export async function redactsWebhooks(standings: Pick<Standings, 'standingOf'>, accountId: number): Promise<boolean> {
+  const own = await standings.standingOf(accountId);
+  if (own === undefined || own.parentId === undefined || own.features[REDACT] === true) return own?.features[REDACT] === true;
+  return (await standings.standingOf(own.parentId))?.features[REDACT] === true;
 }

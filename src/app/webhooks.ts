@@ -3,6 +3,7 @@
  * is to be told goes into the commit of what happened. A copy for o:archive-to remembers what was sent, and is made again when it is posted.
  */
 import type { Accounts } from '#accounts/accounts.ts';
+import { redactsWebhooks } from '#accounts/standing.ts';
 import { createAddressGuard } from '#base/address-guard.ts';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
@@ -11,6 +12,7 @@ import type { Composer } from '#delivery/compose.ts';
 import { remade, sentCopy, type SentCopy } from '#delivery/sent-copy.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { mailgunEvent } from '#events/mailgun-json.ts';
+import { redacted } from '#events/redacted.ts';
 import { storageKey } from '#events/storage-key.ts';
 import type { DeliveryJob } from '#model/delivery.ts';
 import type { EventKind } from '#model/event.ts';
@@ -183,7 +185,7 @@ export function startWebhooks(parts: WebhookParts): Webhooks {
       tests++;
       try {
         const nowMs = parts.clock.nowMs();
-        const body = [webhookBody(shown(sampleEvent(of, type, nowMs)), await keys.of(of.accountId), nowMs)];
+        const body = [webhookBody(await shown(sampleEvent(of, type, nowMs)), await keys.of(of.accountId), nowMs)];
         return await poster.post({ url, headers: WEBHOOK_HEADERS, body }, stopTests.signal);
       } finally {
         tests--;
@@ -214,10 +216,13 @@ function signingKeys({ accounts, clock }: WebhookParts): { of(accountId: number)
   return { of: (accountId) => known.get(accountId, clock.monotonicMs()) ?? read(accountId), forget: () => known.clear() };
 }
 
-/** As the events API shows it, with the URLs that it would have there. */
+/** As the events API shows it, with the URLs that it would have there; without personal data where the account, or the one above it, wants that. */
 function eventData(parts: WebhookParts): Parameters<typeof createEventMaker>[0]['eventData'] {
   const urls = { storage: storageUrl(parts) };
-  return (view) => mailgunEvent(view, urls);
+  return async (view) => {
+    const data = mailgunEvent(view, urls);
+    return (await redactsWebhooks(parts.accounts, view.event.accountId)) ? redacted(data) : data;
+  };
 }
 
 function storageUrl({ config, addresses }: WebhookParts): (domain: string, key: string) => string {

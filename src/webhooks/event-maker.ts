@@ -18,8 +18,8 @@ export interface SigningKeys {
 
 export interface EventMakerDeps {
   readonly clock: Clock;
-  /** As the events API shows it. */
-  eventData(view: EventView): Record<string, unknown>;
+  /** As the events API shows it, without what its account wants untold. */
+  eventData(view: EventView): Record<string, unknown> | Promise<Record<string, unknown>>;
   signingKeys(accountId: number): SigningKeys | Promise<SigningKeys>;
   /** The URL is still a webhook for such events of that account and domain. */
   isWanted(target: string, event: EventRow): Promise<boolean>;
@@ -53,7 +53,7 @@ export function createEventMaker(deps: EventMakerDeps): OutboxMaker {
       // What is told for the first time was wanted when it happened.
       if (item.attempts > 0 && !(await deps.isWanted(item.target, event))) return { gone: 'the webhook was deleted meanwhile' };
       const keys = await deps.signingKeys(event.accountId);
-      const data = deps.eventData({ event, message, recipient });
+      const data = await deps.eventData({ event, message, recipient });
       const body = (): Buffer[] => [webhookBody(data, keys, deps.clock.nowMs())];
       return {
         url: item.target,

@@ -208,3 +208,41 @@ test('each server is shown with how it fares, since when, and what waits for it'
   assert.ok(Date.parse(bad?.next_at ?? '') > 0);
   assert.ok(Date.parse(bad?.since ?? '') <= Date.now());
 });
+
+test('without personal data webhooks, what is told again, the log and tests name no person; the account above decides it too', async () => {
+  const made = await server.mustCall('POST', '/v5/accounts/subaccounts', { name: 'discreet' });
+  const asSub = { 'x-mailgun-on-behalf-of': (made.body['subaccount'] as { id: string }).id };
+  const hook = `http://127.0.0.1:${there.port}/discreet`;
+  there.answerWith((_received, response) => void response.end());
+  await server.mustCall('POST', '/v4/domains', { name: 'discreet.test' }, asSub);
+  await server.mustCall('POST', '/v1/webhooks', { url: hook, event_types: 'delivered' }, asSub);
+  const told = (): { recipient: string; message: { headers: { subject: string } } }[] =>
+    there.received
+      .filter(({ path }) => path === '/discreet')
+      .map(({ body }) => (JSON.parse(body.toString()) as { 'event-data': ReturnType<typeof told>[number] })['event-data']);
+  const namesNobody = (text: string): boolean => text.includes('redacted@x.test') && !/mary|secret/.test(text);
+
+  const mail = { from: 'a@discreet.test', to: 'mary@x.test', subject: 'a secret', text: 't' };
+  await server.mustCall('POST', '/v3/discreet.test/messages', mail, asSub);
+  await until(() => told().length === 1, 'it is told');
+  assert.deepEqual([told()[0]?.recipient, told()[0]?.message.headers.subject], ['mary@x.test', 'a secret']);
+
+  await server.mustCall('PUT', '/v5/accounts/features', { webhooks_redact_pii: '{"enabled":true}' });
+  const [post] = (await server.mustCall('GET', `/v1/webhook_posts?url=${encodeURIComponent(hook)}`, undefined, asSub)).body[
+    'items'
+  ] as Post[];
+  const shown = await server.mustCall('GET', `/v1/webhook_posts/${post?.id}`, undefined, asSub);
+  assert.ok(namesNobody(shown.text), shown.text);
+  await server.mustCall('POST', `/v1/webhook_posts/${post?.id}/replay`, {}, asSub);
+  await until(() => told().length === 2, 'it is told again');
+  await server.mustCall('PUT', '/v3/domains/discreet.test/webhooks/delivered/test', { url: hook }, asSub);
+  assert.ok(namesNobody(JSON.stringify(told()[1])));
+  assert.partialDeepStrictEqual(told()[2], { recipient: 'redacted@example.com', message: { headers: { subject: 'redacted' } } });
+  const events = await server.mustCall('GET', '/v3/discreet.test/events?event=delivered', undefined, asSub);
+  assert.ok(events.text.includes('mary@x.test'), 'the events stay as they are');
+
+  await server.mustCall('PUT', '/v5/accounts/features', { webhooks_redact_pii: '{"enabled":false}' });
+  await server.mustCall('POST', `/v1/webhook_posts/${post?.id}/replay`, {}, asSub);
+  await until(() => told().length === 4, 'and again');
+  assert.equal(told()[3]?.recipient, 'mary@x.test');
+});

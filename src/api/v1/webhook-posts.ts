@@ -2,8 +2,10 @@
  * /v1/webhook_posts: the log of webhooks and of posts of routes, each attempt with what came of it, and telling again what was told or given up. What is told again goes into the outbox as it did the first time, with the
  * same event, and is signed afresh.
  */
+import { redactsWebhooks } from '#accounts/standing.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { mailgunEvent, mailgunName, severityOf } from '#events/mailgun-json.ts';
+import { redacted } from '#events/redacted.ts';
 import { badParameter } from '#model/errors.ts';
 import type { EventView } from '#store/store.ts';
 import type { LoggedPost, PostFilter, PostPosition } from '#store/post-store.ts';
@@ -171,9 +173,15 @@ async function show(door: Door, call: Call): Promise<Answer> {
   const request = view && {
     method: 'POST',
     headers: { ...WEBHOOK_HEADERS, 'x-postrider-attempt': String(post.number) },
-    body: { 'event-data': mailgunEvent(view, eventUrls(call.publicUrl)) },
+    body: { 'event-data': await told(door, call, view) },
   };
   return json({ ...shown(post, names.get(post.domainId)), ...(request !== undefined && { request }) });
+}
+
+/** Without personal data where it would be told so now: who reads the log may not be meant to see more. */
+async function told(door: Door, call: Call, view: EventView): Promise<Record<string, unknown>> {
+  const data = mailgunEvent(view, eventUrls(call.publicUrl));
+  return (await redactsWebhooks(door.deps.accounts, view.event.accountId)) ? redacted(data) : data;
 }
 
 /** What it told, as it is in the store now. The post is the caller's: what it told of, a subaccount's perhaps, was posted to the caller. */
