@@ -9,6 +9,7 @@ import type { StoredMessage, StoredRecipient } from '#model/message.ts';
 import type { ListMember, MailingList } from '#store/list-store.ts';
 import { openSqliteStore } from '#store/sqlite/open.ts';
 import type { AcceptResult, Store } from '#store/store.ts';
+import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import { ListExpander, type ListExpanderOptions } from './expander.ts';
 
 const NOW_MS = 1_772_000_000_000;
@@ -31,16 +32,9 @@ async function rig(t: TestContext, members: readonly string[]): Promise<Rig> {
     rmSync(directory, { recursive: true });
   });
   const account = await store.accounts.createAccount('a', NOW_MS);
-  const domain = await store.accounts.createDomain({
-    accountId: account.id,
-    name: 'ours.example',
-    type: 'custom',
-    state: 'active',
-    createdMs: NOW_MS,
-    retentionMs: 86_400_000,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(
+    newDomain({ accountId: account.id, name: 'ours.example', createdMs: NOW_MS, retentionMs: 86_400_000 }),
+  );
   const list = await store.lists.createList({
     accountId: account.id,
     address: 'news@ours.example',
@@ -54,18 +48,14 @@ async function rig(t: TestContext, members: readonly string[]): Promise<Rig> {
   for (let start = 0; start < members.length; start += 1000) {
     await store.lists.putMembers(list.id, members.slice(start, start + 1000).map(member), false);
   }
-  const info = {
+  const info = messageInfo({
     from: 'app@ours.example',
     to: list.address,
     subject: 's',
     sizeBytes: 20,
-    attachments: [],
     method: 'HTTP',
     origin: { address: '' },
-    options: { tags: [], variables: {}, testMode: false },
-    smtputf8: false,
-    body: '7BIT',
-  } as const;
+  });
   const sent = await store.mail.accept({
     accountId: account.id,
     domainId: domain.id,

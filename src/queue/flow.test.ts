@@ -9,6 +9,7 @@ import { AppError } from '#model/errors.ts';
 import type { WaitReason } from '#model/wait-reason.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { type Claimed, type MailStore, type Settlement, StoreError } from '#store/store.ts';
+import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import { openTestStore } from '../../test/kit/stores.ts';
 import { Claimer, type Room } from './claimer.ts';
 import { createIntake, type Incoming } from './intake.ts';
@@ -28,16 +29,7 @@ before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'postrider-flow-'));
   store = await openTestStore(directory, { mode: 'server', nowMs: START_MS });
   accountId = (await store.accounts.createAccount('one', START_MS)).id;
-  const domain = await store.accounts.createDomain({
-    accountId,
-    name: 'example.org',
-    type: 'custom',
-    state: 'active',
-    createdMs: START_MS,
-    retentionMs: 0,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(newDomain({ accountId, createdMs: START_MS }));
   domainId = (domain as { id: number }).id;
 });
 
@@ -64,18 +56,7 @@ function incoming(domain: string, recipients = 1, more: Partial<Incoming> = {}):
     wait: 'due',
     expiresAtMs: clock.nowMs() + 3_600_000,
     priority: 0,
-    info: {
-      from: 'a@example.org',
-      to: 'x',
-      subject: 's',
-      sizeBytes: 5,
-      attachments: [],
-      method: 'HTTP',
-      origin: { address: '127.0.0.1' },
-      options: { tags: [], variables: {}, testMode: false },
-      smtputf8: false,
-      body: '7BIT',
-    },
+    info: messageInfo({ from: 'a@example.org', to: 'x', subject: 's', sizeBytes: 5, method: 'HTTP' }),
     content: new Uint8Array(Buffer.from('hello')),
     recipients: Array.from({ length: recipients }, (_, n) => ({ address: `u${id}-${n}@${domain}`, domain })),
     ...more,
@@ -173,9 +154,9 @@ function claimerWith(room: (domain: string, account: number) => Room, memoryRoom
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + 60_000;
   while (!condition()) {
-    assert.ok(performance.now() < endMs, 'it did not happen within 5 seconds');
+    assert.ok(performance.now() < endMs, 'it did not happen within a minute');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

@@ -8,6 +8,7 @@ import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import type { OpenedStore } from '#store/open.ts';
 import type { Claimed } from '#store/store.ts';
+import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import { openTestStore } from '../../test/kit/stores.ts';
 import { until } from '../../test/kit/until.ts';
 import { Claimer } from './claimer.ts';
@@ -24,16 +25,7 @@ before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'postrider-leases-'));
   store = await openTestStore(directory, { mode: 'server' });
   accountId = (await store.accounts.createAccount('one', 1)).id;
-  const domain = await store.accounts.createDomain({
-    accountId,
-    name: 'example.org',
-    type: 'custom',
-    state: 'active',
-    createdMs: 1,
-    retentionMs: 0,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(newDomain({ accountId, createdMs: 1 }));
   domainId = (domain as { id: number }).id;
 });
 after(async () => {
@@ -54,18 +46,7 @@ function incoming(to: string): Incoming {
     wait: 'due',
     expiresAtMs: nowMs + 3_600_000,
     priority: 0,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 5,
-      attachments: [],
-      method: 'HTTP',
-      origin: { address: '' },
-      options: { tags: [], variables: {}, testMode: false },
-      smtputf8: false,
-      body: '7BIT',
-    },
+    info: messageInfo({ sizeBytes: 5, method: 'HTTP', origin: { address: '' } }),
     content: new Uint8Array(Buffer.from('hello')),
     recipients: [{ address: `u@${to}`, domain: to }],
   };

@@ -8,6 +8,7 @@ import { silentLog } from '#base/log.ts';
 import { createSignedTokens } from '#base/signed-token.ts';
 import type { EventStore, MailStore, Store } from '#store/store.ts';
 import { openSqliteStore } from '#store/sqlite/open.ts';
+import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import { createUnsubscribeTokens, type Scope } from './tokens.ts';
 import { type Subscriber, Unsubscriber } from './unsubscriber.ts';
 
@@ -36,16 +37,9 @@ async function rig(t: TestContext): Promise<Rig> {
     rmSync(directory, { recursive: true });
   });
   const { id: accountId } = await store.accounts.createAccount('a', NOW_MS);
-  const domain = await store.accounts.createDomain({
-    accountId,
-    name: 'ours.example',
-    type: 'custom',
-    state: 'active',
-    createdMs: NOW_MS,
-    retentionMs: 86_400_000,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(
+    newDomain({ accountId, name: 'ours.example', createdMs: NOW_MS, retentionMs: 86_400_000 }),
+  );
   assert.ok(domain);
   const list = await store.lists.createList({
     accountId,
@@ -109,18 +103,7 @@ function messageOf(accountId: number, domainId: number): Omit<Parameters<MailSto
     wait: 'due',
     expiresAtMs: NOW_MS + 1000,
     priority: 1,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 5,
-      attachments: [],
-      method: 'SMTP',
-      origin: { address: '127.0.0.1' },
-      smtputf8: false,
-      body: '7BIT',
-      options: { tags: ['News', 'offers'], variables: {}, testMode: false },
-    },
+    info: messageInfo({ sizeBytes: 5, options: { tags: ['News', 'offers'], variables: {}, testMode: false } }),
     content: new Uint8Array(Buffer.from('Hello')),
   };
 }

@@ -10,6 +10,7 @@ import { openSqliteStore } from '#store/sqlite/open.ts';
 import type { OutboxItem, OutboxStore } from '#store/outbox-store.ts';
 import { type Store, StoreError } from '#store/store.ts';
 import { until } from '../../test/kit/until.ts';
+import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import type { PostRequest, PostResult } from './guarded-post.ts';
 import type { OutboxMaker } from './outbox-maker.ts';
 import { OutboxRunner, type OutboxRunnerOptions } from './outbox-runner.ts';
@@ -36,16 +37,7 @@ async function rig(t: TestContext, { post, outbox = (store) => store, giveUpAfte
   const directory = mkdtempSync(join(tmpdir(), 'postrider-outbox-'));
   const store = await openSqliteStore({ path: join(directory, 'postrider.db'), mode: 'server' });
   const { id: accountId } = await store.accounts.createAccount('a', 1);
-  const domain = await store.accounts.createDomain({
-    accountId,
-    name: 'ours.example',
-    type: 'custom',
-    state: 'active',
-    createdMs: 1,
-    retentionMs: 1,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(newDomain({ accountId, name: 'ours.example', createdMs: 1, retentionMs: 1 }));
   const domainId = domain?.id as number;
   const log: string[] = [];
   const say = (_fields: object, sentence: string): void => void log.push(sentence);
@@ -121,18 +113,7 @@ function acceptable(accountId: number, domainId: number, nowMs: number): Paramet
     wait: 'due',
     expiresAtMs: nowMs + 1000,
     priority: 0,
-    info: {
-      from: '',
-      to: '',
-      subject: '',
-      sizeBytes: 1,
-      attachments: [],
-      method: 'HTTP',
-      origin: { address: '127.0.0.1' },
-      options: { tags: [], variables: {}, testMode: false },
-      smtputf8: false,
-      body: '7BIT',
-    },
+    info: messageInfo({ sizeBytes: 1, method: 'HTTP' }),
     content: Uint8Array.of(1),
     recipients: [{ address: 'a@there.example', domain: 'there.example', isLeased: true }],
   };

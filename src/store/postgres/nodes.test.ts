@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startPostgres } from '../../../test/kit/postgres.ts';
 import { until } from '../../../test/kit/until.ts';
 import type { AcceptMessage, NodeFacts } from '#store/store.ts';
+import { newDomain } from '../../../test/kit/stored.ts';
 import { openPostgresStore, type PostgresOptions, type PostgresStore } from './open.ts';
 
 const postgres = await startPostgres({ after });
@@ -24,16 +25,7 @@ async function message(
 ): Promise<AcceptMessage> {
   const name = `sender${Math.random()}.example`;
   const { id: accountId } = await store.accounts.createAccount('one', NOW_MS);
-  const domain = await store.accounts.createDomain({
-    accountId,
-    name,
-    type: 'custom',
-    state: 'active',
-    createdMs: NOW_MS,
-    retentionMs: 1,
-    requireTls: false,
-    skipVerification: false,
-  });
+  const domain = await store.accounts.createDomain(newDomain({ accountId, name, createdMs: NOW_MS, retentionMs: 1 }));
   return {
     accountId,
     domainId: domain?.id as number,

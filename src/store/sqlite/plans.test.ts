@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { AcceptMessage, Settlement } from '#store/store.ts';
+import { messageInfo } from '../../../test/kit/stored.ts';
 import { Database, migrate, type Row, type Value } from './database.ts';
 import { eventTables } from './events.ts';
 import { outboxTable } from './outbox.ts';
@@ -85,18 +86,7 @@ const message = (isLeased: boolean, key?: string): AcceptMessage => ({
   wait: 'due',
   expiresAtMs: T0 + 1000,
   priority: 0,
-  info: {
-    from: '',
-    to: '',
-    subject: '',
-    sizeBytes: 1,
-    attachments: [],
-    method: 'SMTP',
-    origin: { address: '' },
-    options: { tags: [], variables: {}, testMode: false },
-    smtputf8: false,
-    body: '7BIT',
-  },
+  info: messageInfo({ sizeBytes: 1, origin: { address: '' } }),
   content: Uint8Array.of(1),
   recipients: [{ address: 'b@y.example', domain: 'y.example', isLeased }],
   idempotency: key === undefined ? undefined : { key, fingerprint: 'f', untilMs: T0 + 1 },
