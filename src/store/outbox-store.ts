@@ -90,7 +90,7 @@ export interface OutboxStore extends PostStore {
   claimOld(createdUntilMs: number, limit: number, nowMs: number, leaseUntilMs: number): Promise<OutboxItem[]>;
   /** False: refused, another lease epoch holds it (fencing). */
   settle(settlement: OutboxSettlement): Promise<boolean>;
-  /** Looks at the endpoint again no sooner than this. */
+  /** Looks at the endpoint again no sooner than this, and no sooner than another node asked for. */
   park(endpoint: number, untilMs: number): Promise<void>;
   /** When the next endpoint is to be looked at. */
   nextDueAtMs(): Promise<number | undefined>;

@@ -282,6 +282,22 @@ function endpoints(store: () => Store): void {
     assert.equal((await claimEntries(store(), name, T0 + 30_001)).length, 1);
   });
 
+  it('leaves an endpoint parked as long as whoever wanted it longest', async () => {
+    const from = await tenant(store());
+    const name = endpointName();
+    await delivered(store(), from, [entry(name), entry(name)]);
+    const [endpoint] = await endpointsNamed(store(), name);
+    const id = endpoint?.id as number;
+    await store().outbox.park(id, T0 + 60_000);
+    // As another node, which had its first failure there.
+    await store().outbox.park(id, T0 + 5000);
+    // What a claim leaves, and what comes new, looks at the pause again.
+    assert.equal((await store().outbox.claim([{ endpoint: id, room: 1 }], T0, T0 + LEASE_MS)).length, 1);
+    await delivered(store(), from, [entry(name)], T0 + 6000);
+    assert.deepEqual(await endpointsNamed(store(), name, T0 + 59_999), []);
+    assert.equal((await claimEntries(store(), name, T0 + 60_000)).length, 3);
+  });
+
   it('forgets an endpoint that has nothing left, and knows it again', async () => {
     const from = await tenant(store());
     const name = endpointName();

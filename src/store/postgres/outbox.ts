@@ -55,7 +55,7 @@ export function outboxTables(db: Database, settler: OutboxSettler): OutboxStore 
     settle: (settlement) => settler.settle(settlement),
     async park(endpoint, untilMs) {
       await db.run(
-        'UPDATE outbox_endpoint SET look_ms = greatest(look_ms, $1::bigint), parked_ms = $1::bigint WHERE id = $2',
+        'UPDATE outbox_endpoint SET look_ms = greatest(look_ms, $1::bigint), parked_ms = greatest(parked_ms, $1::bigint) WHERE id = $2',
         untilMs,
         endpoint,
       );

@@ -56,7 +56,7 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
         .map((row) => itemOf(db, row)),
     settle: (settlement) => settle(db, settlement),
     park(endpoint, untilMs) {
-      db.run('UPDATE outbox_endpoint SET look_ms = max(look_ms, ?1), parked_ms = ?1 WHERE id = ?2', untilMs, endpoint);
+      db.run('UPDATE outbox_endpoint SET look_ms = max(look_ms, ?1), parked_ms = max(parked_ms, ?1) WHERE id = ?2', untilMs, endpoint);
     },
     nextDueAtMs() {
       const at = db.get('SELECT min(look_ms) AS at FROM outbox_endpoint')?.['at'];
