@@ -25,6 +25,6 @@ export const REPORT_SETTINGS = group('Reports of other servers on mail that bear
     1,
     MANY,
     20_000,
-    'Reports kept for a domain; the oldest go first. Of reports that anybody may have written it is a tenth.',
+    'Reports kept for a domain; beyond that the oldest of the reporter with the most goes. Of reports that anybody may have written it is a tenth, the newest.',
   ),
 });

@@ -13,8 +13,12 @@ export const PUT_REPORT = `INSERT INTO report (${REPORT_COLUMNS}) VALUES (?,?,?,
 export const PUT_ROW = `INSERT INTO report_row (${ROW_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`;
 /** What a verified one takes the place of. */
 export const UNVERIFIED = 'SELECT id FROM report WHERE id = ? AND is_verified = 0';
-/** Of one domain, beyond so many: the oldest. */
-export const BEYOND = 'SELECT id FROM report WHERE domain_id = ? AND is_verified = ? ORDER BY begin_ms DESC, id DESC LIMIT 100 OFFSET ?';
+/** Of one domain's verified ones, each reporter's. */
+export const BY_REPORTER =
+  'SELECT reporter, count(*) AS n, min(begin_ms) AS oldest_ms FROM report WHERE domain_id = ? AND is_verified = 1 GROUP BY reporter';
+export const OLDEST_OF = 'SELECT id FROM report WHERE domain_id = ? AND is_verified = 1 AND reporter = ? ORDER BY begin_ms, id LIMIT ?';
+/** Of one domain's that anybody may have written, beyond so many: the oldest. */
+export const BEYOND = 'SELECT id FROM report WHERE domain_id = ? AND is_verified = 0 ORDER BY begin_ms DESC, id DESC LIMIT 100 OFFSET ?';
 export const PAST = 'SELECT id FROM report WHERE end_ms < ? ORDER BY end_ms LIMIT ?';
 export const DROP_ROWS = 'DELETE FROM report_row WHERE report = ?';
 export const DROP_REPORT = 'DELETE FROM report WHERE id = ?';
@@ -38,9 +42,45 @@ export function afterValues(after: { readonly beginMs: number; readonly id: stri
   return [beginMs, beginMs, id];
 }
 
-/** How many of a domain's stay when one more came. */
-export function keptOf({ isVerified }: Report, max: number): number {
-  return isVerified ? max : Math.max(1, Math.floor(max / 10));
+/** How many of a domain's that anybody may have written stay when one more came. */
+export function unverifiedMax(max: number): number {
+  return Math.max(1, Math.floor(max / 10));
+}
+
+/** After the bound was lowered: the rest goes with the reports that come. */
+const DROPPED_MAX = 100;
+
+interface Share {
+  readonly count: number;
+  readonly oldestMs: number;
+  /** Whose the oldest is. */
+  readonly oldest: string;
+}
+
+/**
+ * Of verified reports of a domain that has more than `max`: whose oldest go, and how many. That of whoever has the most, so that one who sends many pushes out nobody else's. Names below one
+ * registered name are free, so what counts is the last two labels: names below "co.uk" share theirs.
+ */
+export function givesWay(rows: readonly Row[], max: number): { readonly reporter: string; readonly count: number } | undefined {
+  const shares = new Map<string, Share>();
+  let total = 0;
+  for (const row of rows) {
+    const [reporter, count, oldestMs] = [String(row['reporter']), Number(row['n']), Number(row['oldest_ms'])];
+    total += count;
+    const owner = reporter.split('.').slice(-2).join('.');
+    const share = shares.get(owner) ?? { count: 0, oldestMs: Infinity, oldest: reporter };
+    const isOlder = oldestMs < share.oldestMs;
+    shares.set(owner, {
+      count: share.count + count,
+      oldestMs: isOlder ? oldestMs : share.oldestMs,
+      oldest: isOlder ? reporter : share.oldest,
+    });
+  }
+  if (total <= max) return undefined;
+  let most: Share | undefined;
+  for (const share of shares.values())
+    if (most === undefined || share.count > most.count || (share.count === most.count && share.oldestMs < most.oldestMs)) most = share;
+  return most === undefined ? undefined : { reporter: most.oldest, count: Math.min(total - max, DROPPED_MAX) };
 }
 
 export function reportValues(report: Report): Value[] {

@@ -103,8 +103,8 @@ export interface ReporterSum {
 
 export interface ReportStore {
   /**
-   * repeated: it is there; one that was not verified gives way to one that is. A domain has at most `max` that are verified, and a tenth of
-   * that of the others: the oldest go.
+   * repeated: it is there; one that was not verified gives way to one that is. A domain has at most `max` that are verified, of which
+   * beyond that the oldest of the reporter with the most goes, and a tenth of that of the others, of which the oldest go.
    */
   putReport(report: Report, rows: readonly DmarcRow[], max: number): Promise<'kept' | 'repeated'>;
   /** Newest first, after that one. */

@@ -129,6 +129,20 @@ export function reportsConformance(open: Open): void {
       assert.deepEqual(await store.reports.reportRows(String(made[0]?.id), 10), []);
     });
 
+    it('takes from whoever has the most, under whatever names below one, and leaves the older ones of others', async () => {
+      const mine = await tenant(store);
+      const genuine = ['google.test', 'yahoo.test'].map((reporter) => report(mine, { reporter }));
+      for (const each of genuine) await store.reports.putReport(each, [row()], 5);
+      const many = [1, 2, 3, 4, 5].map((day) => report(mine, { reporter: `n${day}.hostile.test`, beginMs: T0 + day * DAY_MS }));
+      for (const each of many) await store.reports.putReport(each, [row()], 5);
+      const kept = [...genuine, ...many.slice(2)].map(({ id }) => id);
+      assert.deepEqual(new Set(await ids(mine)), new Set(kept));
+      assert.deepEqual(await store.reports.reportRows(String(many[0]?.id), 10), []);
+      const late = report(mine, { reporter: 'late.test' });
+      await store.reports.putReport(late, [row()], 5);
+      assert.deepEqual(new Set(await ids(mine)), new Set([...kept.filter((id) => id !== many[2]?.id), late.id]));
+    });
+
     it('forgets what is past, with its rows', async () => {
       const mine = await tenant(store);
       const [old, young] = [report(mine, { endMs: 1000, beginMs: 10 }), report(mine, { endMs: 3000, beginMs: 20 })];

@@ -1,6 +1,7 @@
 /** Reports about our domains on PostgreSQL. */
 import * as sql from '#store/report-rows.ts';
-import type { ReportStore } from '#store/report-store.ts';
+import type { Report, ReportStore } from '#store/report-store.ts';
+import type { Row } from '#store/rows-json.ts';
 import type { Database, Queries } from './database.ts';
 
 /** `?` as this server has it. */
@@ -9,10 +10,12 @@ function numbered(text: string): string {
   return text.replace(/\?/g, () => `$${++count}`);
 }
 
-const [PUT_REPORT, PUT_ROW, UNVERIFIED, BEYOND, PAST, DROP_ROWS, DROP_REPORT, ROWS_OF, PAGE, SUMS, REPORTERS] = [
+const [PUT_REPORT, PUT_ROW, UNVERIFIED, BY_REPORTER, OLDEST_OF, BEYOND, PAST, DROP_ROWS, DROP_REPORT, ROWS_OF, PAGE, SUMS, REPORTERS] = [
   sql.PUT_REPORT,
   sql.PUT_ROW,
   sql.UNVERIFIED,
+  sql.BY_REPORTER,
+  sql.OLDEST_OF,
   sql.BEYOND,
   sql.PAST,
   sql.DROP_ROWS,
@@ -21,13 +24,19 @@ const [PUT_REPORT, PUT_ROW, UNVERIFIED, BEYOND, PAST, DROP_ROWS, DROP_REPORT, RO
   sql.PAGE,
   sql.SUMS,
   sql.REPORTERS,
-].map(numbered) as [string, string, string, string, string, string, string, string, string, string, string];
+].map(numbered) as [string, string, string, string, string, string, string, string, string, string, string, string, string];
 
 async function drop(queries: Queries, ids: readonly unknown[]): Promise<void> {
   for (const id of ids) {
     await queries.run(DROP_ROWS, String(id));
     await queries.run(DROP_REPORT, String(id));
   }
+}
+
+async function beyond(queries: Queries, { domainId, isVerified }: Report, max: number): Promise<Row[]> {
+  if (!isVerified) return queries.all(BEYOND, domainId, sql.unverifiedMax(max));
+  const less = sql.givesWay(await queries.all(BY_REPORTER, domainId), max);
+  return less === undefined ? [] : queries.all(OLDEST_OF, domainId, less.reporter, less.count);
 }
 
 export function reportTables(db: Database): ReportStore {
@@ -41,10 +50,9 @@ export function reportTables(db: Database): ReportStore {
           );
         if ((await queries.run(PUT_REPORT, ...sql.reportValues(report))) === 0) return 'repeated';
         for (const [number, row] of rows.entries()) await queries.run(PUT_ROW, ...sql.rowValues(report, row, number));
-        const beyond = await queries.all(BEYOND, report.domainId, report.isVerified ? 1 : 0, sql.keptOf(report, max));
         await drop(
           queries,
-          beyond.map((row) => row['id']),
+          (await beyond(queries, report, max)).map((row) => row['id']),
         );
         return 'kept';
       }),

@@ -1,7 +1,8 @@
 /** Reports about our domains on the embedded store. */
 import * as sql from '#store/report-rows.ts';
-import type { ReportStore } from '#store/report-store.ts';
+import type { Report, ReportStore } from '#store/report-store.ts';
 import type { Synchronous } from './accounts.ts';
+import type { Row } from '#store/rows-json.ts';
 import type { Database } from './database.ts';
 
 export function reportTables(db: Database): Synchronous<ReportStore> {
@@ -11,13 +12,17 @@ export function reportTables(db: Database): Synchronous<ReportStore> {
       db.run(sql.DROP_REPORT, String(id));
     }
   };
+  const beyond = ({ domainId, isVerified }: Report, max: number): Row[] => {
+    if (!isVerified) return db.all(sql.BEYOND, domainId, sql.unverifiedMax(max));
+    const less = sql.givesWay(db.all(sql.BY_REPORTER, domainId), max);
+    return less === undefined ? [] : db.all(sql.OLDEST_OF, domainId, less.reporter, less.count);
+  };
   return {
     putReport(report, rows, max) {
       if (report.isVerified) drop(db.all(sql.UNVERIFIED, report.id).map((row) => row['id']));
       if (db.run(sql.PUT_REPORT, ...sql.reportValues(report)) === 0) return 'repeated';
       for (const [number, row] of rows.entries()) db.run(sql.PUT_ROW, ...sql.rowValues(report, row, number));
-      const kept = sql.keptOf(report, max);
-      drop(db.all(sql.BEYOND, report.domainId, report.isVerified ? 1 : 0, kept).map((row) => row['id']));
+      drop(beyond(report, max).map((row) => row['id']));
       return 'kept';
     },
     reportPage: (kind, range, after, limit) =>
