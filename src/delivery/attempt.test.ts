@@ -17,7 +17,10 @@ import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
 import { ADDRESSES_TRIED_MAX, createConnect, HOSTS_TRIED_MAX } from './attempt.ts';
 
 const SOURCE: EgressSource = { name: 'default', ehlo: 'us.test', pool: 'default' };
-const TIMEOUTS = { connectMs: 500, greetingMs: 300, commandMs: 300, dataMs: 300, dotMs: 300 };
+/** Where nothing hangs, no loaded machine may take a server for one that does. */
+const TIMEOUTS = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
+/** For a server that hangs: long enough for all that the others of its test have to say. */
+const HANGS = { ...TIMEOUTS, greetingMs: 1500, commandMs: 1500 };
 const { signal } = new AbortController();
 
 interface Setup {
@@ -29,18 +32,26 @@ interface Setup {
 interface Over {
   readonly allow?: readonly string[];
   readonly own?: readonly Listener[];
+  readonly timeouts?: typeof TIMEOUTS;
 }
 
 async function setUp(t: TestContext, zone: Record<string, ZoneNode>, over: Over = {}): Promise<Setup> {
   const dns = await startDnsZone(zone);
   const clock = new HeldClock(1_700_000_000_000);
-  const resolver = createResolver({ servers: [dns.server], timeoutMs: 200, tries: 1, cacheMax: 100, clock });
+  const resolver = createResolver({ servers: [dns.server], timeoutMs: 30_000, tries: 1, cacheMax: 100, clock });
   t.after(async () => {
     resolver.close();
     await dns.close();
   });
   const guard = createAddressGuard({ allowNetworks: over.allow ?? ['127.0.0.0/8'], ownListeners: over.own ?? [], localAddresses: [] });
-  const connect = createConnect({ resolver, guard, timeouts: TIMEOUTS, clock, log: silentLog, extraRoots: [TEST_CERTIFICATE] });
+  const connect = createConnect({
+    resolver,
+    guard,
+    timeouts: over.timeouts ?? TIMEOUTS,
+    clock,
+    log: silentLog,
+    extraRoots: [TEST_CERTIFICATE],
+  });
   return { connect, dns, clock };
 }
 
@@ -96,7 +107,8 @@ test('a host that refuses in its greeting or EHLO is passed over for the next', 
   for (const at of [{ greeting: '554 5.7.1 no' }, { greeting: 'drop' }, { ehlo: 'close-421' }, { ehlo: 'hang' }] as const) {
     const first = await sinkFor(t, { address: '127.0.0.2', at });
     const second = await sinkFor(t, { address: '127.0.0.3', port: first.port });
-    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.2'] }, 'b.test': { A: ['127.0.0.3'] } });
+    const zone = { 'a.test': { A: ['127.0.0.2'] }, 'b.test': { A: ['127.0.0.3'] } };
+    const { connect } = await setUp(t, zone, { timeouts: HANGS });
     const session = await open(t, connect, route(second.port, [10, 'a.test'], [20, 'b.test']));
     assert.equal(session.host, 'b.test');
     assert.equal(first.connectionCount(), 1);
@@ -140,7 +152,7 @@ test('a refusal in the greeting is temporary, classified, with its dialogue', as
 test('a site that connects and says nothing is not down', async (t) => {
   for (const greeting of ['drop', 'hang'] as const) {
     const sink = await sinkFor(t, { at: { greeting } });
-    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });
+    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: HANGS });
     const { outcome, isSiteDown } = await fail(connect, route(sink.port, [10, 'a.test']));
     assert.deepEqual([outcome.disposition, outcome.bounceClass, isSiteDown], ['deferred', 'connection', false], greeting);
   }
@@ -213,7 +225,7 @@ test('hosts whose names do not resolve are temporary', async (t) => {
 test('broken TLS falls back to plaintext at once, and is remembered for some hours', async (t) => {
   for (const tlsTrouble of ['garbage', 'drop', 'hang', 'old'] as const) {
     const sink = await sinkFor(t, { tls: 'starttls', tlsTrouble });
-    const { connect, clock } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } });
+    const { connect, clock } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: HANGS });
     const starttlsCount = (): number => sink.commands.filter((line) => line === 'STARTTLS').length;
     const to = route(sink.port, [10, 'a.test']);
     await open(t, connect, to);

@@ -15,7 +15,7 @@ const { signal } = new AbortController();
 const connect = createConnect({
   resolver: { addresses: async () => ({ kind: 'none' }) },
   guard: createAddressGuard({ allowNetworks: ['127.0.0.0/8'], ownListeners: [], localAddresses: [] }),
-  timeouts: { connectMs: 1000, greetingMs: 300, commandMs: 300, dataMs: 300, dotMs: 300 },
+  timeouts: { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 },
   clock: systemClock,
   log: silentLog,
 });

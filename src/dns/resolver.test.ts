@@ -17,7 +17,7 @@ interface Setup {
 async function setUp(t: TestContext, zone: Record<string, ZoneNode>, over: Partial<ResolverOptions> = {}): Promise<Setup> {
   const dns = await startDnsZone(zone);
   const clock = new HeldClock(1_700_000_000_000);
-  const resolver = createResolver({ servers: [dns.server], timeoutMs: 150, tries: 2, cacheMax: 1000, clock, ...over });
+  const resolver = createResolver({ servers: [dns.server], timeoutMs: 30_000, tries: 2, cacheMax: 1000, clock, ...over });
   t.after(async () => {
     resolver.close();
     await dns.close();
@@ -71,22 +71,17 @@ test('no such name, no such records, and no usable answer are three things', asy
     'servfail.test': { refusal: 'SERVFAIL' },
     'refused.test': { refusal: 'REFUSED' },
     'notimp.test': { refusal: 'NOTIMP' },
-    'silent.test': { refusal: 'silent' },
-    'garbage.test': { refusal: 'garbage' },
   });
+  const { resolver: hasty } = await setUp(
+    t,
+    { 'silent.test': { refusal: 'silent' }, 'garbage.test': { refusal: 'garbage' } },
+    { timeoutMs: 150 },
+  );
   const kinds: Record<string, string> = {};
-  for (const name of [
-    'nowhere.test',
-    'empty.test',
-    'below.test',
-    'servfail.test',
-    'refused.test',
-    'notimp.test',
-    'silent.test',
-    'garbage.test',
-  ]) {
+  for (const name of ['nowhere.test', 'empty.test', 'below.test', 'servfail.test', 'refused.test', 'notimp.test']) {
     kinds[name] = (await resolver.mx(name)).kind;
   }
+  for (const name of ['silent.test', 'garbage.test']) kinds[name] = (await hasty.mx(name)).kind;
   assert.deepEqual(kinds, {
     'nowhere.test': 'no-such-domain',
     'empty.test': 'none',
@@ -189,7 +184,7 @@ test('TTL 0 does not make a question of every message, and trouble is forgotten 
 });
 
 test('the cache and the questions at one time are bounded, and every one of them is answered', async (t) => {
-  const { resolver, dns } = await setUp(t, { 'x.test': { MX: [[10, 'a.x.test']] } }, { cacheMax: 10, timeoutMs: 2000 });
+  const { resolver, dns } = await setUp(t, { 'x.test': { MX: [[10, 'a.x.test']] } }, { cacheMax: 10 });
   const names = Array.from({ length: 1000 }, (_, i) => `n${i}.x.test`);
   const answers = await Promise.all(names.map((name) => resolver.mx(name)));
   assert.ok(answers.every(({ kind }) => kind === 'no-such-domain'));
