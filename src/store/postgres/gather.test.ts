@@ -26,7 +26,7 @@ class Writer {
   });
 
   async finish(): Promise<void> {
-    await until(() => this.#waiting.length > 0, 'a batch is sent', 2000);
+    await until(() => this.#waiting.length > 0, 'a batch is sent');
     this.#waiting.shift()?.();
   }
 }
