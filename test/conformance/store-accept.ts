@@ -1,8 +1,9 @@
 /** Accepting (S0 → S1 and S0 → S2): all or nothing, suppressions flagged, idempotent when asked, counted in the same commit. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { EVENT_KINDS } from '#model/event.ts';
 import type { AcceptMessage, Store } from '#store/store.ts';
+import { suiteOpened } from './suite-store.ts';
 import {
   accept,
   addresses,
@@ -22,17 +23,12 @@ import {
 
 export function acceptConformance(open: Open): void {
   describe('accepting', () => {
-    let opened: Opened;
-    before(async () => {
-      opened = await open();
-    });
-    after(() => opened.store.close());
-
-    whatIsKept(() => opened.store);
-    allOrNothing(() => opened.store);
-    suppressed(() => opened.store);
-    idempotency(() => opened.store);
-    counters(() => opened);
+    const opened = suiteOpened(open);
+    whatIsKept(() => opened().store);
+    allOrNothing(() => opened().store);
+    suppressed(() => opened().store);
+    idempotency(() => opened().store);
+    counters(opened);
   });
 }
 

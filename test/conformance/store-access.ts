@@ -1,21 +1,17 @@
 /** Subaccounts, people, networks, signing keys, and what keys and logins have beside their secret. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { ApiKey, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { type Open, T0, tenant, unique } from './tenant.ts';
 
 export function accessConformance(open: Open): void {
   describe('who may come in', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    subaccounts(() => store);
-    keysAndLogins(() => store);
-    people(() => store);
-    lists(() => store);
+    const store = suiteStore(open);
+    subaccounts(store);
+    keysAndLogins(store);
+    people(store);
+    lists(store);
   });
 }
 

@@ -1,22 +1,18 @@
 /** Accounts, keys, domains, credentials, DKIM keys, suppressions, settings and templates. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { ApiKey, Store, Suppression } from '#store/store.ts';
 import type { TemplateVersion } from '#store/template-store.ts';
+import { suiteStore } from './suite-store.ts';
 import { type Open, tenant, T0, unique } from './tenant.ts';
 
 export function accountsConformance(open: Open): void {
   describe('accounts and their small tables', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    accounts(() => store);
-    domains(() => store);
-    suppressions(() => store);
-    templates(() => store);
+    const store = suiteStore(open);
+    accounts(store);
+    domains(store);
+    suppressions(store);
+    templates(store);
   });
 }
 

@@ -1,20 +1,16 @@
 /** Domains' settings, what DNS said of them, their deletion; pools of addresses. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, mail, type Open, tenant, T0, unique } from './tenant.ts';
 
 export function domainsConformance(open: Open): void {
   describe('domains and pools', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    settings(() => store);
-    deletion(() => store);
-    pools(() => store);
+    const store = suiteStore(open);
+    settings(store);
+    deletion(store);
+    pools(store);
   });
 }
 

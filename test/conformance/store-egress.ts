@@ -1,20 +1,16 @@
 /** Warm-ups of addresses, and pools whose domains come and go by how their mail fares. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { BandMove, EnrolledDomain, WarmUp } from '#store/egress-store.ts';
 import type { Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { DAY_MS, type Open, tenant, T0, unique } from './tenant.ts';
 
 export function egressConformance(open: Open): void {
   describe('warm-ups and dynamic pools', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    warmUps(() => store);
-    pools(() => store);
+    const store = suiteStore(open);
+    warmUps(store);
+    pools(store);
   });
 }
 

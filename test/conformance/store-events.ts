@@ -2,21 +2,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { EventFilter, EventPosition, EventView, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, deferral, HOUR_MS, mail, type Open, settlement, type Tenant, tenant, T0, unique } from './tenant.ts';
 
 export function eventsConformance(open: Open): void {
   describe('events', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    listing(() => store);
-    filtering(() => store);
-    rare(() => store);
-    tagged(() => store);
-    messages(() => store);
+    const store = suiteStore(open);
+    listing(store);
+    filtering(store);
+    rare(store);
+    tagged(store);
+    messages(store);
   });
   describe('captured mail', () => captured(open));
 }

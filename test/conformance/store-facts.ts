@@ -1,10 +1,11 @@
 /** Facts that come back: each is one commit with everything that belongs to it, and counts once where it says so. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { EventRow } from '#model/event.ts';
 import type { Fact } from '#store/fact-store.ts';
 import type { OutboxItem } from '#store/outbox-store.ts';
 import type { Store, Suppression } from '#store/store.ts';
+import { suiteOpened } from './suite-store.ts';
 import {
   accept,
   type Accepted,
@@ -25,15 +26,10 @@ import {
 
 export function factsConformance(open: Open): void {
   describe('facts that come back', () => {
-    let opened: Opened;
-    before(async () => {
-      opened = await open();
-    });
-    after(() => opened.store.close());
-
-    recording(() => opened);
-    counting(() => opened);
-    failing(() => opened);
+    const opened = suiteOpened(open);
+    recording(opened);
+    counting(opened);
+    failing(opened);
   });
   describe('facts that came back, after a start', () => afterStart(open));
   describe('facts of two nodes at once', () => twoNodes(open));

@@ -1,8 +1,9 @@
 /** Grants: parts of a ceiling that holders are given, give back and use; and the limits of accounts. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { GrantAnswer, GrantAsk } from '#store/grant-store.ts';
 import type { AcceptMessage, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { HOUR_MS, mail, type Open, type Tenant, tenant, T0, unique } from './tenant.ts';
 
 const LEASE_MS = 20_000;
@@ -10,16 +11,11 @@ let lastHolder = 0;
 
 export function grantsConformance(open: Open): void {
   describe('grants', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    sharing(() => store);
-    spans(() => store);
-    counting(() => store);
-    limits(() => store);
+    const store = suiteStore(open);
+    sharing(store);
+    spans(store);
+    counting(store);
+    limits(store);
   });
 }
 

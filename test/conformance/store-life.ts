@@ -1,9 +1,10 @@
 /** The life of a recipient after it was accepted: every arrow between S1 queued, S2 leased and S3 settled, and the fence of epochs. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { EVENT_KINDS } from '#model/event.ts';
 import type { StoredRecipient } from '#model/message.ts';
 import type { Store } from '#store/store.ts';
+import { suiteOpened } from './suite-store.ts';
 import {
   accept,
   type Accepted,
@@ -24,15 +25,10 @@ import {
 
 export function lifeConformance(open: Open): void {
   describe('the life of a recipient', () => {
-    let opened: Opened;
-    before(async () => {
-      opened = await open();
-    });
-    after(() => opened.store.close());
-
-    settling(() => opened);
-    requeueing(() => opened.store);
-    cancelling(() => opened.store);
+    const opened = suiteOpened(open);
+    settling(opened);
+    requeueing(() => opened().store);
+    cancelling(() => opened().store);
   });
   describe('a store that ends with leases', () => leasesThatEnd(open));
 }

@@ -3,21 +3,17 @@
  * where a store can have them.
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { NodeFacts, NodeRow, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, addresses, claim, mail, type Open, type Opened, settlement, tenant, T0, unique, until } from './tenant.ts';
 
 const DAY_MS = 86_400_000;
 
 export function nodesConformance(open: Open): void {
   describe('a node', () => {
-    let opened: Opened;
-    before(async () => {
-      opened = await open();
-    });
-    after(() => opened.store.close());
-
-    oneNode(() => opened.store);
+    const store = suiteStore(open);
+    oneNode(store);
   });
   describe('a node that ends', () => nodesThatEnd(open));
   describe('two nodes', () => twoNodes(open));

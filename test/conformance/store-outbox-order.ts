@@ -1,8 +1,9 @@
 /** The order of the outbox: what one server is told of one recipient comes one after the other; and what an entry tells is claimed with it. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { OutboxItem } from '#store/outbox-store.ts';
 import type { Settlement, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import {
   accept,
   type Accepted,
@@ -23,15 +24,10 @@ const LEASE_MS = 60_000;
 
 export function outboxOrderConformance(open: Open): void {
   describe('the order of the outbox', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    events(() => store);
-    waiting(() => store);
-    ends(() => store);
+    const store = suiteStore(open);
+    events(store);
+    waiting(store);
+    ends(store);
   });
   describe('the order of the outbox, with two nodes at once', () => twoNodes(open));
 }

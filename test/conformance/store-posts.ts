@@ -1,9 +1,10 @@
 /** The log of webhooks: every attempt is written with the settlement of its entry, is found again, goes when its time is over, and can be made again. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { OutboxItem } from '#store/outbox-store.ts';
 import { POST_ERROR_MAX, POST_RESPONSE_MAX, type PostFilter, type PostRow } from '#store/post-store.ts';
 import type { Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import {
   accept,
   claimEntries,
@@ -23,15 +24,10 @@ const EVENTS_MS = 30 * DAY_MS;
 
 export function postsConformance(open: Open): void {
   describe('the log of webhooks', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    logging(() => store);
-    replaying(() => store);
-    owning(() => store);
+    const store = suiteStore(open);
+    logging(store);
+    replaying(store);
+    owning(store);
   });
   describe('the log of webhooks in time', () => aging(open));
 }

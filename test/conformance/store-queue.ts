@@ -1,19 +1,15 @@
 /** Claims: only what is due, only as much as was asked for, the earliest first; buckets and when they are looked at; depth of the queue. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Bucket, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, addresses, bucketsOf, claim, deferral, HOUR_MS, mail, type Open, settlement, tenant, T0, unique } from './tenant.ts';
 
 export function queueConformance(open: Open): void {
   describe('the queue', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    claiming(() => store);
-    buckets(() => store);
+    const store = suiteStore(open);
+    claiming(store);
+    buckets(store);
   });
   describe('the queue as a whole', () => wholeQueue(open));
 }

@@ -1,9 +1,10 @@
 /** Mail that comes in: kept with what tells of it and what is sent on because of it, in one commit. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { EventRow } from '#model/event.ts';
 import type { Received, Reception } from '#store/fact-store.ts';
 import type { AcceptMessage, Store } from '#store/store.ts';
+import { suiteOpened } from './suite-store.ts';
 import {
   addresses,
   bucketsOf,
@@ -27,14 +28,9 @@ import {
 
 export function receptionsConformance(open: Open): void {
   describe('mail that comes in', () => {
-    let opened: Opened;
-    before(async () => {
-      opened = await open();
-    });
-    after(() => opened.store.close());
-
-    receiving(() => opened.store);
-    sendingOn(() => opened);
+    const opened = suiteOpened(open);
+    receiving(() => opened().store);
+    sendingOn(opened);
   });
   describe('mail that came in, after a start', () => afterStart(open));
 }

@@ -1,27 +1,23 @@
 /** Webhooks, routes and thresholds: each account has its own, and changes them without losing what another caller changed. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { ForwardRule } from '#store/forward-store.ts';
 import type { Route } from '#store/route-store.ts';
 import type { Store } from '#store/store.ts';
 import type { Threshold, ThresholdHit } from '#store/threshold-store.ts';
 import { ACCOUNT_WEBHOOKS } from '#store/webhook-store.ts';
 import type { Webhook } from '#store/webhook-store.ts';
+import { suiteStore } from './suite-store.ts';
 import { HOUR_MS, type Open, tenant, T0, unique } from './tenant.ts';
 
 export function rulesConformance(open: Open): void {
   describe('rules of accounts', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    webhooks(() => store);
-    routes(() => store);
-    forwards(() => store);
-    thresholds(() => store);
-    hits(() => store);
+    const store = suiteStore(open);
+    webhooks(store);
+    routes(store);
+    forwards(store);
+    thresholds(store);
+    hits(store);
   });
 }
 

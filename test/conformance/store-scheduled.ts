@@ -1,8 +1,9 @@
 /** Scheduled mail: listed by its time, moved so that it is looked at then, and taken back; never what somebody has begun with. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { ScheduledChoice } from '#store/scheduled-store.ts';
 import type { Bucket, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import {
   accept,
   type Accepted,
@@ -23,15 +24,10 @@ import {
 
 export function scheduledConformance(open: Open): void {
   describe('scheduled mail', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    listing(() => store);
-    moving(() => store);
-    withdrawing(() => store);
+    const store = suiteStore(open);
+    listing(store);
+    moving(store);
+    withdrawing(store);
   });
   describe('scheduled mail and two nodes', () => contended(open));
 }

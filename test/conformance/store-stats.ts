@@ -1,9 +1,10 @@
 /** Sums of what was counted, by the hour and by the day and by what they are told apart by; tags, which begin with the first message that has them. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { countReason } from '#model/count-reason.ts';
 import type { CountQuery, CountSum } from '#store/stats-store.ts';
 import type { CounterKey, Store } from '#store/store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, DAY_MS, HOUR_MS, mail, type Open, settlement, type Tenant, tenant, T0 } from './tenant.ts';
 
 const HOUR = T0 / HOUR_MS;
@@ -11,15 +12,10 @@ const DAY = Math.floor(T0 / DAY_MS);
 
 export function statsConformance(open: Open): void {
   describe('what was counted', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    sums(() => store);
-    tags(() => store);
-    age(() => store);
+    const store = suiteStore(open);
+    sums(store);
+    tags(store);
+    age(store);
   });
 }
 

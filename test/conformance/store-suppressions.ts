@@ -1,22 +1,18 @@
 /** Suppressions as lists, tags of unsubscribes, the allowlist, and imports. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Store, Suppression } from '#store/store.ts';
 import type { ImportRows, PageAsk } from '#store/suppression-store.ts';
+import { suiteStore } from './suite-store.ts';
 import { accept, claim, DAY_MS, mail, type Open, settlement, T0, tenant, unique } from './tenant.ts';
 
 export function suppressionsConformance(open: Open): void {
   describe('suppressions, allowlists and imports', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    lists(() => store);
-    tags(() => store);
-    allowlist(() => store);
-    imports(() => store);
+    const store = suiteStore(open);
+    lists(store);
+    tags(store);
+    allowlist(store);
+    imports(store);
   });
 }
 

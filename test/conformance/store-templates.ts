@@ -1,9 +1,10 @@
 /** Changing templates and their versions, of a domain and of an account. What sending asks of them stands with the accounts. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { accountTemplates } from '#store/template-store.ts';
 import type { Store } from '#store/store.ts';
 import type { TemplateVersion } from '#store/template-store.ts';
+import { suiteStore } from './suite-store.ts';
 import { type Open, tenant, T0 } from './tenant.ts';
 
 const version = (tag: string, change: Partial<TemplateVersion> = {}): Omit<TemplateVersion, 'templateId'> => ({
@@ -20,14 +21,9 @@ const version = (tag: string, change: Partial<TemplateVersion> = {}): Omit<Templ
 
 export function templatesConformance(open: Open): void {
   describe('templates', () => {
-    let store: Store;
-    before(async () => {
-      ({ store } = await open());
-    });
-    after(() => store.close());
-
-    changing(() => store);
-    ending(() => store);
+    const store = suiteStore(open);
+    changing(store);
+    ending(store);
   });
 }
 
