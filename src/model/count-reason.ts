@@ -49,3 +49,18 @@ export function readVisitReason(text: string): VisitReason {
   const [first = '', bot = ''] = text.split('/');
   return { first: first === 'any' || first === 'own' ? first : '', bot };
 }
+
+/** Of an address that was validated: by itself or in a list, and whether mail to it is likely to arrive. */
+export interface ValidatedReason {
+  readonly way: 'single' | 'bulk';
+  readonly isValid: boolean;
+}
+
+export function validatedReason({ way, isValid }: ValidatedReason): string {
+  return isValid ? `${way}/valid` : way;
+}
+
+export function readValidatedReason(text: string): ValidatedReason {
+  const [way, valid] = text.split('/');
+  return { way: way === 'bulk' ? 'bulk' : 'single', isValid: valid === 'valid' };
+}

@@ -30,6 +30,8 @@ export const EVENT_KINDS = {
   untold: 15,
   /** ours: the sender moved a scheduled recipient to another time */
   rescheduled: 16,
+  /** ours, and counted alone: an address was validated; nothing happened to a message */
+  validated: 17,
 } as const;
 export type EventKind = keyof typeof EVENT_KINDS;
 

@@ -4,7 +4,7 @@
  *
  * Machines that open and click are counted like people, unless the question tells them apart: then what is unique is so for each of them.
  */
-import { readCountReason, readVisitReason } from '#model/count-reason.ts';
+import { readCountReason, readValidatedReason, readVisitReason } from '#model/count-reason.ts';
 import type { EventKind } from '#model/event.ts';
 
 export class Tally {
@@ -18,6 +18,7 @@ export class Tally {
   readonly #permanent = new Map<string, number>();
   #rateLimited = 0;
   readonly #unique = new Map<EventKind, number>();
+  readonly #validated = { single: 0, bulk: 0, valid: 0 };
   readonly #isByBot: boolean;
 
   /** `isByBot`: the question tells machines apart. */
@@ -33,6 +34,12 @@ export class Tally {
       else if ((first === 'own') === this.#isByBot) more(this.#unique, kind, n);
       return;
     }
+    if (kind === 'validated') {
+      const { way, isValid } = readValidatedReason(reason);
+      this.#validated[way] += n;
+      if (isValid) this.#validated.valid += n;
+      return;
+    }
     const facts = readCountReason(reason);
     if (kind === 'accepted') this.#accepted += n;
     else if (kind === 'delivered') {
@@ -44,6 +51,11 @@ export class Tally {
       if (facts.bounceClass === 'rate-limited') this.#rateLimited += n;
     } else if (kind === 'failed') more(this.#permanent, facts.reason, n);
     else more(this.#other, kind, n);
+  }
+
+  /** Addresses: by themselves, in lists, and how many of all mail is likely to reach. */
+  get validated(): Readonly<Record<'single' | 'bulk' | 'valid', number>> {
+    return this.#validated;
   }
 
   /** Every count, by its metric's name. */

@@ -1,4 +1,5 @@
-/** What the account used: of these only mail exists here, the rest is nothing. */
+/** What the account used: of these mail and validated addresses exist here, the rest is nothing. */
+import type { Whose } from './metrics.ts';
 import type { Tally } from './tally.ts';
 
 export const USAGE_METRICS: readonly string[] = [
@@ -20,7 +21,21 @@ export const USAGE_METRICS: readonly string[] = [
   'domain_blocklist_monitoring_count',
 ];
 
+/** With what was counted for no domain, as validated addresses are. */
+export function withoutDomain({ below, ...own }: Whose): Whose {
+  return { ...own, domains: new Map([[0, ''], ...own.domains]), ...(below !== undefined && { below: below.map(withoutDomain) }) };
+}
+
 export function usageOf(tally: Tally, names: readonly string[]): Record<string, number> {
   const { processed_count: processed = 0 } = tally.counts();
-  return Object.fromEntries(names.map((name) => [name, name === 'processed_count' ? processed : 0]));
+  const { single, bulk, valid } = tally.validated;
+  const known = new Map([
+    ['processed_count', processed],
+    ['email_validation_count', single + bulk],
+    ['email_validation_valid_count', valid],
+    ['email_validation_single_count', single],
+    ['email_validation_bulk_count', bulk],
+    ['email_validation_mailgun_count', single + bulk],
+  ]);
+  return Object.fromEntries(names.map((name) => [name, known.get(name) ?? 0]));
 }

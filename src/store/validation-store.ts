@@ -1,5 +1,7 @@
 /** Lists of addresses that are validated in the background, and what came of them. Part of the store's contract (store.ts), which says what holds for all of it. */
+import { type ValidatedReason, validatedReason } from '#model/count-reason.ts';
 import type { Row } from './rows-json.ts';
+import type { CounterKey } from './store.ts';
 
 export interface ValidationSummary {
   readonly result: Readonly<Record<'catch_all' | 'deliverable' | 'do_not_send' | 'undeliverable' | 'unknown', number>>;
@@ -22,6 +24,12 @@ export interface ValidationJob {
   readonly epoch: number;
 }
 
+/** Addresses of one kind that were validated. */
+export interface ValidatedCount extends ValidatedReason {
+  readonly accountId: number;
+  readonly count: number;
+}
+
 /** What some addresses came to. */
 export interface ValidationStep {
   readonly id: number;
@@ -31,6 +39,8 @@ export interface ValidationStep {
   readonly summary: ValidationSummary;
   /** JSON of the results, in the order of the list; absent: there are none. */
   readonly results?: string;
+  /** To be counted with it. */
+  readonly counts?: readonly ValidatedCount[];
   readonly isDone: boolean;
   readonly nowMs: number;
   readonly heldUntilMs: number;
@@ -47,7 +57,9 @@ export interface ValidationStore {
   /** One that nobody works on, for the caller until then. */
   claimValidation(nowMs: number, heldUntilMs: number): Promise<ValidationJob | undefined>;
   validationBytes(id: number): Promise<Uint8Array | undefined>;
-  /** Results and the position after them, in one transaction. False: another works on it now, or it is deleted. */
+  /** Addresses that were validated by themselves. */
+  countValidated(counts: readonly ValidatedCount[], nowMs: number): Promise<void>;
+  /** Results, counts and the position after them, in one transaction. False: another works on it now, or it is deleted. */
   advanceValidation(step: ValidationStep): Promise<boolean>;
   validationOf(accountId: number, name: string): Promise<ValidationJob | undefined>;
   /** Newest first: those made before this one, or right after it; absent: the newest. */
@@ -71,6 +83,11 @@ export const NOTHING_VALIDATED: ValidationSummary = {
   result: { catch_all: 0, deliverable: 0, do_not_send: 0, undeliverable: 0, unknown: 0 },
   risk: { high: 0, low: 0, medium: 0, unknown: 0 },
 };
+
+/** It is counted for no domain. */
+export function validatedCounter({ accountId, ...reason }: ValidatedCount): CounterKey {
+  return { accountId, domainId: 0, kind: 'validated', provider: '', tag: '', reason: validatedReason(reason) };
+}
 
 /** Stored JSON was written by us: it is trusted. */
 export function validationOf(row: Row): ValidationJob {

@@ -5,7 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { repeat } from '#base/repeat.ts';
-import type { ValidationJob, ValidationStore, ValidationSummary } from '#store/validation-store.ts';
+import type { ValidatedCount, ValidationJob, ValidationStore, ValidationSummary } from '#store/validation-store.ts';
 import type { Validate, Validation } from './validate.ts';
 
 const POLL_MS = 10_000;
@@ -68,7 +68,7 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
   }
 
   function advance(
-    { id, epoch, position, processed, summary }: ValidationJob,
+    { id, accountId, epoch, position, processed, summary }: ValidationJob,
     results: readonly Validation[],
     isDone: boolean,
     stopped: AbortSignal,
@@ -80,7 +80,7 @@ export function startListRunner(options: ListRunnerOptions): ListRunner {
       position,
       processed,
       summary,
-      ...(results.length > 0 && { results: JSON.stringify(results.map(keptResult)) }),
+      ...(results.length > 0 && { results: JSON.stringify(results.map(keptResult)), counts: countsOf(accountId, 'bulk', results) }),
       isDone,
       nowMs,
       heldUntilMs: stopped.aborted ? nowMs : nowMs + HOLD_MS,
@@ -113,6 +113,16 @@ function counted(summary: ValidationSummary, { result, risk }: Validation): Vali
     result: { ...summary.result, [result]: summary.result[result] + 1 },
     risk: { ...summary.risk, [risk]: summary.risk[risk] + 1 },
   };
+}
+
+/** What validating them counts. */
+export function countsOf(accountId: number, way: ValidatedCount['way'], results: readonly Validation[]): ValidatedCount[] {
+  const valid = results.filter(({ result }) => result === 'deliverable').length;
+  const counts = [
+    { accountId, way, isValid: true, count: valid },
+    { accountId, way, isValid: false, count: results.length - valid },
+  ];
+  return counts.filter(({ count }) => count > 0);
 }
 
 /** A result of a list as it is kept; flags and texts that say nothing are left out. */

@@ -79,6 +79,37 @@ export function validationsConformance(open: Open): void {
       assert.equal(await validations.claimValidation(T0 + 9999, T0 + 99_999), undefined);
     });
 
+    it('counts what was validated in the commit of the step, and what was validated by itself, for no domain', async () => {
+      const { accountId } = await tenant(store);
+      const { validations } = store;
+      await make(accountId, 'a');
+      const first = await claimed(T0);
+      const bulk = { accountId, way: 'bulk' } as const;
+      const counts = [
+        { ...bulk, isValid: true, count: 3 },
+        { ...bulk, isValid: false, count: 4 },
+      ];
+      const second = await claimed(T0 + 50);
+      assert.equal(await validations.advanceValidation(step(first, { counts })), false);
+      assert.equal(await validations.advanceValidation(step(second, { counts, isDone: true })), true);
+      for (let i = 0; i < 2; i++) await validations.countValidated([{ accountId, way: 'single', isValid: true, count: 1 }], T0);
+      for (const { step: by, from } of [
+        { step: 'hour', from: T0 / 3_600_000 },
+        { step: 'day', from: T0 / 86_400_000 },
+      ] as const) {
+        const span = { step: by, from: Math.floor(from), until: Math.floor(from) + 1 };
+        const sums = await store.stats.sums({ accountId, domainIds: [0], ...span, by: ['reason'], rowsMax: 10 });
+        assert.deepEqual(
+          sums.map(({ kind, reason, n }) => [kind, reason, n]).toSorted((a, b) => Number(a[2]) - Number(b[2])),
+          [
+            ['validated', 'single/valid', 2],
+            ['validated', 'bulk/valid', 3],
+            ['validated', 'bulk', 4],
+          ],
+        );
+      }
+    });
+
     it('pages lists from the newest, and forgets those that were done long ago', async () => {
       const { accountId } = await tenant(store);
       const { validations } = store;

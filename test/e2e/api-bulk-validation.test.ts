@@ -159,3 +159,43 @@ test('lists are refused to an account that may not have them, while single addre
   assert.equal((await upload(rig, 'mine', LIST)).status, 403);
   assert.equal((await rig.fetch('/v4/address/validate?address=a@example.net')).status, 200);
 });
+
+test('what was validated is counted in what the account used, by itself and in lists', async (t) => {
+  await using rig = await startRig();
+  const usage = async (path: string, query: Json): Promise<{ aggregates: { metrics: Json }; items: { metrics: Json }[] }> => {
+    const body = JSON.stringify({ duration: '1d', include_aggregates: true, ...query });
+    const response = await rig.fetch(path, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    return (await response.json()) as Awaited<ReturnType<typeof usage>>;
+  };
+  const known: Validate = (accountId, address) =>
+    validation(rig.store)(accountId, address).then((found) => ({
+      ...found,
+      ...(address.startsWith('ann') && { result: 'deliverable' as const }),
+    }));
+  for (const address of ['ann@example.net', 'nonsense']) await rig.fetch(`/v4/address/validate?address=${address}`);
+  await upload(rig, 'news', LIST);
+  runner(t, rig, known);
+  await done(rig, 'news');
+  const metrics = [
+    'email_validation_count',
+    'email_validation_single_count',
+    'email_validation_bulk_count',
+    'email_validation_valid_count',
+  ];
+  const { aggregates, items } = await usage('/v1/analytics/usage/metrics', { metrics });
+  const expected = {
+    email_validation_count: 5,
+    email_validation_single_count: 2,
+    email_validation_bulk_count: 3,
+    email_validation_valid_count: 1,
+  };
+  assert.deepEqual(aggregates.metrics, expected);
+  assert.equal(items.length, 1);
+  const narrowed = { metrics, filter: { AND: [{ attribute: 'domain', comparator: '=', values: [{ value: 'example.org' }] }] } };
+  assert.equal(
+    (await usage('/v1/analytics/usage/metrics', narrowed)).aggregates.metrics['email_validation_count'],
+    0,
+    'they are of no domain',
+  );
+  assert.deepEqual((await usage('/v1/analytics/metrics', { metrics: ['accepted_count'] })).items, [], 'and are no mail');
+});

@@ -197,7 +197,7 @@ class Parts {
       thresholds: thresholdTables(db),
       suppressions: suppressionTables(db),
       imports: importTables(db),
-      validations: validationTables(db),
+      validations: validationTables(db, () => this.nodes.id),
       alerts: alertTables(db),
       certificates: certificateTables(db),
       reports: reportTables(db),

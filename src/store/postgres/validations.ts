@@ -1,7 +1,15 @@
 /** Lists of addresses that are validated in the background, on PostgreSQL. */
 import { one } from '#store/rows-json.ts';
-import { NOTHING_VALIDATED, VALIDATION_COLUMNS, validationOf, type ValidationStore } from '#store/validation-store.ts';
-import type { Database } from './database.ts';
+import {
+  NOTHING_VALIDATED,
+  VALIDATION_COLUMNS,
+  type ValidatedCount,
+  validatedCounter,
+  validationOf,
+  type ValidationStore,
+} from '#store/validation-store.ts';
+import { CounterSums, writeCounters } from './counters.ts';
+import type { Database, Queries } from './database.ts';
 
 const OF_ACCOUNT = `SELECT ${VALIDATION_COLUMNS} FROM validation_job WHERE account_id = $1 AND deleted_ms IS NULL`;
 const FORGET = `UPDATE validation_job SET deleted_ms = $1, bytes = '' WHERE account_id = $2 AND deleted_ms IS NULL AND finished_ms < $3`;
@@ -17,7 +25,12 @@ const ADVANCE = `UPDATE validation_job SET position = $3, processed = $4, summar
 const DELETE = `UPDATE validation_job SET deleted_ms = $1, bytes = '' WHERE account_id = $2 AND name = $3 AND deleted_ms IS NULL`;
 const PURGE = `DELETE FROM validation_result WHERE job = $1 AND number IN (SELECT number FROM validation_result WHERE job = $1 LIMIT $2)`;
 
-export function validationTables(db: Database): ValidationStore {
+export function validationTables(db: Database, node: () => number): ValidationStore {
+  const count = async (queries: Queries, counts: readonly ValidatedCount[], nowMs: number): Promise<void> => {
+    const sums = new CounterSums();
+    for (const each of counts) sums.add(validatedCounter(each), nowMs, each.count);
+    await writeCounters(queries, sums, node());
+  };
   return {
     createValidation: ({ accountId, name, quantity, createdMs }, openMax, keepFromMs, bytes) =>
       db.transaction(async (queries) => {
@@ -32,13 +45,15 @@ export function validationTables(db: Database): ValidationStore {
     async validationBytes(id) {
       return (await db.get('SELECT bytes FROM validation_job WHERE id = $1', id))?.['bytes'] as Uint8Array | undefined;
     },
-    advanceValidation: ({ id, epoch, position, processed, summary, results, isDone, nowMs, heldUntilMs }) =>
+    countValidated: (counts, nowMs) => db.transaction((queries) => count(queries, counts, nowMs)),
+    advanceValidation: ({ id, epoch, position, processed, summary, results, counts, isDone, nowMs, heldUntilMs }) =>
       db.transaction(async (queries) => {
         const finishedMs = isDone ? nowMs : null;
         if ((await queries.run(ADVANCE, id, epoch, position, processed, JSON.stringify(summary), heldUntilMs, finishedMs)) === 0)
           return false;
         if (results !== undefined)
           await queries.run('INSERT INTO validation_result (job, number, results) VALUES ($1, $2, $3)', id, processed, results);
+        if (counts !== undefined) await count(queries, counts, nowMs);
         return true;
       }),
     validationOf: async (accountId, name) => one(await db.get(`${OF_ACCOUNT} AND name = $2`, accountId, name), validationOf),

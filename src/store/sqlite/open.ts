@@ -122,7 +122,7 @@ const WRITES = {
     'putChallenge',
     'deleteChallenge',
   ],
-  validations: ['claimValidation', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
+  validations: ['claimValidation', 'countValidated', 'advanceValidation', 'deleteValidation', 'purgeValidations'],
   lists: ['createList', 'changeList', 'deleteList', 'putMembers', 'changeMember', 'setSubscribed', 'deleteMember', 'clearMembers'],
   reports: ['putReport', 'expireReports'],
   sandbox: ['capture', 'clear'],

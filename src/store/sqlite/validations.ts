@@ -1,12 +1,26 @@
 /** Lists of addresses that are validated in the background, on the embedded store. */
 import { one } from '#store/rows-json.ts';
-import { NOTHING_VALIDATED, VALIDATION_COLUMNS, validationOf, type ValidationStore } from '#store/validation-store.ts';
+import {
+  NOTHING_VALIDATED,
+  VALIDATION_COLUMNS,
+  type ValidatedCount,
+  validatedCounter,
+  validationOf,
+  type ValidationStore,
+} from '#store/validation-store.ts';
 import type { Synchronous } from './accounts.ts';
+import { Counting } from './count.ts';
 import type { Database } from './database.ts';
+import { packCounter } from './packed.ts';
 
 const OF_ACCOUNT = `SELECT ${VALIDATION_COLUMNS} FROM validation_job WHERE account_id = ? AND deleted_ms IS NULL`;
 
 export function validationTables(db: Database): Synchronous<ValidationStore> {
+  const counting = new Counting(db);
+  const count = (counts: readonly ValidatedCount[], nowMs: number): void => {
+    for (const each of counts) counting.add(packCounter(validatedCounter(each), each.count), nowMs);
+    counting.flush();
+  };
   return {
     createValidation({ accountId, name, quantity, createdMs }, openMax, keepFromMs, bytes) {
       db.run(
@@ -44,7 +58,8 @@ export function validationTables(db: Database): Synchronous<ValidationStore> {
         validationOf,
       ),
     validationBytes: (id) => db.get('SELECT bytes FROM validation_job WHERE id = ?', id)?.['bytes'] as Uint8Array | undefined,
-    advanceValidation({ id, epoch, position, processed, summary, results, isDone, nowMs, heldUntilMs }) {
+    countValidated: count,
+    advanceValidation({ id, epoch, position, processed, summary, results, counts, isDone, nowMs, heldUntilMs }) {
       const changed = db.run(
         `UPDATE validation_job SET position = ?, processed = ?, summary = ?, held_until_ms = ?, finished_ms = ?, bytes = CASE WHEN ? THEN x'' ELSE bytes END
          WHERE id = ? AND epoch = ? AND finished_ms IS NULL AND deleted_ms IS NULL`,
@@ -59,6 +74,7 @@ export function validationTables(db: Database): Synchronous<ValidationStore> {
       );
       if (changed === 0) return false;
       if (results !== undefined) db.run('INSERT INTO validation_result (job, number, results) VALUES (?,?,?)', id, processed, results);
+      if (counts !== undefined) count(counts, nowMs);
       return true;
     },
     validationOf: (accountId, name) => one(db.get(`${OF_ACCOUNT} AND name = ?`, accountId, name), validationOf),

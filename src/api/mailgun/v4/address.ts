@@ -9,6 +9,7 @@ import type { Form } from '#api/conventions/form.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { parseAnswer, parseQuery, validateAnswer, validateQuery } from '#api/shapes/validation.ts';
 import { badParameter } from '#model/errors.ts';
+import { countsOf } from '#validation/list-runner.ts';
 import { parseList } from '#validation/parse-list.ts';
 import type { Validation } from '#validation/validate.ts';
 
@@ -20,7 +21,11 @@ export function addressValidation(door: Door): Endpoint[] {
   const validateOne = async (call: Call, given: Form, show: (validation: Validation) => unknown): Promise<Answer> => {
     await assertFeature(door, call, 'validations');
     const address = required(given, 'address', ADDRESS_MAX);
-    return json(show(await door.deps.validateAddress(call.principal.accountId, address)));
+    const { clock, store, validateAddress } = door.deps;
+    const { accountId } = call.principal;
+    const validation = await validateAddress(accountId, address);
+    await store.validations.countValidated(countsOf(accountId, 'single', [validation]), clock.nowMs());
+    return json(show(validation));
   };
   const parse = ({ query }: Call): Answer => json(parseList(required(query, 'addresses', ADDRESSES_MAX)));
   return [

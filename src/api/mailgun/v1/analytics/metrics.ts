@@ -6,9 +6,9 @@ import { bodyRange, filterOf, sorted, wholeOf } from '#api/conventions/statistic
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { metricsAnswer, metricsBody } from '#api/shapes/statistics.ts';
 import { badParameter } from '#model/errors.ts';
-import { type Group, groupsOf, type MetricsQuery, metricNames } from '#stats/metrics.ts';
+import { type Group, groupsOf, type MetricsQuery, metricNames, type Whose } from '#stats/metrics.ts';
 import { Tally } from '#stats/tally.ts';
-import { USAGE_METRICS, usageOf } from '#stats/usage.ts';
+import { USAGE_METRICS, usageOf, withoutDomain } from '#stats/usage.ts';
 
 const LIMIT_MAX = 1500;
 
@@ -27,7 +27,7 @@ export function analyticsMetrics(door: Door): Endpoint[] {
       ...common,
       url: '/v1/analytics/usage/metrics',
       summary: 'What the account used',
-      handle: (call) => answer(door, call, usageNames, usageOf),
+      handle: (call) => answer(door, call, usageNames, usageOf, withoutDomain),
     },
   ];
 }
@@ -37,13 +37,19 @@ function usageNames(names: readonly string[]): readonly string[] {
   return names.length === 0 ? USAGE_METRICS : names;
 }
 
-async function answer(door: Door, call: Call, namesOf: (names: readonly string[]) => readonly string[], show: Show) {
+async function answer(
+  door: Door,
+  call: Call,
+  namesOf: (names: readonly string[]) => readonly string[],
+  show: Show,
+  widened = (whose: Whose): Whose => whose,
+) {
   const fields = fieldsOf(call, door.limits);
   const range = bodyRange(door, fields);
   const dimensions = fields.texts('dimensions');
   const query: MetricsQuery = { range, dimensions: dimensions.length === 0 ? ['time'] : [...new Set(dimensions)], where: filterOf(fields) };
   const names = namesOf(fields.texts('metrics'));
-  const whose = await wholeOf(door, call, fields);
+  const whose = widened(await wholeOf(door, call, fields));
   const groups = await groupsOf(door.deps.store.stats, whose, query);
   const page = pageOf(fields);
   const rows = sorted(byOwnOrder(groups), page.sort, (group, name) => sortValue(group, name, query, names, show));
