@@ -2,8 +2,6 @@
  * Builds the program from its rooms and starts it, in the order of the table of services: store, accounts, pipeline, doors. Nothing here decides about
  * mail; what a room needs from another is handed to it here.
  */
-import { createAccounts } from '#accounts/accounts.ts';
-import type { Sending } from '#accounts/dns-records.ts';
 import { startDomainWatch } from '#accounts/domain-watch.ts';
 import { startPoolWatch } from '#accounts/dynamic-pool-watch.ts';
 import { createDynamicPools } from '#accounts/dynamic-pools.ts';
@@ -42,6 +40,7 @@ import { controlPath } from './control-path.ts';
 import { egressSources, startDelivery } from './delivery.ts';
 import { firstStart, type FirstCredentials } from './first-start.ts';
 import { nodeFacts, ThisNode } from './node.ts';
+import { openAccounts } from './open-accounts.ts';
 import { createAboutUs } from './reports.ts';
 import { queueQuestions } from './queue-report.ts';
 import { createInboundRoutes, createSenderRewriting } from './routes.ts';
@@ -98,16 +97,7 @@ async function start(
       { file: secret.madeAt },
       'the instance secret was made: give each further node of this store a copy of the file, and keep one with your backups',
     );
-  const accounts = createAccounts({
-    store: store.accounts,
-    access: store.access,
-    domains: store.domains,
-    secret,
-    dkim: config.dkim,
-    retentionMs: config.retention.bodiesMs,
-    sending: sendingOf(config),
-    clock,
-  });
+  const accounts = openAccounts(config, store, secret, clock);
   const purse = new Purse({ store: store.grants, clock, log, leaseMs: config.store.leaseMs });
   services.add({ name: 'grants', stopMs: QUICK_STOP_MS, stop: () => purse.close() });
   const warmUps = new WarmUps({ store: store.egress, purse, clock, log });
@@ -359,16 +349,6 @@ async function startNode(config: Config, log: Log, services: Services, store: Op
   const node = await ThisNode.start({ config, log, store, isShared });
   services.add({ name: 'node', stopMs: QUICK_STOP_MS, stop: () => node.stop() });
   return node;
-}
-
-/** What records to publish name. */
-function sendingOf({ smtp, delivery, reports }: Config): Sending {
-  const isTaken = smtp.inbound.length > 0 && reports.dmarcMailbox !== '';
-  return {
-    hostname: smtp.hostname,
-    addresses: delivery.sources.flatMap((source) => source.address ?? []),
-    ...(isTaken && { dmarcMailbox: reports.dmarcMailbox }),
-  };
 }
 
 function sourceNames(config: Config): string[] {

@@ -3,10 +3,10 @@
  * command changes is seen by the server within two seconds.
  */
 import { existsSync } from 'node:fs';
-import { createAccounts } from '#accounts/accounts.ts';
 import type { Accounts } from '#accounts/accounts.ts';
 import { openInstanceSecret } from '#accounts/instance-secret.ts';
 import type { Config } from '#app/config.ts';
+import { openAccounts } from '#app/open-accounts.ts';
 import { storeOptions } from '#app/start-store.ts';
 import type { Account, Domain, Store } from '#store/store.ts';
 import { openStore } from '#store/open.ts';
@@ -25,16 +25,7 @@ export async function withAccounts<T>(config: Config, work: (administration: Adm
   const store = await openStore(storeOptions(config));
   try {
     const secret = await openInstanceSecret(config, store.accounts);
-    const accounts = createAccounts({
-      store: store.accounts,
-      access: store.access,
-      domains: store.domains,
-      secret,
-      dkim: config.dkim,
-      retentionMs: config.retention.bodiesMs,
-      sending: sendingOf(config),
-    });
-    return await work({ store, accounts });
+    return await work({ store, accounts: openAccounts(config, store, secret) });
   } finally {
     await store.close();
   }
@@ -51,11 +42,6 @@ export async function withStore<T>(config: Config, work: (store: Store) => Promi
   } finally {
     await store.close();
   }
-}
-
-/** Where mail leaves from, for the SPF record. */
-export function sendingOf(config: Config): { readonly hostname: string; readonly addresses: readonly string[] } {
-  return { hostname: config.smtp.hostname, addresses: config.delivery.sources.flatMap((source) => source.address ?? []) };
 }
 
 /** The account named by --account (its id or name); the only one when it is not given. */

@@ -165,6 +165,16 @@ test('an operator sets up an account, a domain, a login and keys', async (t) => 
     assert.match((await postrider('domain add localhost')).error, /"localhost" is not a domain name/);
   });
 
+  await t.test('the DMARC record of a domain whose mail comes here names where reports are taken, as the server names it', async () => {
+    const opened = await openStore({ url: store.url });
+    const domain = await opened.accounts.domainByName('mail.example.org');
+    await opened.domains.setDnsAnswers(domain?.id ?? 0, { 'mx mail.example.org': { state: 'ok', found: [] } }, Date.now());
+    await opened.close();
+    const open = { POSTRIDER_SMTP_INBOUND: '127.0.0.1:0', POSTRIDER_SMTP_HOSTNAME: 'mx.example.net' };
+    assert.match(await ok('domain records mail.example.org --zone', open), /rua=mailto:dmarc-reports@mail\.example\.org/);
+    assert.doesNotMatch(await ok('domain records mail.example.org --zone'), /rua=/);
+  });
+
   await t.test('verifying without an answer from DNS says so, changes nothing, and ends with 1', async () => {
     const { status, out } = await postrider('domain verify mail.example.org');
     assert.equal(status, 1);
