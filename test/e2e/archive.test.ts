@@ -144,14 +144,14 @@ test('a slow receiver has its turns and no more, and holds up nobody else', asyn
   const slow = await startHttpReceiver();
   t.after(() => slow.close());
   slow.answerWith(() => undefined);
-  server = await restarted({ 'webhooks.concurrency': '2', 'webhooks.connections': '6' });
+  // The slow one is not given up while the test runs: it can only be passed by.
+  server = await restarted({ 'webhooks.concurrency': '2', 'webhooks.connections': '6', 'webhooks.timeout': '5m' });
   const to = Array.from({ length: 12 }, (_, n) => `slow${n}@x.test`);
   await server.send(to, { 'o:archive-to': `http://127.0.0.1:${slow.port}/` });
   await until(() => slow.received.length >= 2, 'the slow one is being posted to');
-  const begunMs = performance.now();
   await server.send('quick@x.test', { 'o:archive-to': url('/quick') });
   await until(() => there.at('/quick').length === 1, 'the quick one has its copy');
-  assert.ok(performance.now() - begunMs < 2500, 'it waited for the slow one');
+  assert.equal(slow.received.length, 2, 'it waited for the slow one');
   assert.equal(slow.open.peak, 2);
   server = await restarted();
 });
