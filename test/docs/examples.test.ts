@@ -22,6 +22,7 @@ const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
   'docs/cluster.md': 'test/deploy/cluster-page.test.ts',
 };
 const DOMAIN = 'sandbox.postrider.test';
+const START_MS = 60_000;
 const BLOCK_MS = 60_000;
 
 interface Block {
@@ -62,7 +63,7 @@ before(async () => {
   program = await startProgram(
     ['--dev'],
     environment(home, { ...store.environment, POSTRIDER_DELIVERY_SOURCES: JSON.stringify(sources) }),
-    30_000,
+    START_MS,
   );
   const kept = JSON.parse(readFileSync(join(home, 'dev-credentials.json'), 'utf8')) as { apiKey: string };
   const host = program.doors.get('http')?.[0] as string;

@@ -14,7 +14,7 @@ import { environment, postrider, startProgram } from '../demo/program.ts';
 import type { Program } from '../demo/program.ts';
 import { STORE, type TestStore, newTestStore } from '../kit/stores.ts';
 
-const START_MS = 20_000;
+const START_MS = 60_000;
 const made: { readonly data: string; readonly store: TestStore }[] = [];
 after(async () => {
   for (const { data, store } of made) {

@@ -11,8 +11,8 @@ import { newTestStore } from '../kit/stores.ts';
 import { until } from '../kit/until.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../docs/tour.md'), 'utf8');
-const START_MS = 30_000;
-const EVENTS_MS = 20_000;
+const START_MS = 60_000;
+const EVENTS_MS = 60_000;
 
 function blocks(language: string): string[] {
   return [...PAGE.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => String(text));

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const LOOK_AGAIN_MS = 20;
 /** Generous: a condition is met at once on an idle machine, and late on a busy one. */
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 /** Resolves to the first value that is neither undefined nor false. */
 export async function until<T>(look: () => T | Promise<T>, what: string, withinMs = WITHIN_MS): Promise<Exclude<T, false | undefined>> {
