@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts';
 
 const HOUR_MS = 3_600_000;
 /** Far below an hour, far above the waits that the settings name. */
-const SOON_MS = 15_000;
+const SOON_MS = 60_000;
 
 const home = await Installation.make(
   { after },

@@ -11,7 +11,8 @@ const READY = 500;
 const MIB = 1024 * 1024;
 /** A process grows by some 65 MiB while it takes so much mail; with all of it held in memory by some 100. */
 const GROWTH_MAX_BYTES = 90 * MIB;
-const PROMPT_MS = 3000;
+/** Far below what the site that does not answer is waited for, which is minutes. */
+const PROMPT_MS = 15_000;
 const FIRST_MAIL_MS = 3500;
 
 const home = await Installation.make(
