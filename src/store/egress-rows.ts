@@ -43,21 +43,16 @@ export function enrolledOf(row: Row): EnrolledDomain {
   };
 }
 
-/** In the order of ENROLLED_COLUMNS. Rates are kept as decimal texts, the same in both engines. */
+/** In the order of ENROLLED_COLUMNS. */
 export function enrolledValues(domain: EnrolledDomain): (string | number)[] {
-  const { domainId, accountId, ownerId, enrolledMs, band, isOverridden, processed, bounceRate, complaintRate, checkedMs } = domain;
-  return [
-    domainId,
-    accountId,
-    ownerId,
-    enrolledMs,
-    band,
-    isOverridden ? 1 : 0,
-    processed,
-    String(bounceRate),
-    String(complaintRate),
-    checkedMs,
-  ];
+  const { domainId, accountId, ownerId, enrolledMs } = domain;
+  return [domainId, accountId, ownerId, enrolledMs, ...standingValues(domain)];
+}
+
+/** What a look changes, in the order of ENROLLED_COLUMNS from band on. Rates are kept as decimal texts, the same in both engines. */
+export function standingValues(domain: EnrolledDomain): (string | number)[] {
+  const { band, isOverridden, processed, bounceRate, complaintRate, checkedMs } = domain;
+  return [band, isOverridden ? 1 : 0, processed, String(bounceRate), String(complaintRate), checkedMs];
 }
 
 export function moveOf(row: Row): BandMove {

@@ -4,10 +4,9 @@ import type { Row } from './rows-json.ts';
 
 type Value = string | number;
 
-export const REPORT_COLUMNS =
+const REPORT_COLUMNS =
   'id, account_id, domain_id, kind, reporter, org, report_id, begin_ms, end_ms, received_ms, is_verified, messages, failures, detail';
-export const ROW_COLUMNS =
-  'report, number, domain_id, source_ip, count, disposition, dkim_aligned, spf_aligned, header_from, why, signed, detail';
+const ROW_COLUMNS = 'report, number, domain_id, source_ip, count, disposition, dkim_aligned, spf_aligned, header_from, why, signed, detail';
 
 export const PUT_REPORT = `INSERT INTO report (${REPORT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`;
 export const PUT_ROW = `INSERT INTO report_row (${ROW_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`;

@@ -8,6 +8,7 @@ import {
   moveConditions,
   moveOf,
   moveValues,
+  standingValues,
   WARM_UP_COLUMNS,
   warmUpOf,
   warmUpValues,
@@ -72,12 +73,10 @@ function poolTables(db: Database): PoolStore {
       }),
     moveDomain: (domain, move, keep) =>
       db.transaction(async (queries) => {
-        const { band, isOverridden, processed, bounceRate, complaintRate, checkedMs, domainId, ownerId } = domain;
-        const values = [band, isOverridden ? 1 : 0, processed, String(bounceRate), String(complaintRate), checkedMs];
-        if ((await queries.run(CHANGE, domainId, ...values)) === 0) return false;
+        if ((await queries.run(CHANGE, domain.domainId, ...standingValues(domain))) === 0) return false;
         if (move === undefined) return true;
         await record(queries, move);
-        await queries.run(FORGET, ownerId, keep);
+        await queries.run(FORGET, domain.ownerId, keep);
         return true;
       }),
     leaveDynamic: (domainId, move) =>

@@ -2,8 +2,9 @@
  * The outbox on PostgreSQL, shared by all nodes. Endpoints are kept as buckets are (buckets.ts): who puts an entry in locks its endpoint against being raised or deleted (FOR KEY SHARE)
  * and lowers it; who raises or deletes it locks it against all of those (FOR UPDATE), and looks at what is there in the statement after.
  */
-import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf, type Row } from '#store/rows-json.ts';
-import { BEHIND_MS, type OutboxEndpoint, type OutboxItem, type OutboxKind, type OutboxStore } from '#store/outbox-store.ts';
+import { endpointOf, itemOf } from '#store/outbox-rows.ts';
+import { EVENT_COLUMNS, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, type Row } from '#store/rows-json.ts';
+import { BEHIND_MS, type OutboxItem, type OutboxStore } from '#store/outbox-store.ts';
 import { int8Array } from './arrays.ts';
 import type { Database, Queries } from './database.ts';
 import type { OutboxSettler } from './outbox-settle.ts';
@@ -48,10 +49,10 @@ export function outboxTables(db: Database, settler: OutboxSettler): OutboxStore 
         await queries.run(EMPTY, endpoints);
         await queries.run(LOOK_AGAIN, endpoints);
       });
-      return rows.map(itemOf);
+      return rows.map(joinedItem);
     },
     claimOld: async (createdUntilMs, limit, nowMs, leaseUntilMs) =>
-      (await db.all(CLAIM_OLD, createdUntilMs, nowMs, limit, leaseUntilMs)).map(itemOf),
+      (await db.all(CLAIM_OLD, createdUntilMs, nowMs, limit, leaseUntilMs)).map(joinedItem),
     settle: (settlement) => settler.settle(settlement),
     async park(endpoint, untilMs) {
       await db.run(
@@ -84,25 +85,8 @@ export async function outboxClockSetBack(queries: Queries, byMs: number, nowMs: 
   );
 }
 
-function endpointOf(row: Row): OutboxEndpoint {
-  return { id: Number(row['id']), accountId: Number(row['account_id']), endpoint: String(row['name']), dueAtMs: Number(row['look_ms']) };
-}
-
-function itemOf(row: Row): OutboxItem {
-  return {
-    id: Number(row['id']),
-    kind: row['kind'] as OutboxKind,
-    endpoint: String(row['endpoint_name']),
-    endpointId: Number(row['endpoint']),
-    epoch: Number(row['epoch']),
-    accountId: Number(row['account_id']),
-    domainId: Number(row['domain_id']),
-    target: String(row['target']),
-    payload: String(row['payload']),
-    createdMs: Number(row['created_ms']),
-    attempts: Number(row['attempts']) - 1,
-    message: row['m_id'] === null ? undefined : messageOf(row),
-    recipient: row['r_id'] === null ? undefined : recipientOf(row),
-    ...(row['e_id'] !== null && { event: eventOf(row) }),
-  };
+/** Of one row of ITEMS. */
+function joinedItem(row: Row): OutboxItem {
+  const has = (id: 'm_id' | 'e_id'): Row | undefined => (row[id] === null ? undefined : row);
+  return itemOf(row, String(row['endpoint_name']), has('m_id'), has('e_id'));
 }

@@ -8,6 +8,7 @@ import {
   moveConditions,
   moveOf,
   moveValues,
+  standingValues,
   WARM_UP_COLUMNS,
   warmUpOf,
   warmUpValues,
@@ -59,23 +60,17 @@ function poolTables(db: Database): Synchronous<PoolStore> {
       return true;
     },
     moveDomain(domain, move, keep) {
-      const { band, isOverridden, processed, bounceRate, complaintRate, checkedMs, domainId, ownerId } = domain;
       const changed = db.run(
         'UPDATE dynamic_domain SET band = ?, is_overridden = ?, processed = ?, bounce_rate = ?, complaint_rate = ?, checked_ms = ? WHERE domain_id = ?',
-        band,
-        isOverridden ? 1 : 0,
-        processed,
-        String(bounceRate),
-        String(complaintRate),
-        checkedMs,
-        domainId,
+        ...standingValues(domain),
+        domain.domainId,
       );
       if (changed === 0) return false;
       if (move === undefined) return true;
       record(move);
       db.run(
         'DELETE FROM dynamic_move WHERE id IN (SELECT id FROM dynamic_move WHERE owner_id = ? ORDER BY at_ms DESC, id LIMIT -1 OFFSET ?)',
-        ownerId,
+        domain.ownerId,
         keep,
       );
       return true;

@@ -2,14 +2,8 @@
  * The outbox on the embedded store. The process that holds the file is the only one that posts, so its start ends whatever leases the former one left;
  * while it runs, a lease that is over makes its entry due again like any other.
  */
-import {
-  BEHIND_MS,
-  type OutboxEndpoint,
-  type OutboxItem,
-  type OutboxKind,
-  type OutboxSettlement,
-  type OutboxStore,
-} from '#store/outbox-store.ts';
+import { endpointOf, itemOf } from '#store/outbox-rows.ts';
+import { BEHIND_MS, type OutboxItem, type OutboxSettlement, type OutboxStore } from '#store/outbox-store.ts';
 import type { EventRow } from '#model/event.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Row } from './database.ts';
@@ -17,7 +11,7 @@ import { appendEvent } from './event-rows.ts';
 import { putOutbox } from './outbox-put.ts';
 import { packEntry } from './packed.ts';
 import { insertPost, postTables } from './posts.ts';
-import { EVENT_COLUMNS, eventOf, MESSAGE_COLUMNS, messageOf, RECIPIENT_COLUMNS, recipientOf } from '#store/rows-json.ts';
+import { EVENT_COLUMNS, MESSAGE_COLUMNS, RECIPIENT_COLUMNS } from '#store/rows-json.ts';
 
 const LEASE = 'UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, due_ms = ?, is_leased = 1 WHERE id IN (SELECT id FROM outbox';
 const LOOK_AGAIN = `UPDATE outbox_endpoint SET look_ms = max((SELECT min(due_ms) FROM outbox WHERE endpoint = ?1), parked_ms)
@@ -39,7 +33,7 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
           nowMs,
           Math.max(0, room),
         );
-        items.push(...rows.map((row) => itemOf(db, row)));
+        items.push(...rows.map((row) => leasedItem(db, row)));
         if (db.run(LOOK_AGAIN, endpoint) === 0) db.run('DELETE FROM outbox_endpoint WHERE id = ?', endpoint);
       }
       return items;
@@ -53,7 +47,7 @@ export function outboxTable(db: Database): Synchronous<OutboxStore> {
           nowMs,
           limit,
         )
-        .map((row) => itemOf(db, row)),
+        .map((row) => leasedItem(db, row)),
     settle: (settlement) => settle(db, settlement),
     park(endpoint, untilMs) {
       db.run('UPDATE outbox_endpoint SET look_ms = max(look_ms, ?1), parked_ms = max(parked_ms, ?1) WHERE id = ?2', untilMs, endpoint);
@@ -121,16 +115,7 @@ export function outboxClockSetBack(db: Database, byMs: number, nowMs: number): v
   );
 }
 
-function endpointOf(row: Row): OutboxEndpoint {
-  return {
-    id: Number(row['id']),
-    accountId: Number(row['account_id']),
-    endpoint: String(row['name']),
-    dueAtMs: Number(row['look_ms']),
-  };
-}
-
-function itemOf(db: Database, row: Row): OutboxItem {
+function leasedItem(db: Database, row: Row): OutboxItem {
   const about = db.get(
     `SELECT ${MESSAGE_COLUMNS}, ${RECIPIENT_COLUMNS} FROM message m LEFT JOIN domain d ON d.id = m.domain_id
      LEFT JOIN recipient r ON r.id = ? AND r.message = m.id WHERE m.id = ?`,
@@ -139,20 +124,6 @@ function itemOf(db: Database, row: Row): OutboxItem {
   );
   const event = Number(row['event']);
   const told = event === 0 ? undefined : db.get(`SELECT ${EVENT_COLUMNS} FROM event e WHERE e.id = ?`, event);
-  return {
-    id: Number(row['id']),
-    kind: row['kind'] as OutboxKind,
-    endpoint: String(db.get('SELECT name FROM outbox_endpoint WHERE id = ?', Number(row['endpoint']))?.['name']),
-    endpointId: Number(row['endpoint']),
-    epoch: Number(row['epoch']),
-    accountId: Number(row['account_id']),
-    domainId: Number(row['domain_id']),
-    target: String(row['target']),
-    payload: String(row['payload']),
-    createdMs: Number(row['created_ms']),
-    attempts: Number(row['attempts']) - 1,
-    message: about === undefined ? undefined : messageOf(about),
-    recipient: about === undefined || about['r_id'] === null ? undefined : recipientOf(about),
-    ...(told !== undefined && { event: eventOf(told) }),
-  };
+  const endpoint = db.get('SELECT name FROM outbox_endpoint WHERE id = ?', Number(row['endpoint']))?.['name'];
+  return itemOf(row, String(endpoint), about, told);
 }
