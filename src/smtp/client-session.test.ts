@@ -13,7 +13,11 @@ import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
 import { openClient } from './client-session.ts';
 import type { ClientTimeouts, OpenFailure, OpenOptions, SmtpClient } from './client-session.ts';
 
-const TIMEOUTS: ClientTimeouts = { connectMs: 2000, greetingMs: 250, commandMs: 250, dataMs: 250, dotMs: 250 };
+/** Where nothing hangs, no loaded machine may take a server for one that does. */
+const TIMEOUTS: ClientTimeouts = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
+/** For a server that hangs: long enough for all that it says before. */
+const HANGS: ClientTimeouts = { connectMs: 60_000, greetingMs: 500, commandMs: 500, dataMs: 500, dotMs: 500 };
+const timeoutsFor = (behaviour: string): ClientTimeouts => (/hang|half/.test(behaviour) ? HANGS : TIMEOUTS);
 const CONTEXT = createSecureContext();
 const TRUSTING = createSecureContext({ ca: TEST_CERTIFICATE });
 const BODY = 'Subject: hello\r\n\r\nbody\r\n';
@@ -271,7 +275,7 @@ test('a connection cut after the final dot is unclear, and before it is not', as
       ['drop-after-data', true],
     ] as const) {
       const sink = await sinkFor(t, { chunking });
-      const client = await open(t, sink);
+      const client = await open(t, sink, { timeouts: timeoutsFor(mailbox) });
       const { results } = await client.transact(job(`${mailbox}@x.test`), composed());
       assert.deepEqual([mailbox, results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], [mailbox, 'lost', isUnclear]);
       assert.equal(client.isUsable, false);
@@ -299,7 +303,7 @@ test('an acknowledgement that comes while the message is still on its way is not
       say('250 Ok');
     }
   });
-  const client = await open(t, server, { timeouts: { ...TIMEOUTS, dataMs: 5000 } });
+  const client = await open(t, server);
   const { results } = await client.transact(job('a@x.test'), composed('0123456789\r\n'.repeat(3_000_000)));
   assert.deepEqual([results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], ['lost', false]);
 });
@@ -416,7 +420,7 @@ test('STARTTLS that fails is told apart: refused goes on in plaintext, broken as
   const refused = await sinkFor(t, { tls: 'starttls', tlsTrouble: 'refuse' });
   assert.equal((await open(t, refused)).tls, undefined);
   for (const tlsTrouble of ['garbage', 'drop', 'hang', 'old'] as const) {
-    const failure = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble }));
+    const failure = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble }), { timeouts: timeoutsFor(tlsTrouble) });
     assert.deepEqual([tlsTrouble, failure.step, failure.isTlsBroken], [tlsTrouble, 'tls', true]);
   }
   const injected = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble: 'inject' }));
@@ -462,7 +466,7 @@ test('every way of failing before MAIL is a value with its step', async (t) => {
     '554 5.7.1 no',
   ] as const) {
     for (const stage of ['greeting', 'ehlo'] as const) {
-      const failure = await failToOpen(await sinkFor(t, { at: { [stage]: behaviour } }));
+      const failure = await failToOpen(await sinkFor(t, { at: { [stage]: behaviour } }), { timeouts: timeoutsFor(behaviour) });
       // A reset can overtake the notice that the connection stands.
       if (behaviour !== 'reset') assert.equal(failure.step, stage, behaviour);
       assert.equal(failure.reply?.code, behaviour === 'close-421' ? 421 : behaviour.startsWith('554') ? 554 : undefined, behaviour);
@@ -487,7 +491,7 @@ test('the local address of the source is bound', async (t) => {
 test('an abort ends the opening at once', async (t) => {
   const sink = await sinkFor(t, { at: { greeting: 'hang' } });
   const control = new AbortController();
-  const opening = failToOpen(sink, { signal: control.signal, timeouts: { ...TIMEOUTS, greetingMs: 60_000 } });
+  const opening = failToOpen(sink, { signal: control.signal });
   setImmediate(() => control.abort());
   assert.equal((await opening).trouble, 'the attempt was stopped');
 });
