@@ -8,6 +8,7 @@ import type { Account, Domain } from '#store/store.ts';
 import type { OpenedStore } from '#store/open.ts';
 import { openTestStore } from '../../test/kit/stores.ts';
 import { until } from '../../test/kit/until.ts';
+import { processCpuMs } from '../../test/kit/cpu-time.ts';
 import { createAccounts } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import { openInstanceSecret } from './instance-secret.ts';
@@ -308,14 +309,14 @@ test('one address that guesses on many connections at once is put off before it 
   assert.equal((await owner).kind, 'ok');
 });
 
-test('a thousand logins take less than a second, also when they begin at once', async () => {
+test('a thousand logins take less than a second of the processor, also when they begin at once', async () => {
   const domain = await addDomain();
   const login = `app@${domain.name}`;
   const password = await accounts.putCredential(domain, login, undefined);
-  const start = performance.now();
+  const start = processCpuMs();
   const results = await Promise.all(Array.from({ length: 1000 }, () => accounts.authenticateLogin({ login, password, address: OFFICE })));
   assert.ok(results.every((result) => result.kind === 'ok'));
-  assert.ok(performance.now() - start < 1000);
+  assert.ok(processCpuMs() - start < 1000);
 });
 
 test('a changed password ends the old one within two seconds, on open connections too', async () => {

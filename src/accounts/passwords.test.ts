@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError } from '#model/errors.ts';
+import { processCpuMs } from '../../test/kit/cpu-time.ts';
 import { createPasswords, makePassword } from './passwords.ts';
 
 test('a password is verified against its own hash and no other', async () => {
@@ -58,9 +59,9 @@ test('a login that does not exist takes about as long as a wrong password', asyn
   const time = async (work: () => Promise<unknown>): Promise<number> => {
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 5; i++) {
-      const start = performance.now();
+      const start = processCpuMs();
       await work();
-      least = Math.min(least, performance.now() - start);
+      least = Math.min(least, processCpuMs() - start);
     }
     return least;
   };

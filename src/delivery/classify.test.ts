@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Reply } from '#model/outcome.ts';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { classify } from './classify.ts';
 import type { Verdict } from './classify.ts';
 import type { Stage } from './classify-rule.ts';
@@ -105,9 +106,9 @@ test('well-known replies get the class that an operator expects', () => {
 
 test('a reply as long as can be costs little', () => {
   const text = 'try again in 1 '.repeat(200_000);
-  const startedMs = performance.now();
+  const startedMs = threadCpuMs();
   for (let i = 0; i < 100; i++) verdict(450, text);
-  assert.ok(performance.now() - startedMs < 1000);
+  assert.ok(threadCpuMs() - startedMs < 1000);
 });
 
 test('a host belongs to its provider by the end of its name', () => {

@@ -1,5 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { displayMailbox, domainOfAddress, formatMailbox, normalizeDomain, parseAddressList, parseMailbox, parsePath } from './address.ts';
 
 const path = (text: string): string | undefined => parsePath(text, { allowNull: false })?.address;
@@ -229,9 +230,9 @@ test('hostile lists cost linear time', () => {
     '=?utf-8?q?'.repeat(50_000) + ' <a@example.org>',
     `user@${'a-'.repeat(100_000)}`,
   ];
-  const start = performance.now();
+  const start = threadCpuMs();
   for (const text of hostile) parseAddressList(text, 1000);
-  assert.ok(performance.now() - start < 2000);
+  assert.ok(threadCpuMs() - start < 2000);
 });
 
 test('a formatted mailbox reads back as it was', () => {

@@ -2,6 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, hash } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { dkimBodyHash, dkimPublicValue, dkimRecord, dkimSignature, type DkimSigner } from './dkim.ts';
 import { readHeader } from './header.ts';
 
@@ -185,8 +186,8 @@ test('the record holds the key as it must be published', () => {
 });
 
 test('hashing a hostile body costs linear time', () => {
-  const start = performance.now();
+  const start = threadCpuMs();
   for (const text of [' '.repeat(5_000_000), ' \r\n'.repeat(1_500_000), '\t x'.repeat(1_500_000), '\r\n'.repeat(2_500_000)])
     dkimBodyHash(Buffer.from(text));
-  assert.ok(performance.now() - start < 2000);
+  assert.ok(threadCpuMs() - start < 2000);
 });

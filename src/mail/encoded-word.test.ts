@@ -1,5 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { decodeWords, encodeWords } from './encoded-word.ts';
 
 test('words decode in both encodings and many charsets', () => {
@@ -37,11 +38,11 @@ test('a decoded word has no control characters', () => {
 });
 
 test('hostile words cost linear time', () => {
-  const start = performance.now();
+  const start = threadCpuMs();
   for (const text of ['=?'.repeat(500_000), '=?a?q?'.repeat(150_000), '=?utf-8?q??='.repeat(80_000), `=?utf-8?q?${'='.repeat(500_000)}`]) {
     decodeWords(text);
   }
-  assert.ok(performance.now() - start < 2000);
+  assert.ok(threadCpuMs() - start < 2000);
 });
 
 test('encoded words are short, whole and read back', () => {

@@ -1,6 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import PostalMime from 'postal-mime';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { compose, type ComposeParts } from './compose.ts';
 import { compileExpansion } from './expand.ts';
 import { headerValue, readHeader } from './header.ts';
@@ -185,11 +186,11 @@ test('a message without MIME headers gets them when it is filled in', () => {
 });
 
 test('hostile contents compile in linear time', () => {
-  const start = performance.now();
+  const start = threadCpuMs();
   for (const text of ['%'.repeat(1_000_000), '%recipient.'.repeat(100_000), '%recipient.a%'.repeat(100_000), '{{'.repeat(500_000)]) {
     compileExpansion(Buffer.from(`From: a@example.org\r\n\r\n${text}`)).expand(() => 'x');
   }
-  assert.ok(performance.now() - start < 2000);
+  assert.ok(threadCpuMs() - start < 2000);
 });
 
 test('what grows beyond every message is not made, in one part or over many', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { readMail } from './read-mail.ts';
 
 function read(lines: readonly string[]): ReturnType<typeof readMail> {
@@ -74,7 +75,7 @@ test('mail that was made to be dear to read is read at once', () => {
     `Content-Type: text/html\r\n\r\n${'<div>'.repeat(1_000_000)}`,
     `Subject: ${'=?utf-8?q?=?='.repeat(30_000)}\r\n\r\n`,
   ];
-  const startMs = performance.now();
+  const startMs = threadCpuMs();
   for (const bomb of bombs) readMail(Buffer.from(bomb));
-  assert.ok(performance.now() - startMs < 2000, `${Math.round(performance.now() - startMs)} ms`);
+  assert.ok(threadCpuMs() - startMs < 2000, `${Math.round(threadCpuMs() - startMs)} ms`);
 });

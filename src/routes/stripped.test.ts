@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { strippedHtml } from './stripped-html.ts';
 import { strippedText } from './stripped-text.ts';
 
@@ -45,9 +46,9 @@ test('what is made to be slow to read is read at once', () => {
     '-----Original ',
   ];
   const htmls = ['<', '<div class="gmail_quote">', '<a x="', '<!--', '</', '<script>', '<div class="gmail_quote"></div>', "<b '"];
-  const startMs = performance.now();
+  const startMs = threadCpuMs();
   for (const text of texts) strippedText(text.repeat(1_000_000 / text.length));
   for (const html of htmls) strippedHtml(html.repeat(1_000_000 / html.length));
-  const tookMs = performance.now() - startMs;
+  const tookMs = threadCpuMs() - startMs;
   assert.ok(tookMs < 5000, `${Math.round(tookMs)} ms`);
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { rewriteText } from './rewrite-text.ts';
 
 const utf8 = (octets: string): string => Buffer.from(octets, 'latin1').toString();
@@ -59,9 +60,9 @@ test('hostile texts are read in time proportional to their length', () => {
   for (const piece of ['https://', 'https://a)', 'https://a.example/ ', '(((', 'https://a\u00fc']) {
     const [small, large] = [100_000, 1_000_000].map((size) => {
       const text = piece.repeat(size / piece.length);
-      const startMs = performance.now();
+      const startMs = threadCpuMs();
       rewriteText(text, () => 'x', utf8);
-      return performance.now() - startMs;
+      return threadCpuMs() - startMs;
     }) as [number, number];
     assert.ok(large < 200 + small * 40, `${piece}: ${small.toFixed(0)} ms, then ${large.toFixed(0)} ms`);
   }
