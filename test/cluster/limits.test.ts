@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { Client } from 'pg';
 import { SENDER, SENDER_DOMAIN } from '../../bench/message.ts';
 import { startPostgres } from '../kit/postgres.ts';
+import { hourLasts } from '../kit/hour.ts';
 import { until } from '../kit/until.ts';
 import { TestCluster, type TestNode } from './cluster.ts';
 
@@ -16,6 +17,8 @@ const CEILING = 60;
 /** What a node may have had for delivery when it was killed, and never used. */
 const LOST_MAX = 25;
 
+// A quota of the day is used up.
+await hourLasts(240_000);
 const postgres = await startPostgres({ after });
 const url = await postgres.newDatabase();
 const cluster = await TestCluster.make(

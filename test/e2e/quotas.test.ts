@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type Answered, DOMAIN, Installation, KEY, type Server, submit } from '../kit/installation.ts';
+import { hourLasts } from '../kit/hour.ts';
 import { until } from '../kit/until.ts';
 
 const PER_HOUR = 20;
 const PER_DAY = 50;
 const HOUR_MS = 3_600_000;
 
+await hourLasts(120_000);
 const home = await Installation.make(
   { after },
   { 'limits.recipients_per_hour': String(PER_HOUR), 'limits.recipients_per_day': String(PER_DAY), 'store.lease': '2s' },
@@ -115,7 +117,7 @@ test('what was accepted stays counted when the program is killed, and what it ha
   assert.equal((await send(server, mine, 7)).status, 200);
   await server.kill();
   server = await home.start();
-  await until(async () => (await send(server, mine, PER_HOUR - 7)).status === 200, 'the rest of the hour is there', 10_000);
+  await until(async () => (await send(server, mine, PER_HOUR - 7)).status === 200, 'the rest of the hour is there');
   isRefused(await send(server, mine, 1), mine.domain);
 });
 
@@ -124,9 +126,12 @@ test('an account that asks too often in a second is told so, and when; others an
   await home.command('account', 'limit', 'eager', '--requests-per-second', '5');
   const ask = (): Promise<Answered> => server.call('GET', `/v3/domains/${eager.domain}/sending_queues`, undefined, {}, eager.key);
   await until(async () => (await ask()).headers.has('x-request-limit'), 'the limit is known');
+  const startedMs = performance.now();
   const answers = await Promise.all(Array.from({ length: 40 }, ask));
+  // By the second, and more seconds on a busy machine.
+  const seconds = Math.ceil((performance.now() - startedMs) / 1000);
   const refused = answers.filter(({ status }) => status === 429);
-  assert.ok(refused.length >= 40 - 3 * 5 && refused.length < 40, `${refused.length} of 40 refused`);
+  assert.ok(refused.length >= 40 - (seconds + 2) * 5 && refused.length < 40, `${refused.length} of 40 refused`);
   for (const { body, headers } of refused) {
     assert.equal(body['message'], 'account-requests-per-sec limit exceeded, try again after 1 seconds');
     assert.deepEqual([headers.get('retry-after'), headers.get('x-request-limit'), headers.get('x-request-remaining')], ['1', '5', '0']);

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { DOMAIN, Installation, submit } from '../kit/installation.ts';
 import { startHttpReceiver } from '../kit/http-receiver.ts';
+import { hourLasts } from '../kit/hour.ts';
 import { until } from '../kit/until.ts';
 
 const CHROME = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36';
 const HTML =
   '<html><body><p>Hello</p><a href="https://shop.example/?a=1&amp;b=2">Shop</a> <a href="https://help.example/" disable-tracking=true>Help</a></body></html>';
 
+// Statistics of a day are compared.
+await hourLasts(120_000);
 const home = await Installation.make(
   { after },
   {
