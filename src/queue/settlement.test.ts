@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StoredMessage, StoredRecipient } from '#model/message.ts';
+import type { StoredRecipient } from '#model/message.ts';
 import type { Outcome } from '#model/outcome.ts';
 import type { SuppressionKind } from '#store/store.ts';
+import { storedMessage, storedRecipient } from '../../test/kit/stored.ts';
 import type { RetryPlan } from './retry.ts';
 import { settledAttempt, settledWithoutAttempt } from './settlement.ts';
 import { workItem } from './work-item.ts';
@@ -11,11 +12,7 @@ const HOUR_MS = 3_600_000;
 const PLAN: RetryPlan = { delaysMs: [HOUR_MS / 12], spread: 0, hintMinMs: 1000, hintMaxMs: HOUR_MS };
 
 function item(of: { testMode?: boolean; suppressed?: SuppressionKind; recipient?: Partial<StoredRecipient>; expiresAtMs?: number } = {}) {
-  const message: StoredMessage = {
-    id: 7,
-    accountId: 1,
-    domainId: 2,
-    domain: 'example.org',
+  const message = storedMessage({
     messageId: 'm@example.org',
     sender: 'a@example.org',
     createdMs: 1000,
@@ -27,27 +24,11 @@ function item(of: { testMode?: boolean; suppressed?: SuppressionKind; recipient?
       to: 'b@example.net',
       subject: 's',
       sizeBytes: 10,
-      attachments: [],
       method: 'HTTP',
-      origin: { address: '127.0.0.1' },
       options: { tags: ['news'], variables: {}, testMode: of.testMode === true },
-      smtputf8: false,
-      body: '7BIT',
     },
-  };
-  const recipient: StoredRecipient = {
-    id: 9,
-    message: 7,
-    address: 'b@example.net',
-    domain: 'example.net',
-    state: 'leased',
-    dueAtMs: 1000,
-    wait: 'due',
-    attempts: 0,
-    epoch: 4,
-    possibleDuplicate: false,
-    ...of.recipient,
-  };
+  });
+  const recipient = storedRecipient({ address: 'b@example.net', dueAtMs: 1000, epoch: 4, ...of.recipient });
   return workItem(message, recipient, of.suppressed, 1000, 0);
 }
 
