@@ -4,6 +4,7 @@ import { parseEventTime } from '#events/event-time.ts';
 import { badParameter } from '#model/errors.ts';
 import type { Condition, Whose } from '#stats/metrics.ts';
 import { type Range, rangeOf } from '#stats/range.ts';
+import type { Tag } from '#store/stats-store.ts';
 import type { Domain } from '#store/store.ts';
 import type { Fields } from './json-fields.ts';
 
@@ -81,6 +82,11 @@ export function filterOf(fields: Fields): Condition[] {
 
 function isComparator(text: string): text is Condition['comparator'] {
   return (COMPARATORS as readonly string[]).includes(text);
+}
+
+/** When a message had the tag last, as it is shown: that is known by the hour, and no tag was seen last before it was seen first. */
+export function lastSeenMs({ firstMs, lastMs }: Pick<Tag, 'firstMs' | 'lastMs'>): number {
+  return Math.max(firstMs, lastMs);
 }
 
 /** Rows of an answer after sorting, by "name:asc" or "name:desc"; what is compared is what the name says of a row. */

@@ -4,7 +4,7 @@ import type { Answer } from '#api/conventions/answer.ts';
 import { offsetDate } from '#api/conventions/dates.ts';
 import { NotFound } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
-import { sorted, wholeOf } from '#api/conventions/statistics.ts';
+import { lastSeenMs, sorted, wholeOf } from '#api/conventions/statistics.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { accountTagBody, accountTagLimit, accountTagsAnswer, accountTagsBody } from '#api/shapes/statistics.ts';
@@ -109,7 +109,7 @@ async function list(door: Door, call: Call): Promise<Answer> {
       tag: tag.name,
       description: tag.description,
       first_seen: offsetDate(tag.firstMs),
-      last_seen: offsetDate(tag.lastMs),
+      last_seen: offsetDate(lastSeenMs(tag)),
       metrics: metrics.get(keyOf(tag)) ?? {},
       account_name: tag.whose.accountName,
     })),

@@ -6,6 +6,7 @@ import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { isoDate } from '#api/conventions/dates.ts';
 import { NotFound } from '#api/conventions/errors.ts';
+import { lastSeenMs } from '#api/conventions/statistics.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
@@ -63,8 +64,8 @@ export async function requiredTag(door: Door, domain: Domain, name: string): Pro
 /** Of one account's domains that may have a tag of the same name. */
 const domainsMax = 10_000;
 
-function shown({ name, description, firstMs, lastMs }: Tag): Record<string, unknown> {
-  return { tag: name, description, 'first-seen': isoDate(firstMs), 'last-seen': isoDate(lastMs) };
+function shown(tag: Tag): Record<string, unknown> {
+  return { tag: tag.name, description: tag.description, 'first-seen': isoDate(tag.firstMs), 'last-seen': isoDate(lastSeenMs(tag)) };
 }
 
 async function get(door: Door, call: Call): Promise<Answer> {
