@@ -14,7 +14,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const CAP = 4;
 const RATE = 10;
-const RATE_MS = 2000;
+const RATE_MS = 4000;
+/** From the grant to the sink's MAIL: a connection that opens on a busy machine. */
+const ON_THE_WAY_MS = 1000;
 
 const home = await Installation.make(
   { after },
@@ -27,7 +29,7 @@ const home = await Installation.make(
     'delivery.ceilings': JSON.stringify([
       { match: 'mx.capped.test', rate: '5/h' },
       { match: 'guest.test', rate: '2/h' },
-      { match: 'mx.paced.test', rate: `${RATE}/2s` },
+      { match: 'mx.paced.test', rate: `${RATE}/4s` },
       { match: '*', rate: '1000000/d', pool: 'new' },
     ]),
   },
@@ -91,7 +93,7 @@ test('recipients of one message in one transaction count each', async () => {
   const sum = (of: readonly { count: number }[]): number => of.reduce((total, { count }) => total + count, 0);
   await until(() => sum(recipients()) === 40, 'all arrive');
   for (const { atMs } of recipients()) {
-    const within = sum(recipients().filter((other) => other.atMs >= atMs && other.atMs < atMs + RATE_MS - 100));
+    const within = sum(recipients().filter((other) => other.atMs >= atMs && other.atMs < atMs + RATE_MS - ON_THE_WAY_MS));
     assert.ok(within <= RATE, `${within} within ${RATE_MS} ms`);
   }
 });
