@@ -50,7 +50,7 @@ export function openAlerts({ config, store, keys, resolver, submit, clock, log, 
 }
 
 /** From the account's oldest domain that may send, through the usual way in: signed, kept and explained as all mail is. */
-export function alertMail(store: Pick<Store, 'accounts'>, submit: Submit): (mail: AlertMail) => Promise<boolean> {
+function alertMail(store: Pick<Store, 'accounts'>, submit: Submit): (mail: AlertMail) => Promise<boolean> {
   return async ({ accountId, to, subject, text }) => {
     const domains = (await store.accounts.listDomains(accountId)).filter(({ state, type }) => state !== 'disabled' && type === 'custom');
     const domain = (domains.find(({ state }) => state === 'active') ?? domains[0])?.name;

@@ -100,7 +100,7 @@ export function startTrackedLinks({ openLink, openPixel }: Tracking, parts: Visi
 }
 
 /** Where this program is reached, as far as it knows. What only this machine reaches is a place to lead to while mail stays on it. */
-export function ownUrl(config: Config, addresses: readonly OpenAddress[]): string | undefined {
+function ownUrl(config: Config, addresses: readonly OpenAddress[]): string | undefined {
   const { http, smtp } = config;
   if (http.publicUrl !== undefined) return http.publicUrl;
   const open = addresses.find(({ service }) => service === 'http') ?? http.listen.find(({ port }) => port !== 0);

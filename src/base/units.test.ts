@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
+import { formatDuration, parseDuration, parseSize } from './units.ts';
 
 test('durations are read as people write them', () => {
   const cases = { '250ms': 250, '5s': 5000, '10m': 600_000, '2h': 7_200_000, '5d': 432_000_000, '1h30m': 5_400_000, '0.5s': 500, '0s': 0 };
@@ -19,6 +19,5 @@ test('sizes are read with or without a unit', () => {
 
 test('what is written is read back as the same', () => {
   for (const ms of [0, 1, 999, 1000, 90_000, 3_600_000, 86_400_000]) assert.equal(parseDuration(formatDuration(ms)), ms);
-  for (const bytes of [0, 1, 1023, 1024, 1536, 26_214_400]) assert.equal(parseSize(formatSize(bytes)), bytes);
-  assert.deepEqual([formatDuration(90_000), formatDuration(86_400_000), formatSize(26_214_400)], ['90s', '1d', '25MB']);
+  assert.deepEqual([formatDuration(90_000), formatDuration(86_400_000)], ['90s', '1d']);
 });

@@ -27,12 +27,3 @@ export function parseSize(text: string): number | undefined {
   if (match === null) return undefined;
   return Math.round(Number(match[1]) * (SIZE_BYTES[(match[2] ?? 'B').toUpperCase()] as number));
 }
-
-/** The shortest exact way to write a size: 26214400 is "25MB". */
-export function formatSize(bytes: number): string {
-  for (const unit of ['GB', 'MB', 'KB'] as const) {
-    const size = SIZE_BYTES[unit] as number;
-    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`;
-  }
-  return `${bytes}B`;
-}

@@ -117,7 +117,7 @@ function readLimit(text: string | undefined): number {
 
 // ---- tokens ----------------------------------------------------------------------------------------------------------
 
-export function writeToken(page: PageRequest): string {
+function writeToken(page: PageRequest): string {
   const { query, after, isBack } = page;
   const { order, beginUs, endUs, limit, filters } = query;
   const data = [

@@ -143,7 +143,7 @@ export function timeline(view: MessageView, waitOf?: WaitOf): Timeline {
 }
 
 /** Spaces for control characters, Unicode's line ends and the marks that turn the direction of text: safe for a terminal and a page. */
-export function clean(text: string): string {
+function clean(text: string): string {
   return /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(text)
     ? text.replace(/[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g, ' ')
     : text;

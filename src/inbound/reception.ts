@@ -49,7 +49,7 @@ export function receptionOf(mail: InboundMail, domain: ReceivingDomain, madeMess
   };
 }
 
-export function inboundRecord({ spf, dkim, dmarc }: Authentication): InboundRecord {
+function inboundRecord({ spf, dkim, dmarc }: Authentication): InboundRecord {
   return { spf: spf.result, dkim: dkim.find(({ result }) => result === 'pass')?.result ?? dkim[0]?.result ?? 'none', dmarc: dmarc.result };
 }
 

@@ -159,7 +159,7 @@ export class TrackingRecorder {
 }
 
 /** Everything about one visit that is written, but for who is told of it. */
-export function factOf(visit: TrackedVisit, known: NonNullable<Known>, atMs: number, humanAfterMs: number): Fact {
+function factOf(visit: TrackedVisit, known: NonNullable<Known>, atMs: number, humanAfterMs: number): Fact {
   const { message, recipient } = known;
   const { kind, ip, url, copy } = visit;
   const userAgent = visit.userAgent.slice(0, AGENT_MAX);

@@ -14,7 +14,7 @@ export function addressesOf(door: Door): readonly Address[] {
 }
 
 /** One spelling of each address. */
-export function spelt(text: string): string | undefined {
+function spelt(text: string): string | undefined {
   return ipaddr.isValid(text) ? ipaddr.parse(text).toString() : undefined;
 }
 

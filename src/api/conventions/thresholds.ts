@@ -23,7 +23,7 @@ const CHANNELS = ['email', 'webhook', 'slack', 'ui'];
 const LIMIT_DIMENSIONS = ['account', 'subaccount', 'domain', 'tag'];
 const ALERT_DIMENSIONS = ['account', ...Object.keys(DIMENSIONS).filter((name) => name !== 'time')];
 
-export function nameOf(text: string): string {
+function nameOf(text: string): string {
   if (text.length > NAME_MAX || !text.isWellFormed() || /[\u0000-\u001f\u007f/]/.test(text)) {
     throw badParameter(`name parameter is one line of at most ${NAME_MAX} characters, without slashes`);
   }
