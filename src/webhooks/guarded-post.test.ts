@@ -305,7 +305,7 @@ test('an answer that trickles for ever counts by its status, and is cut at the t
     response.writeHead(200, { 'content-length': 1_000_000 });
     response.write('x');
   });
-  const result = await post(poster(t, {}, { timeoutMs: 200 }), `http://127.0.0.1:${there.port}/`);
+  const result = await post(poster(t, {}, { timeoutMs: 2000 }), `http://127.0.0.1:${there.port}/`);
   assert.partialDeepStrictEqual(result, { kind: 'answered', status: 200 });
   await until(() => there.open.now === 0, 'the connection is closed');
 });
