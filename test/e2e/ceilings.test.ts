@@ -16,7 +16,7 @@ const CAP = 4;
 const RATE = 10;
 const RATE_MS = 4000;
 /** From the grant to the sink's MAIL: a connection that opens on a busy machine. */
-const ON_THE_WAY_MS = 1000;
+const ON_THE_WAY_MS = 500;
 
 const home = await Installation.make(
   { after },

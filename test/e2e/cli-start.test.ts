@@ -16,7 +16,7 @@ import { STORE, type TestStore, newTestStore } from '../kit/stores.ts';
 
 const START_MS = 60_000;
 /** A second or two, and time for a busy machine. */
-const SOON_MS = 10_000;
+const SOON_MS = 5000;
 const made: { readonly data: string; readonly store: TestStore }[] = [];
 after(async () => {
   for (const { data, store } of made) {
