@@ -206,7 +206,7 @@ export function packReception({ message, events, outbox, forwards }: Reception):
   };
 }
 
-function packCounter(key: CounterKey, count: number): PackedCounter {
+export function packCounter(key: CounterKey, count: number): PackedCounter {
   const { accountId, domainId, kind, provider, tag, receiver = '', reason = '', source = '', country = '', device = '' } = key;
   return [accountId, domainId, kind, provider, tag, count, receiver, reason, source, country, device];
 }
