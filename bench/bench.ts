@@ -13,6 +13,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { errorText } from '#base/error-text.ts';
 import { Child } from './child.ts';
 import { Cluster, type StoreName } from './cluster.ts';
 import { floors } from './floors.ts';
@@ -25,21 +26,7 @@ import { heading, machine, row } from './report.ts';
 import type { Server } from './server.ts';
 import { WORKLOADS, type Workload, type WorkloadSize, apiLoad, recipientsOf, smtpLoad } from './workloads.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    messages: { type: 'string', default: '5000' },
-    runs: { type: 'string', default: '3' },
-    connections: { type: 'string', default: '20' },
-    size: { type: 'string', default: '10240' },
-    only: { type: 'string', default: '' },
-    queued: { type: 'string' },
-    store: { type: 'string', default: 'sqlite' },
-    nodes: { type: 'string', default: '1' },
-    profile: { type: 'boolean', default: false },
-    'no-peers': { type: 'boolean', default: false },
-    'no-chunking': { type: 'boolean', default: false },
-  },
-});
+const { values: options } = given();
 const size: WorkloadSize = {
   messages: Number(options.messages),
   connections: Number(options.connections),
@@ -140,10 +127,36 @@ function ourName(): string {
   return `Postrider, ${nodes === 1 ? '1 node' : `${nodes} nodes`} on PostgreSQL`;
 }
 
+function given() {
+  try {
+    return parseArgs({
+      options: {
+        messages: { type: 'string', default: '5000' },
+        runs: { type: 'string', default: '3' },
+        connections: { type: 'string', default: '20' },
+        size: { type: 'string', default: '10240' },
+        only: { type: 'string', default: '' },
+        queued: { type: 'string' },
+        store: { type: 'string', default: 'sqlite' },
+        nodes: { type: 'string', default: '1' },
+        profile: { type: 'boolean', default: false },
+        'no-peers': { type: 'boolean', default: false },
+        'no-chunking': { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`${errorText(error)}\nThe options stand at the top of bench/bench.ts.\n`);
+    process.exit(2);
+  }
+}
+
 function checkOptions(): void {
   const isNumber = Number.isInteger(nodes) && nodes >= 1 && nodes <= NODES_MAX;
   const rules: readonly (readonly [isBroken: boolean, sentence: string])[] = [
     [!['sqlite', 'postgres'].includes(store), `--store ${store}: expected sqlite or postgres`],
+    ...(['messages', 'runs', 'connections', 'size', 'queued'] as const).map(
+      (name) => [!/^[1-9]\d*$/.test(options[name] ?? '1'), `--${name} ${options[name]}: expected a whole number from 1 on`] as const,
+    ),
     [!isNumber, `--nodes ${options.nodes}: expected a number from 1 to ${NODES_MAX}`],
     [
       nodes > 1 && (store === 'sqlite' || options.queued !== undefined),
