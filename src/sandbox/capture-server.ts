@@ -6,7 +6,6 @@
  * A recipient that is put off (`defer-N@`, `greylist@`) is remembered by sender and recipient until it is accepted or forgotten (`REMEMBERED_MAX`,
  * a day). Nothing here is durable but the captured mail: after a restart counting begins anew.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
@@ -17,6 +16,7 @@ import { startSmtpServer } from '#smtp/server-listener.ts';
 import type { SandboxStore } from '#store/sandbox-store.ts';
 import type { Store } from '#store/store.ts';
 import { type Behaviour, mailboxOf } from './behaviours.ts';
+import { pause } from './pause.ts';
 import type { Reports } from './reports.ts';
 
 const KEEP_DEFAULT = 1000;
@@ -94,16 +94,6 @@ async function receive(session: SessionFacts, options: CaptureOptions, envelope:
     if (kind === 'later-bounce' || kind === 'complain' || kind === 'reply') options.reports.about(kind, envelope.sender, address, bytes);
   }
   return { code: 250, enhanced: '2.0.0', text: `Captured by the sandbox as message ${id}` };
-}
-
-/** False when the client went away meanwhile. */
-async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, undefined, { signal });
-    return true;
-  } catch {
-    return false; // the signal is the only way for a timer to fail
-  }
 }
 
 function capture(store: SandboxStore, options: CaptureOptions, envelope: Envelope, bytes: Buffer): Promise<number> {

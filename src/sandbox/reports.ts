@@ -4,13 +4,13 @@
  *
  * Nothing of it is durable: what has not left when the program stops is not sent.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { randomHex } from '#base/random.ts';
 import { buildDsn } from '#mail/dsn.ts';
 import { buildFeedbackReport } from '#mail/feedback-report.ts';
 import { findField, type Header, rawValue, readHeader } from '#mail/header.ts';
+import { pause } from './pause.ts';
 import { replyTo } from './reply.ts';
 
 export interface ReportsOptions {
@@ -47,7 +47,7 @@ export function createReports(options: ReportsOptions): Reports {
     const from = kind === 'reply' ? recipient : '';
     let result: PostResult = { kind: 'later', trouble: 'it was stopped' };
     for (const waitMs of [options.afterMs ?? AFTER_MS, ...AGAIN_MS]) {
-      if (!(await waited(waitMs, stop.signal))) return;
+      if (!(await pause(waitMs, stop.signal))) return;
       result = await options.post(report.to, report.bytes, from);
       if (result.kind !== 'later') break;
     }
@@ -151,13 +151,4 @@ function complaintAddress(header: Header): string | undefined {
   if (wished.includes('@')) return wished;
   const domain = /@([A-Za-z0-9.-]{1,253})/.exec(field('from'))?.[1];
   return domain === undefined ? undefined : `abuse@${domain.toLowerCase()}`;
-}
-
-async function waited(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, undefined, { signal });
-    return true;
-  } catch {
-    return false; // the signal is the only way for a timer to fail
-  }
 }
