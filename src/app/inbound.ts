@@ -21,6 +21,7 @@ import type { Store } from '#store/store.ts';
 import type { Config } from './config.ts';
 import { createReceivingDomain } from './receiving-domain.ts';
 import type { Services } from './services.ts';
+import { sessionLimits } from './session-limits.ts';
 
 export interface InboundParts {
   readonly config: Config;
@@ -97,7 +98,8 @@ export async function openInbound(parts: InboundParts): Promise<Inbound | undefi
 
 const SANDBOX_DOOR = { host: '127.0.0.1', port: 0 };
 
-function inboundOptions({ smtp, limits, inbound, sandbox }: Config): InboundOptions {
+function inboundOptions(config: Config): InboundOptions {
+  const { smtp, inbound, sandbox } = config;
   return {
     hostname: smtp.hostname,
     // The sandbox brings what comes back by a door of its own, which is there whatever else is open.
@@ -108,17 +110,9 @@ function inboundOptions({ smtp, limits, inbound, sandbox }: Config): InboundOpti
     rate: inbound.ratePerAddress,
     refusedRecipientsMax: inbound.refusedRecipients,
     limits: {
-      messageBytes: limits.messageSizeBytes,
-      recipientsPerMessage: limits.recipientsPerMessage,
-      messagesPerConnection: limits.messagesPerConnection,
-      errorsHard: limits.errorsPerConnection,
-      errorsSoft: Math.min(10, limits.errorsPerConnection),
+      ...sessionLimits(config),
       connections: inbound.connections,
       connectionsPerAddress: inbound.connectionsPerAddress,
-      idleTimeoutMs: smtp.idleTimeoutMs,
-      dataTimeoutMs: smtp.dataTimeoutMs,
-      messageTimeoutMs: smtp.messageTimeoutMs,
-      handshakeTimeoutMs: smtp.handshakeTimeoutMs,
     },
   };
 }

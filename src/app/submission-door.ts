@@ -11,6 +11,7 @@ import { startSmtpd } from '#smtpd/smtpd.ts';
 import { mayUseReversePath } from '#submission/senders.ts';
 import type { Config } from './config.ts';
 import type { Services } from './services.ts';
+import { sessionLimits } from './session-limits.ts';
 
 export interface SubmissionParts {
   readonly config: Config;
@@ -61,20 +62,12 @@ function smtpdOptions(config: Config): Parameters<typeof startSmtpd>[0]['options
     tagsMax: limits.tagsPerMessage,
     horizonMs: config.delivery.scheduleHorizonMs,
     limits: {
-      messageBytes: limits.messageSizeBytes,
-      recipientsPerMessage: limits.recipientsPerMessage,
-      messagesPerConnection: limits.messagesPerConnection,
-      errorsHard: limits.errorsPerConnection,
-      errorsSoft: Math.min(10, limits.errorsPerConnection),
+      ...sessionLimits(config),
       authFailures: limits.loginFailuresPerConnection,
       unauthenticatedCommands: limits.commandsWithoutAuth,
       connections: limits.connections,
       connectionsPerAddress: limits.connectionsPerAddress,
-      idleTimeoutMs: smtp.idleTimeoutMs,
-      dataTimeoutMs: smtp.dataTimeoutMs,
-      messageTimeoutMs: smtp.messageTimeoutMs,
       firstMailTimeoutMs: smtp.loginTimeoutMs,
-      handshakeTimeoutMs: smtp.handshakeTimeoutMs,
     },
   };
 }
