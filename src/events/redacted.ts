@@ -58,7 +58,8 @@ const TREATMENTS: Readonly<Record<string, Treatment>> = {
     message: () => '',
     description: () => '',
   }),
-  routes: each(within({ ...kept(['id', 'expression']), match: within({ recipient: addresses }) })),
+  // An expression is the owner's own, and names whom it is about.
+  routes: each(within({ ...kept(['id']), expression: () => REDACTED, match: within({ recipient: addresses }) })),
   url: withoutQuery,
   geolocation: within({ ...kept(['country']), region: () => 'Unknown', city: () => 'Unknown' }),
   'client-info': within({ ...kept(KEPT_OF_CLIENT), 'user-agent': () => REDACTED }),
@@ -88,8 +89,8 @@ function each(treatment: Treatment): Treatment {
   return (value) => (Array.isArray(value) ? value.map(treatment) : []);
 }
 
-/** Quotes around names and local parts may hold anything. */
-const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+/** Quotes around names and local parts may hold anything. One that is not closed goes on to the end, or each of many would be looked for to there. */
+const QUOTED = /"(?:[^"\\]|\\.)*"?/gs;
 const BARE = /^[^\s@<>]+@([^\s@<>]+)$/;
 const NAMED = /<[^\s@<>]+@([^\s@<>]+)>$/;
 
