@@ -121,6 +121,21 @@ test('while the store cannot be asked, what is not granted yet is put off', asyn
   await assert.rejects(send(1), (error) => error instanceof AppError && error.code === 'store-unavailable');
 });
 
+test('what the shorter time gave is given back when the longer one has no room, or cannot be asked', async () => {
+  let isTroubled = false;
+  const { id, send } = await account((holder, asks, ...rest) =>
+    isTroubled && asks.some(({ name }) => name.endsWith('by the day'))
+      ? Promise.reject(new StoreError('io', 'no connection'))
+      : store.grants.hold(holder, asks, ...rest),
+  );
+  await store.grants.setLimits(id, { recipientsPerHour: 10, recipientsPerDay: 8 });
+  await assert.rejects(send(9), isOver);
+  isTroubled = true;
+  await assert.rejects(send(8), (error) => error instanceof AppError && error.code === 'store-unavailable');
+  isTroubled = false;
+  await send(8);
+});
+
 test('what is sent on of mail that came in counts as what is sent, and what is only kept does not', async () => {
   const { quotas, id, send } = await account();
   const receive = quotas.receiving((reception) => store.mail.receive(reception));

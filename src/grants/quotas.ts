@@ -83,10 +83,14 @@ export class Quotas {
     const { limits, purse } = this.#deps;
     const known = limits.of(accountId);
     const parts: Part[] = [];
+    const putBack = (): void => parts.forEach((part) => purse.putBack(part, part.count));
     for (const ceiling of ceilingsOf(accountId, known instanceof Promise ? await known.catch(notNow) : known)) {
-      const part = await purse.ask(ceiling, count).catch(notNow);
+      const part = await purse.ask(ceiling, count).catch((error: unknown) => {
+        putBack();
+        return notNow(error);
+      });
       if (part === undefined) {
-        for (const taken of parts) purse.putBack(taken, taken.count);
+        putBack();
         return ceiling;
       }
       parts.push(part);
