@@ -12,7 +12,9 @@ export const PUT_REPORT = `INSERT INTO report (${REPORT_COLUMNS}) VALUES (?,?,?,
 export const PUT_ROW = `INSERT INTO report_row (${ROW_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`;
 /** What a verified one takes the place of. */
 export const UNVERIFIED = 'SELECT id FROM report WHERE id = ? AND is_verified = 0';
-/** Of one domain's verified ones, each reporter's. */
+/** Whether one domain has verified ones beyond so many: asked with each that comes, so that shares are counted only where one has to go. */
+export const IS_BEYOND = 'SELECT 1 AS n FROM report WHERE domain_id = ? AND is_verified = 1 LIMIT 1 OFFSET ?';
+/** Of one domain's verified ones, each reporter's. Reads the index entries of all of them. */
 export const BY_REPORTER =
   'SELECT reporter, count(*) AS n, min(begin_ms) AS oldest_ms FROM report WHERE domain_id = ? AND is_verified = 1 GROUP BY reporter';
 export const OLDEST_OF = 'SELECT id FROM report WHERE domain_id = ? AND is_verified = 1 AND reporter = ? ORDER BY begin_ms, id LIMIT ?';

@@ -10,10 +10,26 @@ function numbered(text: string): string {
   return text.replace(/\?/g, () => `$${++count}`);
 }
 
-const [PUT_REPORT, PUT_ROW, UNVERIFIED, BY_REPORTER, OLDEST_OF, BEYOND, PAST, DROP_ROWS, DROP_REPORT, ROWS_OF, PAGE, SUMS, REPORTERS] = [
+const [
+  PUT_REPORT,
+  PUT_ROW,
+  UNVERIFIED,
+  IS_BEYOND,
+  BY_REPORTER,
+  OLDEST_OF,
+  BEYOND,
+  PAST,
+  DROP_ROWS,
+  DROP_REPORT,
+  ROWS_OF,
+  PAGE,
+  SUMS,
+  REPORTERS,
+] = [
   sql.PUT_REPORT,
   sql.PUT_ROW,
   sql.UNVERIFIED,
+  sql.IS_BEYOND,
   sql.BY_REPORTER,
   sql.OLDEST_OF,
   sql.BEYOND,
@@ -24,7 +40,7 @@ const [PUT_REPORT, PUT_ROW, UNVERIFIED, BY_REPORTER, OLDEST_OF, BEYOND, PAST, DR
   sql.PAGE,
   sql.SUMS,
   sql.REPORTERS,
-].map(numbered) as [string, string, string, string, string, string, string, string, string, string, string, string, string];
+].map(numbered) as [string, string, string, string, string, string, string, string, string, string, string, string, string, string];
 
 async function drop(queries: Queries, ids: readonly unknown[]): Promise<void> {
   for (const id of ids) {
@@ -35,6 +51,7 @@ async function drop(queries: Queries, ids: readonly unknown[]): Promise<void> {
 
 async function beyond(queries: Queries, { domainId, isVerified }: Report, max: number): Promise<Row[]> {
   if (!isVerified) return queries.all(BEYOND, domainId, sql.unverifiedMax(max));
+  if ((await queries.get(IS_BEYOND, domainId, max)) === undefined) return [];
   const less = sql.givesWay(await queries.all(BY_REPORTER, domainId), max);
   return less === undefined ? [] : queries.all(OLDEST_OF, domainId, less.reporter, less.count);
 }

@@ -14,6 +14,7 @@ export function reportTables(db: Database): Synchronous<ReportStore> {
   };
   const beyond = ({ domainId, isVerified }: Report, max: number): Row[] => {
     if (!isVerified) return db.all(sql.BEYOND, domainId, sql.unverifiedMax(max));
+    if (db.get(sql.IS_BEYOND, domainId, max) === undefined) return [];
     const less = sql.givesWay(db.all(sql.BY_REPORTER, domainId), max);
     return less === undefined ? [] : db.all(sql.OLDEST_OF, domainId, less.reporter, less.count);
   };
