@@ -16,8 +16,9 @@ import { packCounter } from './packed.ts';
 const OF_ACCOUNT = `SELECT ${VALIDATION_COLUMNS} FROM validation_job WHERE account_id = ? AND deleted_ms IS NULL`;
 
 export function validationTables(db: Database): Synchronous<ValidationStore> {
-  const counting = new Counting(db);
   const count = (counts: readonly ValidatedCount[], nowMs: number): void => {
+    // Of its own: what it has summed up must not outlive a rollback.
+    const counting = new Counting(db);
     for (const each of counts) counting.add(packCounter(validatedCounter(each), each.count), nowMs);
     counting.flush();
   };
