@@ -231,6 +231,15 @@ test('a copy to PostgreSQL that is stopped at any batch goes on where it stood',
   assert.deepEqual(await sql('SELECT count(*)::int AS n FROM captured'), [{ n: 5 }]);
 });
 
+test('two copies never go into one database at a time, and one may begin when the other has just ended', async (t) => {
+  const { url } = await place(t);
+  const first = await openTarget(url);
+  await assert.rejects(openTarget(url), /another copy into postgres:.* is at work/);
+  const next = openTarget(url);
+  await first.close();
+  await (await next).close();
+});
+
 test('a target on PostgreSQL that was damaged is found, and the table is named', async (t) => {
   const { store, url, sql } = await place(t);
   assert.equal((await copy(`sqlite:${store}`, url, stoppedAtTheComparison())).kind, 'stopped');

@@ -11,6 +11,7 @@ import { migrate } from '#store/postgres/migrate.ts';
 import { NODE_LOCK } from '#store/postgres/nodes.ts';
 import { PARTITIONED, Partitions } from '#store/postgres/partitions.ts';
 import { discard, Server } from '#store/postgres/server.ts';
+import { LOCK_NOT_AVAILABLE } from '#store/postgres/trouble.ts';
 import { connectFailure } from '#store/connect-failure.ts';
 import { StoreError } from '#store/store.ts';
 import { type PostgresPlace, shownPlace } from '#store/store-url.ts';
@@ -23,6 +24,8 @@ import { type ColumnKind, columnsOf, TABLES, type Table } from './tables.ts';
 const PAGE_WITH_BYTES = 1000;
 /** One copy at a time. Any number that no other program is likely to lock by. */
 const LOCK = 7_072_681_253;
+/** The server lets go of the lock of a copy that was stopped a moment after its connection is closed: who begins again at once is not to be refused. */
+const LOCK_WAIT_MS = 3000;
 /** A node that is silent for longer than this, and is not connected, has ended. */
 const SILENT_MS = 60_000;
 const LIVING = `SELECT name FROM node n WHERE state IN ('running', 'draining', 'drained') AND (
@@ -103,8 +106,14 @@ class PostgresSide implements Source, Target {
   }
 
   async beginWriting(): Promise<void> {
-    const { rows } = await this.#client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1::bigint) AS locked', [LOCK]);
-    if (rows[0]?.locked !== true) throw new CopyError(`another copy into ${this.name} is at work`);
+    await this.#client.query(`BEGIN; SET LOCAL lock_timeout = ${LOCK_WAIT_MS}`);
+    try {
+      await this.#client.query('SELECT pg_advisory_lock($1::bigint)', [LOCK]);
+      await this.#client.query('COMMIT');
+    } catch (error) {
+      if ((error as pg.DatabaseError).code !== LOCK_NOT_AVAILABLE) throw error;
+      throw new CopyError(`another copy into ${this.name} is at work`);
+    }
     await this.#refuseLiving('stop them first');
   }
 
