@@ -28,7 +28,7 @@ export interface RouteParts {
   readonly webhooks: Pick<Webhooks, 'entriesFor' | 'ring'>;
   /** What is nobody's own: it counts against no quota. */
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
-  /** Mail that came in, of which what is sent on counts against the account's quotas. */
+  /** Mail that came in, of which what is sent on keeps to the account's limits and counts against its quotas. */
   receive(reception: Reception): Promise<Received>;
   /** The way of all mail. */
   acceptWithinLimits(message: Incoming): Promise<AcceptResult>;

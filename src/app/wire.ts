@@ -185,7 +185,8 @@ async function start(
   const limits = new LimitBook(store.grants, config.limits, clock);
   const quotas = new Quotas({ purse, limits, clock });
   const requestRates = new RequestRates({ purse, limits, clock });
-  const acceptWithinLimits = new LimitGate(store.thresholds, clock).accepting(quotas.accepting(accept), accept);
+  const limitGate = new LimitGate(store.thresholds, clock);
+  const acceptWithinLimits = limitGate.accepting(quotas.accepting(accept), accept);
   const acceptCounted = async (message: Parameters<typeof acceptWithinLimits>[0]): Promise<AcceptResult> => {
     const result = await acceptWithinLimits(message);
     if (result.kind === 'accepted') pipeline.counts.accepted += message.recipients.length;
@@ -199,7 +200,7 @@ async function start(
     webhooks: pipeline.webhooks,
     accept,
     acceptWithinLimits: acceptCounted,
-    receive: quotas.receiving((reception) => store.mail.receive(reception)),
+    receive: limitGate.receiving(quotas.receiving((reception) => store.mail.receive(reception))),
     ringQueue: () => pipeline.claimer.ring(),
     clock,
     log,

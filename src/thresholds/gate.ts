@@ -6,6 +6,7 @@ import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { InFlight } from '#base/in-flight.ts';
 import { AppError } from '#model/errors.ts';
+import type { Received, Reception } from '#store/fact-store.ts';
 import { type GrantUse, NOT_HELD } from '#store/grant-store.ts';
 import { type AcceptMessage, type AcceptResult, StoreError, type Ungranted } from '#store/store.ts';
 import type { ThresholdHit, ThresholdStore } from '#store/threshold-store.ts';
@@ -32,9 +33,8 @@ export class LimitGate {
     ask: (message: M & { readonly uses: readonly GrantUse[] }) => Promise<AcceptResult | Ungranted>,
   ): (message: M) => Promise<AcceptResult> {
     return async (message) => {
-      const known = this.#known.get(message.accountId, this.#clock.monotonicMs());
-      const hits = known ?? (await this.#read(message.accountId));
-      const hit = hits.length === 0 ? undefined : hits.find((each) => concerns(each, message));
+      const hits = this.#hitsOf(message.accountId);
+      const hit = (hits instanceof Promise ? await hits : hits).find((each) => concerns(each, message));
       if (hit === undefined) return accept(message);
       if (message.idempotency !== undefined) {
         const result = await ask({ ...message, uses: [NOT_HELD] });
@@ -42,6 +42,21 @@ export class LimitGate {
       }
       throw this.#refusal(hit, message.domain);
     };
+  }
+
+  /** `receive` unless a limit is reached that concerns something which is sent on because of it: all of it waits with its sender then. Throws AppError 'quota-exceeded'. */
+  receiving(receive: (reception: Reception) => Promise<Received>): (reception: Reception) => Promise<Received> {
+    return async (reception) => {
+      for (const forward of reception.forwards) {
+        const hit = (await this.#hitsOf(forward.accountId)).find((each) => concerns(each, forward));
+        if (hit !== undefined) throw this.#refusal(hit, forward.domain);
+      }
+      return receive(reception);
+    };
+  }
+
+  #hitsOf(accountId: number): readonly ThresholdHit[] | Promise<readonly ThresholdHit[]> {
+    return this.#known.get(accountId, this.#clock.monotonicMs()) ?? this.#read(accountId);
   }
 
   #refusal({ name, expiresMs }: ThresholdHit, domain: string): AppError {

@@ -4,7 +4,7 @@ import { silentLog } from '#base/log.ts';
 import { AppError } from '#model/errors.ts';
 import type { MessageInfo } from '#model/message.ts';
 import type { GrantUse } from '#store/grant-store.ts';
-import type { AcceptResult, Ungranted } from '#store/store.ts';
+import type { AcceptMessage, AcceptResult, Ungranted } from '#store/store.ts';
 import type { Threshold, ThresholdHit } from '#store/threshold-store.ts';
 import { LimitGate } from './gate.ts';
 import { CHECK_EVERY_MS, HIT_LASTS_MS, isReached, lookAtThresholds } from './watch.ts';
@@ -116,6 +116,26 @@ async function sent({ dimension, dimensionValue, isRepeat = false }: Given, key?
     return error.message;
   }
 }
+
+test('a limit that is reached puts off mail that came in and is to be sent on, and none that is only kept', async () => {
+  const hit: ThresholdHit = {
+    ...THRESHOLD,
+    thresholdId: 't',
+    dimension: 'domain',
+    dimensionValue: 'a.example',
+    latestValue: 1,
+    expiresMs: NOW_MS + 5000,
+  };
+  const gate = new LimitGate({ activeHits: async () => [hit] }, { nowMs: () => NOW_MS, monotonicMs: () => 0 });
+  const received = { kind: 'received', id: 1, contentId: 1, firstRecipient: 1, forwards: [] } as const;
+  const receive = gate.receiving(async () => received);
+  const mailOf = (domain: string): AcceptMessage => ({ accountId: 1, domain, info: { options: { tags: [] } } }) as unknown as AcceptMessage;
+  const brought = (...forwards: string[]): ReturnType<typeof receive> =>
+    receive({ message: mailOf('a.example'), events: [], outbox: [], forwards: forwards.map(mailOf) });
+  assert.equal(await brought(), received);
+  assert.equal(await brought('b.example'), received);
+  await assert.rejects(brought('b.example', 'a.example'), (error) => error instanceof AppError && error.code === 'quota-exceeded');
+});
 
 test('a limit that is reached refuses what it is about, and nothing else', async () => {
   assert.match(
