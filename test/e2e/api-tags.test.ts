@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Mailgun from 'mailgun.js';
-import { filled, got, HOUR_MS, type Json, NOON, post } from './stats-kit.ts';
+import { startRig } from './api-kit.ts';
+import { filled, got, happen, HOUR_MS, type Json, NOON, post } from './stats-kit.ts';
 
 test('tags', async (t) => {
   const { rig, stranger } = await filled(t);
@@ -114,4 +115,19 @@ test('tags', async (t) => {
     assert.equal(logs.items.length, 3);
     assert.equal((await client.tags.destroy('news')).message, 'Tag deleted');
   });
+});
+
+test('tags of one hour stand in the order of the times that are shown', async (t) => {
+  const rig = await startRig();
+  t.after(() => rig[Symbol.asyncDispose]());
+  for (const [tag, minute] of [
+    ['early', 1],
+    ['late', 30],
+  ] as const)
+    await happen(rig, rig.tenant, { tags: [tag], atMs: NOON + minute * 60_000 });
+  for (const sort of ['lastseen:desc', 'last_seen:asc']) {
+    const { json } = await post(rig, '/v1/analytics/tags', { pagination: { sort } });
+    const names = json['items'].map(({ tag }: { readonly tag?: unknown }) => tag);
+    assert.deepEqual(names, sort.endsWith('desc') ? ['late', 'early'] : ['early', 'late']);
+  }
 });

@@ -88,8 +88,8 @@ const SORTS: Readonly<Record<string, (tag: Tag) => string | number>> = {
   tag: ({ name }) => name.toLowerCase(),
   firstseen: ({ firstMs }) => firstMs,
   first_seen: ({ firstMs }) => firstMs,
-  lastseen: ({ lastMs }) => lastMs,
-  last_seen: ({ lastMs }) => lastMs,
+  lastseen: lastSeenMs,
+  last_seen: lastSeenMs,
 };
 
 async function list(door: Door, call: Call): Promise<Answer> {
