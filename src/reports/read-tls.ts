@@ -20,11 +20,18 @@ const POLICIES_MAX = 50;
 const FAILURES_MAX = 50;
 const TEXT_MAX = 250;
 const COUNT_MAX = 1_000_000_000;
+/** Commas and open brackets of a whole report: no JSON has more values than that. A full report, as much as is kept of it, has a tenth. */
+const VALUES_MAX = 200_000;
+const COMMA = 0x2c;
+const BRACKET = 0x5b;
+const BRACE = 0x7b;
 const SPAN_MAX_MS = 40 * 86_400_000;
 
 type Fields = Readonly<Record<string, unknown>>;
 
 export function readTlsReport(json: Buffer): TlsReport | { readonly why: string } {
+  // Asked first: a few kilobytes unpack to millions of empty values, which would take hundreds of megabytes and hold up everybody for a second.
+  if (hasTooManyValues(json)) return { why: 'it has too many values' };
   let given: unknown;
   try {
     given = JSON.parse(new TextDecoder('utf-8').decode(json));
@@ -45,6 +52,12 @@ export function readTlsReport(json: Buffer): TlsReport | { readonly why: string 
   if (reportId === '') return { why: 'it has no id' };
   if (policies.size === 0) return { why: 'it names no domain' };
   return { org: text(given['organization-name']), contact: text(given['contact-info']), reportId, beginMs, endMs, policies };
+}
+
+function hasTooManyValues(json: Buffer): boolean {
+  let count = 0;
+  for (const octet of json) if ((octet === COMMA || octet === BRACKET || octet === BRACE) && ++count > VALUES_MAX) return true;
+  return false;
 }
 
 function policyOf(given: Fields): TlsPolicy {

@@ -260,3 +260,16 @@ function zip(packed: Buffer, method: number, claimedBytes: number): Buffer {
   end.writeUInt32LE(local.length + packed.length, 16);
   return Buffer.concat([local, packed, entry, end]);
 }
+
+test('a TLS report of a million values is refused before it is parsed, and one as full as is kept is read', () => {
+  const head = '"date-range":{"start-datetime":"2026-11-22T00:00:00Z","end-datetime":"2026-11-22T23:59:59Z"},"report-id":"1"';
+  const reportOf = (policies: string): Buffer => Buffer.from(`{${head},"policies":[${policies}]}`);
+  const failure =
+    '{"result-type":"a","sending-mta-ip":"192.0.2.1","receiving-mx-hostname":"b","receiving-ip":"192.0.2.2","failed-session-count":1}';
+  const policy = `{"policy":{"policy-type":"sts","policy-domain":"ours.test"},"failure-details":[${Array(50).fill(failure).join()}]}`;
+
+  const full = readTlsReport(reportOf(Array(50).fill(policy).join()));
+  assert.ok('policies' in full);
+  assert.equal(full.policies.get('ours.test')?.length, 50);
+  assert.deepEqual(readTlsReport(reportOf(`${policy},${'{},'.repeat(1_000_000)}{}`)), { why: 'it has too many values' });
+});
