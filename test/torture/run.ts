@@ -45,6 +45,9 @@ export interface TortureReport {
 
 /** Share of kills that fall before the server says that it is ready: recovery must stand them too. */
 const EARLY_SHARE = 0.2;
+/** After this the last server is killed although nothing was accepted, which the report tells as a fault. */
+const AT_STAKE_WITHIN_MS = 60_000;
+const AT_STAKE_LOOK_MS = 20;
 const BATCH = 5;
 const BATCH_SHARE = 0.1;
 /** The sink puts some recipients off, so that retries and their settling are hit too. */
@@ -86,7 +89,8 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     await routed.subscribe(first);
     await first.stop();
     const clients = Promise.all([startClients(home, ledger, options, stop.signal), routed.client(stop.signal)]);
-    await killAgainAndAgain(home, options);
+    const isAtStake = (): boolean => ledger.accepted().length > 0 && routed.ledger.accepted().length > 0;
+    await killAgainAndAgain(home, options, isAtStake);
     stop.abort();
     const server = await home.start();
     await clients;
@@ -115,10 +119,12 @@ function startClients(home: PostriderHome, ledger: Ledger, options: TortureOptio
   return Promise.all(clients);
 }
 
-async function killAgainAndAgain(home: PostriderHome, options: TortureOptions): Promise<void> {
+async function killAgainAndAgain(home: PostriderHome, options: TortureOptions, isAtStake: () => boolean): Promise<void> {
   const random = chance(options.seed);
   for (let cycle = 1; cycle <= options.cycles; cycle++) {
-    const isEarly = random() < EARLY_SHARE;
+    // All lives may have been too short for anything: the last kill comes when there is something to lose.
+    const isLate = cycle === options.cycles && !isAtStake();
+    const isEarly = random() < EARLY_SHARE && !isLate;
     const lifeMs = random() * options.lifeMsMax;
     if (isEarly) {
       const starting = home.launch();
@@ -126,11 +132,19 @@ async function killAgainAndAgain(home: PostriderHome, options: TortureOptions): 
       await starting.kill();
     } else {
       const server: Postrider = await home.start();
+      if (isLate) await soon(isAtStake);
       await sleep(lifeMs);
       await server.kill();
     }
-    options.say(`cycle ${cycle}: killed ${Math.round(isEarly ? lifeMs / 4 : lifeMs)} ms after ${isEarly ? 'its start' : 'it was ready'}`);
+    const ready = isLate ? 'something was accepted' : 'it was ready';
+    const since = isEarly ? 'its start' : ready;
+    options.say(`cycle ${cycle}: killed ${Math.round(isEarly ? lifeMs / 4 : lifeMs)} ms after ${since}`);
   }
+}
+
+async function soon(is: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + AT_STAKE_WITHIN_MS;
+  while (!is() && performance.now() < deadlineMs) await sleep(AT_STAKE_LOOK_MS);
 }
 
 /** Waits until all that was accepted has arrived and nothing more comes; gives up after a while, and the verdict tells what is missing. */
