@@ -5,10 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { freePort } from './free-port.ts';
 import type { Keeper } from './installation.ts';
 import { PREFIX, sweep, watchOver } from './postgres-guard.ts';
 import { ENVIRONMENT, own, postgresHome, ROLE, run, SUPERUSER } from './postgres-home.ts';
@@ -16,9 +15,6 @@ import { until } from './until.ts';
 
 const START_MS = 60_000;
 const STOP_MS = 30_000;
-/** Below those that systems give to outgoing connections: nobody takes the port while the server is away. */
-const PORTS = [10_000, 32_000] as const;
-const PORT_TRIES = 50;
 
 export interface PostgresOptions {
   /** Whether commits wait for the disk. Default: no. What a killed server wrote is not lost without it, only what a machine without power had. */
@@ -264,18 +260,4 @@ async function onConnection<T>(url: string, work: (client: Client) => Promise<T>
   } finally {
     await client.end();
   }
-}
-
-async function freePort(): Promise<number> {
-  for (let tries = 0; tries < PORT_TRIES; tries++) {
-    const port = randomInt(...PORTS);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    await new Promise((resolve) => server.close(resolve));
-    if (isFree) return port;
-  }
-  throw new Error(`none of ${PORT_TRIES} ports tried is free`);
 }
