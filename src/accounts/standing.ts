@@ -66,6 +66,7 @@ export function createStandings(store: AccessStore, clock: Clock): Standings {
 /** Webhooks are told of events of the account without personal data: it said so, or the account above it. */
 export async function redactsWebhooks(standings: Pick<Standings, 'standingOf'>, accountId: number): Promise<boolean> {
   const own = await standings.standingOf(accountId);
-  if (own === undefined || own.parentId === undefined || own.features[REDACT] === true) return own?.features[REDACT] === true;
+  if (own?.features[REDACT] === true) return true;
+  if (own?.parentId === undefined) return false;
   return (await standings.standingOf(own.parentId))?.features[REDACT] === true;
 }
