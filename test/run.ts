@@ -7,12 +7,14 @@
  *   npm test -- --store=postgres limits      on one store only
  *   npm test -- --test-name-pattern=relaxed  other options go to the runner (write them with "=")
  *
- * Files run side by side in processes of their own; a test that takes longer than the limit fails. The status is the runner's, of the first pass that failed.
+ * Files run side by side in processes of their own; a test that takes longer than the limit fails. What failed is told once more at the end. The status is the runner's, of the first
+ * pass that failed.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { onBothStores } from './both-stores.ts';
 import { startPostgres } from './kit/postgres.ts';
 
@@ -32,7 +34,9 @@ if (files.length === 0) stop(`no test file matches ${filters.join(' or ')}`);
 const again = onBothStores(root, files);
 if (only === 'postgres' && again.files.length === 0) stop('none of these files uses a store');
 
-const endings: (() => Promise<void>)[] = [];
+const place = mkdtempSync(join(tmpdir(), 'postrider-tests-'));
+const endings: (() => Promise<void>)[] = [() => Promise.resolve(rmSync(place, { recursive: true, force: true }))];
+const failed: string[] = [];
 try {
   if (only !== 'postgres') await pass('the embedded store', files, { TEST_STORE: 'sqlite' });
   if (only !== 'sqlite' && again.files.length > 0) {
@@ -44,15 +48,20 @@ try {
 } finally {
   for (const end of endings) await end();
 }
+if (failed.length > 0) process.stdout.write(`\n══ what failed ══\n${failed.join('')}`);
 
 async function pass(store: string, paths: readonly string[], environment: Readonly<Record<string, string>>): Promise<void> {
   process.stdout.write(`\n══ ${paths.length} files of tests, on ${store} ══\n\n`);
+  const failures = join(place, `failures-${failed.length}`);
   const child = spawn(
     process.execPath,
     [
       '--disable-warning=ExperimentalWarning',
       '--test',
       '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${pathToFileURL(join(root, 'test/failures.ts')).href}`,
+      `--test-reporter-destination=${failures}`,
       `--test-timeout=${TIMEOUT_MS}`,
       // The runner's default leaves one core free, which on a machine with two would mean one file after the other.
       `--test-concurrency=${Math.max(2, availableParallelism())}`,
@@ -71,7 +80,9 @@ async function pass(store: string, paths: readonly string[], environment: Readon
   const status = await new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
   clearTimeout(watchdog);
-  if (status !== 0) process.exitCode ||= status;
+  if (status === 0) return;
+  process.exitCode ||= status;
+  failed.push(`\non ${store}:\n\n${existsSync(failures) ? readFileSync(failures, 'utf8') : 'the runner was stopped'}`);
 }
 
 function stop(sentence: string): never {
