@@ -132,16 +132,19 @@ function stepsOfPage(): Step[] {
 
 async function withPorts(text: string, databasePort: number): Promise<string> {
   // Ports with $n and $1 in them are one for each node: the last digit has to stay.
-  const [http, smtp] = [await threePorts(), await threePorts()];
-  return text.replaceAll('5432', String(databasePort)).replaceAll('808', http).replaceAll('253', smtp);
+  const http = await threePorts();
+  const smtp = await threePorts(http);
+  const ports: Readonly<Record<string, string>> = { '5432': String(databasePort), '808': http, '253': smtp };
+  // In one go: what is put in may itself have such digits in it.
+  return text.replace(/5432|808|253/g, (digits) => ports[digits] as string);
 }
 
-/** What stands before the last digit of three ports that are free now: 1, 2 and 3. */
-async function threePorts(): Promise<string> {
+/** What stands before the last digit of three ports that are free now: 1, 2 and 3. Not what was taken before. */
+async function threePorts(taken?: string): Promise<string> {
   for (;;) {
     const prefix = String(Math.floor((await freePort()) / 10));
     const free = await Promise.all([1, 2, 3].map((digit) => isFree(Number(`${prefix}${digit}`))));
-    if (free.every(Boolean)) return prefix;
+    if (prefix !== taken && free.every(Boolean)) return prefix;
   }
 }
 
