@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
 /** Lines of an error that are told; all of it stands where the test ran. */
 const LINES = 60;
 
+// oxlint-disable-next-line import/no-default-export -- the runner takes it from there
 export default async function* failures(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of events) {
     if (event.type !== 'test:fail') continue;
