@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ const root = join(import.meta.dirname, '../..');
 const LEASE = '10s';
 /** What never comes ends here, before the runner's limit, and says where. */
 const STEP_MS = 110_000;
+/** Characters of each that are told of a failure. */
+const TOLD = 3000;
 const TOOLS = ['bash', 'curl', 'openssl', 'grep', 'sed'];
 const missing = TOOLS.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0);
 const skip = missing.length > 0 && `without ${missing.join(', ')}`;
@@ -32,6 +34,8 @@ interface Step {
 interface Walk {
   /** All that was said so far, also by the shell about what it does. */
   said(): string;
+  /** The last of it, and of what each process logged: for who asks why a step failed. */
+  story(): string;
   /** Resolves when the step is done, or the walk has ended before. */
   reaches(step: Step): Promise<boolean>;
   /** The shell's. */
@@ -45,13 +49,13 @@ describe('docs/cluster.md walks from one process to three nodes and back', { ski
   // A test for each heading: the whole takes longer than one may.
   for (const step of steps)
     test(step.name, async () => {
-      assert.ok(await walk?.reaches(step), walk?.said().slice(-4000) ?? '');
+      assert.ok(await walk?.reaches(step), walk?.story() ?? '');
     });
 
   test('nothing failed, and all that the page tells of was seen', async () => {
     const status = await walk?.status;
     const said = walk?.said() ?? '';
-    assert.equal(status, 0, said.slice(-4000));
+    assert.equal(status, 0, walk?.story() ?? '');
     for (const told of [/alice@example\.com +delivered/, /bob@example\.com +delivered/, /carol@example\.com +delivered/])
       assert.match(said, told);
     assert.match(said, /node3 +lost/);
@@ -96,21 +100,30 @@ async function setOut(): Promise<Walk> {
     isOver = true;
     return code as number | null;
   });
-  after(async () => {
+  async function end(): Promise<void> {
     // All that it started is in its group.
     if (!isOver) process.kill(-(shell.pid as number), 'SIGKILL');
     await status;
+  }
+  after(async () => {
+    await end();
     control.close();
     rmSync(place, { recursive: true, force: true, maxRetries: 5 });
   });
   return {
     said: () => said,
+    story: () => [said, ...logs(place)].map((text) => text.slice(-TOLD)).join('\n----\n'),
     async reaches(step) {
-      await until(() => isOver || out.includes(mark(step)), `the page's "${step.name}" is done`, STEP_MS);
+      await until(() => isOver || out.includes(mark(step)), `the page's "${step.name}" is done`, STEP_MS).catch(end);
       return out.includes(mark(step));
     },
     status,
   };
+}
+
+function logs(place: string): string[] {
+  const names = readdirSync(join(place, 'walk')).filter((name) => name.endsWith('.log'));
+  return names.map((name) => `${name}: ${readFileSync(join(place, 'walk', name), 'utf8')}`);
 }
 
 function mark({ name }: Step): string {
