@@ -9,6 +9,7 @@ import type { Extensions, ListenOptions, SessionOptions, SmtpServer } from './se
 import { withDefaults } from './server-limits.ts';
 import type { ServerLimits } from './server-limits.ts';
 import { ByteBudget } from '#base/byte-budget.ts';
+import { errorText } from '#base/error-text.ts';
 import { ServerSession } from './server-session.ts';
 import type { ServerShared } from './server-session.ts';
 
@@ -57,7 +58,7 @@ export async function startSmtpServer(options: SessionOptions, listen: ListenOpt
   server.maxConnections = limits.connections + REFUSED_CONNECTIONS_MAX;
   await listening(server, listen);
   // Running out of file descriptors and the like: clients wait in the backlog until it passes.
-  server.on('error', (error) => options.log.error({ err: error, port: listen.port }, 'the SMTP listener has trouble'));
+  server.on('error', (error) => options.log.error({ error: errorText(error), port: listen.port }, 'the SMTP listener has trouble'));
   const clock = setInterval(() => {
     for (const session of sessions) session.tick();
   }, tickMs(limits));

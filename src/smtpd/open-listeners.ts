@@ -1,4 +1,5 @@
 /** Opens every listener of a door or none: when one that is not optional fails, those already open are closed again. */
+import { errorText } from '#base/error-text.ts';
 import type { Log } from '#base/log.ts';
 import type { SessionOptions, SmtpServer } from '#smtp/server-hooks.ts';
 import { startSmtpServer } from '#smtp/server-listener.ts';
@@ -50,7 +51,7 @@ export async function openListeners(
         await Promise.all(servers.map(({ server }) => server.close()));
         throw error;
       }
-      log.warn({ host: at.host, port: at.port, err: error }, 'an optional SMTP address cannot be opened and is skipped');
+      log.warn({ host: at.host, port: at.port, error: errorText(error) }, 'an optional SMTP address cannot be opened and is skipped');
     }
   }
   return {
