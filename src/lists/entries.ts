@@ -1,4 +1,5 @@
 /** What stands in a form, a JSON object or a row of a CSV file, as an entry of a suppression list or the allowlist. Throws AppError for what is none. */
+import { isUnsetTime } from '#base/unset-time.ts';
 import { normalizeDomain, parsePath } from '#mail/address.ts';
 import { AppError, badParameter } from '#model/errors.ts';
 import type { Suppression, SuppressionKind } from '#store/store.ts';
@@ -49,7 +50,7 @@ function codeOf(fields: Fields): number {
 
 function createdMsOf(fields: Fields, { nowMs, parseTime }: EntryContext): number {
   const text = fields.one('created_at') ?? fields.one('createdat');
-  if (text === undefined) return nowMs;
+  if (text === undefined || isUnsetTime(text)) return nowMs;
   const atUs = parseTime(text);
   if (atUs === undefined) throw badParameter("'created_at' parameter is not a valid date");
   return Math.floor(atUs / 1000);

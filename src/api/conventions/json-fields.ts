@@ -3,6 +3,7 @@
  * of a wrong type is refused with its name. A field that holds text which is no JSON is taken for "not given": there are SDKs that send such.
  */
 import type { Call } from '#api/endpoint.ts';
+import { isUnsetTime } from '#base/unset-time.ts';
 import { parseEventTime } from '#events/event-time.ts';
 import { badParameter } from '#model/errors.ts';
 import { readBoolean } from './booleans.ts';
@@ -49,7 +50,7 @@ export class Fields {
   /** Epoch milliseconds. */
   time(name: string): number | undefined {
     const text = this.text(name);
-    if (text === undefined) return undefined;
+    if (text === undefined || isUnsetTime(text)) return undefined;
     const us = parseEventTime(text);
     if (us === undefined) throw badParameter(`'${name}' attribute is invalid: use an RFC 2822 date or Unix seconds`);
     return Math.floor(us / 1000);
