@@ -29,7 +29,8 @@ export function memberEntry(given: MemberFields, before?: ListMember): ListMembe
   return {
     address,
     name: named === undefined ? name : named.slice(0, NAME_MAX),
-    vars: given.vars === undefined ? vars : parseVars(given.vars),
+    // A client whose variables are a map that was not set writes null, and means none given.
+    vars: given.vars === undefined || given.vars.trim() === 'null' ? vars : parseVars(given.vars),
     isSubscribed: given.isSubscribed ?? isSubscribed,
   };
 }
