@@ -1,5 +1,5 @@
 /** Chance, in one place: random names and shuffles. Unpredictable (from the system's generator) wherever a stranger could gain by guessing. */
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 
 // One system call fills a block that serves many small requests: a fresh call per message id costs several microseconds.
 const BLOCK_BYTES = 4096;
@@ -15,6 +15,11 @@ export function randomHex(bytes: number): string {
   }
   used += bytes;
   return block.toString('hex', used - bytes, used);
+}
+
+/** For ids that clients read as a UUID (RFC 9562, version 4). */
+export function randomUuid(): string {
+  return randomUUID();
 }
 
 /** A copy of `items` in random order (Fisher–Yates). */

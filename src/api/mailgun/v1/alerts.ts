@@ -1,4 +1,7 @@
-/** /v1/alerts: who is told when a threshold is reached, a DNS record breaks or a domain comes to another pool. */
+/**
+ * /v1/alerts: who is told when a threshold is reached, a DNS record breaks or a domain comes to another pool. Three calls have a second, shorter path, because the SDK for Go asks
+ * there; it also reads the ids as UUIDs.
+ */
 import { json, NO_CONTENT } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import type { Json } from '#api/conventions/domain-json.ts';
@@ -7,7 +10,7 @@ import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { alertBody, alertOne, alertSettings, alertTypes, emailTestBody, signingKeyAnswer, webhookTestBody } from '#api/shapes/alerts.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
-import { randomHex } from '#base/random.ts';
+import { randomUuid } from '#base/random.ts';
 import { parsePath } from '#mail/address.ts';
 import { badParameter } from '#model/errors.ts';
 import type { AlertChannel, AlertSetting } from '#store/alert-store.ts';
@@ -20,33 +23,34 @@ const URL_MAX = 2048;
 
 export function alerts(door: Door): Endpoint[] {
   const url = '/v1/alerts';
-  const one = `${url}/settings/events/:id`;
+  const settings = `${url}/settings`;
+  const one = `${settings}/events/:id`;
   return [
-    {
+    ...[`${url}/events`, url].map((path): Endpoint => ({
       method: 'GET',
-      url: `${url}/events`,
+      url: path,
       summary: 'What alerts there are',
       right: 'read',
       answer: alertTypes,
       handle: () => json({ events: ALERT_TYPES }),
-    },
+    })),
     {
       method: 'GET',
-      url: `${url}/settings`,
+      url: settings,
       summary: 'Who is told of what',
       right: 'administer',
       answer: alertSettings,
       handle: (call) => list(door, call),
     },
-    {
+    ...[`${settings}/events`, settings].map((path): Endpoint => ({
       method: 'POST',
-      url: `${url}/settings/events`,
+      url: path,
       summary: 'Tell a URL, or addresses, of something',
       right: 'administer',
       json: alertBody,
       answer: alertOne,
       handle: (call) => create(door, call),
-    },
+    })),
     {
       method: 'PUT',
       url: one,
@@ -56,10 +60,16 @@ export function alerts(door: Door): Endpoint[] {
       answer: alertOne,
       handle: (call) => change(door, call),
     },
-    { method: 'DELETE', url: one, summary: 'Tell nobody of it', right: 'administer', handle: (call) => remove(door, call) },
+    ...[one, `${settings}/:id`].map((path): Endpoint => ({
+      method: 'DELETE',
+      url: path,
+      summary: 'Tell nobody of it',
+      right: 'administer',
+      handle: (call) => remove(door, call),
+    })),
     {
       method: 'PUT',
-      url: `${url}/settings/webhooks/signing_key`,
+      url: `${settings}/webhooks/signing_key`,
       summary: 'Make the key anew that alerts are signed with',
       right: 'administer',
       answer: signingKeyAnswer,
@@ -103,7 +113,7 @@ function shown({ id, eventType, channel, targets }: AlertSetting): Json {
 }
 
 async function create(door: Door, call: Call): Promise<Answer> {
-  const made = { id: randomHex(12), accountId: call.principal.accountId, createdMs: door.deps.clock.nowMs(), ...settingGiven(door, call) };
+  const made = { id: randomUuid(), accountId: call.principal.accountId, createdMs: door.deps.clock.nowMs(), ...settingGiven(door, call) };
   if (!(await door.deps.store.alerts.createAlert(made, SETTINGS_MAX))) throw badParameter(`an account has ${SETTINGS_MAX} alerts at most`);
   return json(shown(made));
 }
