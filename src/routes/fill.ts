@@ -16,18 +16,27 @@ export function hasReference(text: string): boolean {
   return text.search(REFERENCE) !== -1;
 }
 
-function filled(text: string, { byNumber, byName }: Caught, encode: (caught: string) => string): string {
-  return text.replace(REFERENCE, (_whole, number: string | undefined, name: string | undefined) => {
+function filled(text: string, { byNumber, byName }: Caught, encode: (caught: string, at: number) => string): string {
+  return text.replace(REFERENCE, (_whole, number: string | undefined, name: string | undefined, at: number) => {
     const position = Number(number ?? name);
     const caught = Number.isInteger(position) ? byNumber[position] : Object.hasOwn(byName, name ?? '') ? byName[name ?? ''] : undefined;
-    return encode(caught ?? '');
+    return encode(caught ?? '', at);
   });
 }
 
 /** Undefined: with what was caught it is no URL any more. */
 export function filledUrl(url: string, caught: Caught): string | undefined {
-  const result = filled(url, caught, (text) => encodeURIComponent(text.toWellFormed()));
+  const behindPath = url.search(/[?#]/);
+  const result = filled(url, caught, (text, at) => {
+    const encoded = encodeURIComponent(text.toWellFormed());
+    return behindPath === -1 || at < behindPath ? withoutSteps(encoded) : encoded;
+  });
   return result.length <= URL_MAX && URL.canParse(result) ? result : undefined;
+}
+
+/** Dots alone lead to another place of the path, even when they are encoded; encoded twice they are a name like any other. */
+function withoutSteps(encoded: string): string {
+  return /^\.+$/.test(encoded) ? encoded.replaceAll('.', '%252E') : encoded;
 }
 
 /** Undefined: with what was caught it is no address. */
