@@ -2,7 +2,7 @@
  * What the groups of a stranger's pattern caught, in the same linear time as matching: all states side by side, each with its own captures, the preferred one first, as a
  * backtracking matcher would find them. The match begins where the text does.
  */
-import { type CompiledPattern, compilePattern, holds, type Instruction, type Spend, TEXT_LENGTH_MAX } from './pattern.ts';
+import { type CompiledPattern, compilePattern, GROUPS_MAX, holds, type Instruction, type Spend, TEXT_LENGTH_MAX } from './pattern.ts';
 
 export interface Captures {
   /** From 0, which is the whole match; undefined: the group took no part. */
@@ -10,16 +10,23 @@ export interface Captures {
   readonly byName: Readonly<Record<string, string | undefined>>;
 }
 
-/** Groups beyond this number are not kept apart. */
-const GROUPS_MAX = 50;
-
 /** Undefined: it does not match. Throws SyntaxError for a pattern that cannot be read or is too large. */
 export function capturesOf(pattern: string, text: string, spend: Spend, isCaseBlind: boolean): Captures | undefined {
+  return capturesOfFirst(pattern, [text], spend, isCaseBlind);
+}
+
+/** Of the first text that matches; the pattern is read once. */
+export function capturesOfFirst(pattern: string, texts: readonly string[], spend: Spend, isCaseBlind: boolean): Captures | undefined {
   const compiled = compilePattern(pattern, isCaseBlind, true);
   if (compiled.groups.length > GROUPS_MAX) throw new SyntaxError(`a pattern has more than ${GROUPS_MAX} groups`);
-  if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
-  const slots = new Walk(compiled.program, text, spend).run();
-  return slots === undefined ? undefined : told(compiled, slots, text);
+  spend((compiled.program.length + pattern.length) >> 2);
+  for (const text of texts) {
+    if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
+    spend(1 + (compiled.program.length >> 3));
+    const slots = new Walk(compiled.program, text, spend).run();
+    if (slots !== undefined) return told(compiled, slots, text);
+  }
+  return undefined;
 }
 
 type Slots = readonly (number | undefined)[];
@@ -68,8 +75,10 @@ class Walk {
   /** Adds what can be reached without reading a character, the preferred first. */
   #follow(start: Thread, at: number, threads: Thread[]): void {
     const stack = [start];
+    let steps = 0;
     for (let thread = stack.pop(); thread !== undefined; thread = stack.pop()) {
       const { position, slots } = thread;
+      steps++;
       if (this.#seen[position] === at) continue;
       this.#seen[position] = at;
       const instruction = this.#program[position] as Instruction;
@@ -82,6 +91,7 @@ class Walk {
         if (holds(instruction.anchor, at, this.#text)) stack.push({ position: position + 1, slots });
       } else threads.push(thread);
     }
+    this.#spend(steps >> 2);
   }
 }
 

@@ -56,6 +56,24 @@ test('work is paid for', () => {
   assert.ok(steps >= 300);
 });
 
+test('what a pattern walks through without reading anything is paid for too, and so is reading the pattern', () => {
+  let steps = 0;
+  matchesPattern('(.(||||||){100})*x', 'a'.repeat(100), (n) => void (steps += n));
+  assert.ok(steps >= 10_000, `${steps} steps`);
+  steps = 0;
+  matchesPattern(`[${'abcde'.repeat(90)}]`, '', (n) => void (steps += n));
+  assert.ok(steps >= 100, `${steps} steps`);
+});
+
+test('a class is what its members are, in any order, whether they overlap or not', () => {
+  const all = Array.from({ length: 0x250 }, (_, code) => String.fromCharCode(code));
+  for (const members of ['a', 'z-za-c', 'a-mg-z', 'm-pa-fe-nx', '\\dx-z\\s', '^a-mg-z', '^\\Wb', 'é-üA', '.*$-', '\\]\\[^']) {
+    const [own, theirs] = [`[${members}]`, new RegExp(`[${members}]`)];
+    for (const char of all.filter((each) => !/[\u0085\u00a0]/.test(each)))
+      assert.equal(matches(own, char), theirs.test(char), `${own} ${char.charCodeAt(0)}`);
+  }
+});
+
 test('what cannot be read or grows too large is refused', () => {
   for (const pattern of [
     '(',

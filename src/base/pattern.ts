@@ -18,27 +18,34 @@ const PROGRAM_MAX = 2000;
 export const TEXT_LENGTH_MAX = 10_000;
 const REPEAT_MAX = 200;
 const GROUP_DEPTH_MAX = 30;
+/** Of a pattern whose groups are told apart. */
+export const GROUPS_MAX = 50;
 
 /** True when the pattern is found in the text. Throws SyntaxError for a pattern that cannot be read or is too large. */
-export function matchesPattern(
+export function matchesPattern(pattern: string, text: string, spend: Spend, use: PatternUse = {}): boolean {
+  return matchesSome(pattern, [text], spend, use);
+}
+
+/** True when it is found in one of them; the pattern, which may cost more than a text, is read once. */
+export function matchesSome(
   pattern: string,
-  text: string,
+  texts: readonly string[],
   spend: Spend,
   { isAnchored = false, isCaseBlind = false }: PatternUse = {},
 ): boolean {
-  const program = compile(pattern, isCaseBlind);
-  if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
-  spend(program.length >> 3);
-  return run(program, text, spend, isAnchored);
+  const { program } = compilePattern(pattern, isCaseBlind, false);
+  spend((program.length + pattern.length) >> 2);
+  return texts.some((text) => {
+    if (text.length > TEXT_LENGTH_MAX) throw new SyntaxError(`a text to match is longer than ${TEXT_LENGTH_MAX} characters`);
+    spend(1 + (program.length >> 3));
+    return run(program, text, spend, isAnchored);
+  });
 }
 
-/** Throws SyntaxError for a pattern that `matchesPattern` would not take. */
+/** Throws SyntaxError for a pattern that could not be matched, or whose groups could not be told apart. */
 export function checkPattern(pattern: string): void {
-  compile(pattern, false);
-}
-
-function compile(pattern: string, isCaseBlind: boolean): Instruction[] {
-  return compilePattern(pattern, isCaseBlind, false).program;
+  const { groups } = compilePattern(pattern, false, false);
+  if (groups.length > GROUPS_MAX) throw new SyntaxError(`a pattern has more than ${GROUPS_MAX} groups`);
 }
 
 /** As a program for `run`, or with `isCapturing` for `pattern-captures`. Throws SyntaxError for a pattern that cannot be read or is too large. */
@@ -184,26 +191,31 @@ class Compiler {
 
   #charClass(): Test {
     const isNegated = this.#eat('^');
-    const tests: Test[] = [];
+    const ranges: Range[] = [];
+    const kinds = new Set<string>();
     do {
-      tests.push(this.#fold(this.#classItem()));
+      const item = this.#classItem();
+      if (typeof item === 'string') kinds.add(item);
+      else ranges.push(item);
     } while (this.#peek() !== ']');
     this.#at++;
-    return isNegated ? (char) => !tests.some((test) => test(char)) : (char) => tests.some((test) => test(char));
+    const test = this.#fold(classTest(ranges, [...kinds].map(escapedTest)));
+    return isNegated ? (char) => !test(char) : test;
   }
 
-  #classItem(): Test {
+  /** A range, or the letter of an escape that stands for many characters. */
+  #classItem(): Range | string {
     const low = this.#next();
     const isEscaped = low === '\\';
     const first = isEscaped ? this.#next() : low;
-    if (isEscaped && /[dwsDWS]/.test(first)) return escapedTest(first);
+    if (isEscaped && /[dwsDWS]/.test(first)) return first;
     const from = isEscaped ? controlOf(first) : first;
-    if (this.#peek() !== '-' || this.#source[this.#at + 1] === ']') return (char) => char === from;
+    if (this.#peek() !== '-' || this.#source[this.#at + 1] === ']') return { from, to: from };
     this.#at++;
     const last = this.#next();
     const to = last === '\\' ? controlOf(this.#next()) : last;
     if (to < from) throw new SyntaxError('a pattern has a class whose range runs backwards');
-    return (char) => char >= from && char <= to;
+    return { from, to };
   }
 
   #fold(test: Test): Test {
@@ -225,6 +237,36 @@ class Compiler {
     this.#at++;
     return true;
   }
+}
+
+interface Range {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** However many ranges were written, a character costs no more than a search among them. */
+function classTest(ranges: readonly Range[], tests: readonly Test[]): Test {
+  const joined: Range[] = [];
+  for (const range of ranges.toSorted((a, b) => (a.from < b.from ? -1 : 1))) {
+    const last = joined.at(-1);
+    if (last === undefined || range.from > last.to) joined.push(range);
+    else if (range.to > last.to) joined[joined.length - 1] = { from: last.from, to: range.to };
+  }
+  return (char) => isWithin(joined, char) || tests.some((test) => test(char));
+}
+
+/** `ranges`: in order, none within another. */
+function isWithin(ranges: readonly Range[], char: string): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { from, to } = ranges[middle] as Range;
+    if (char < from) high = middle;
+    else if (char > to) low = middle + 1;
+    else return true;
+  }
+  return false;
 }
 
 function either(left: Piece, right: Piece): Piece {
@@ -331,17 +373,19 @@ function isSpace(char: string): boolean {
 function run(program: readonly Instruction[], text: string, spend: Spend, isAnchored: boolean): boolean {
   const seen = new Int32Array(program.length).fill(-1);
   let current: number[] = [];
+  let followed = 0;
   for (let at = 0; at <= text.length; at++) {
-    if (at === 0 || !isAnchored) follow(program, 0, at, text, seen, current);
+    if (at === 0 || !isAnchored) followed += follow(program, 0, at, text, seen, current);
     else if (current.length === 0) return false;
-    spend(1 + (current.length >> 3));
+    spend(1 + ((current.length + followed) >> 3));
+    followed = 0;
     const next: number[] = [];
     const char = text[at];
     for (const position of current) {
       const instruction = program[position] as Instruction;
       if (instruction.op === 'match') return true;
       if (char !== undefined && instruction.op === 'char' && instruction.test(char)) {
-        follow(program, position + 1, at + 1, text, seen, next);
+        followed += follow(program, position + 1, at + 1, text, seen, next);
       }
     }
     current = next;
@@ -349,10 +393,12 @@ function run(program: readonly Instruction[], text: string, spend: Spend, isAnch
   return false;
 }
 
-/** Adds to `threads` what can be reached from `start` without reading a character. */
-function follow(program: readonly Instruction[], start: number, at: number, text: string, seen: Int32Array, threads: number[]): void {
+/** Adds to `threads` what can be reached from `start` without reading a character. How many instructions that took. */
+function follow(program: readonly Instruction[], start: number, at: number, text: string, seen: Int32Array, threads: number[]): number {
   const stack = [start];
+  let steps = 0;
   for (let position = stack.pop(); position !== undefined; position = stack.pop()) {
+    steps++;
     if (seen[position] === at) continue;
     seen[position] = at;
     const instruction = program[position] as Instruction;
@@ -363,6 +409,7 @@ function follow(program: readonly Instruction[], start: number, at: number, text
     } else if (instruction.op === 'save') stack.push(position + 1);
     else threads.push(position);
   }
+  return steps;
 }
 
 export function holds(anchor: Anchor, at: number, text: string): boolean {

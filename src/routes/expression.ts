@@ -2,7 +2,7 @@
  * The expressions of routes: `match_recipient("pattern")`, `match_header("name", "pattern")` and `catch_all()`, joined with `and`, `or`, `not` and parentheses. A pattern
  * matches from the start of the text and without regard to case. Whatever a stranger wrote is read in one pass, within bounds, and matched in linear time.
  */
-import { checkPattern, matchesPattern } from '#base/pattern.ts';
+import { checkPattern, matchesSome } from '#base/pattern.ts';
 import type { Spend } from '#base/pattern.ts';
 import { tokensOf } from './tokens.ts';
 import type { Token } from './tokens.ts';
@@ -17,14 +17,15 @@ export type Expression =
 /** What a route is asked about. */
 export interface Arrival {
   readonly recipient: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** By name in lower case, values in their order. */
+  readonly headers: ReadonlyMap<string, readonly string[]>;
   /** A route before this one matched. */
   readonly isCaught: boolean;
 }
 
 const EXPRESSION_BYTES_MAX = 4096;
 const DEPTH_MAX = 30;
-export const HEADER_VALUE_MAX = 2000;
+const HEADER_VALUE_MAX = 2000;
 
 /** Throws SyntaxError with a sentence. */
 export function parseExpression(text: string): Expression {
@@ -36,11 +37,9 @@ export function parseExpression(text: string): Expression {
 export function matchesExpression(expression: Expression, arrival: Arrival, spend: Spend): boolean {
   switch (expression.op) {
     case 'recipient':
-      return matches(expression.pattern, arrival.recipient, spend);
-    case 'header': {
-      const values = arrival.headers.filter(([name]) => name.toLowerCase() === expression.name).map(([, value]) => value);
-      return values.some((value) => matches(expression.pattern, value.slice(0, HEADER_VALUE_MAX), spend));
-    }
+      return matches(expression.pattern, [arrival.recipient], spend);
+    case 'header':
+      return matches(expression.pattern, headerValues(arrival, expression.name), spend);
     case 'catch-all':
       return !arrival.isCaught;
     case 'not':
@@ -52,8 +51,14 @@ export function matchesExpression(expression: Expression, arrival: Arrival, spen
   }
 }
 
-function matches(pattern: string, text: string, spend: Spend): boolean {
-  return matchesPattern(pattern, text, spend, { isAnchored: true, isCaseBlind: true });
+function matches(pattern: string, texts: readonly string[], spend: Spend): boolean {
+  spend(1);
+  return texts.length > 0 && matchesSome(pattern, texts, spend, { isAnchored: true, isCaseBlind: true });
+}
+
+/** As far as they are matched. */
+export function headerValues({ headers }: Arrival, name: string): readonly string[] {
+  return (headers.get(name) ?? []).map((value) => value.slice(0, HEADER_VALUE_MAX));
 }
 
 class Reader {

@@ -2,10 +2,10 @@
  * Whether an expression is true of mail: of a whole message, with what its filters caught; and before the message is there, when only the recipient is known, whether it can become
  * true. Pure, and paid for by step.
  */
-import { capturesOf } from '#base/pattern-captures.ts';
+import { capturesOf, capturesOfFirst } from '#base/pattern-captures.ts';
 import type { Spend } from '#base/pattern.ts';
 import { matchesPattern } from '#base/pattern.ts';
-import { type Arrival, type Expression, HEADER_VALUE_MAX, matchesExpression } from './expression.ts';
+import { type Arrival, type Expression, headerValues, matchesExpression } from './expression.ts';
 import { type Caught, NOTHING_CAUGHT } from './fill.ts';
 
 /** maybe: what the header says, or whether another route matches, decides. */
@@ -49,12 +49,7 @@ function collect(expression: Expression, arrival: Arrival, spend: Spend): Caught
     case 'recipient':
       return withGroups(capturesOf(expression.pattern, arrival.recipient, spend, true));
     case 'header':
-      for (const [name, value] of arrival.headers) {
-        if (name.toLowerCase() !== expression.name) continue;
-        const found = withGroups(capturesOf(expression.pattern, value.slice(0, HEADER_VALUE_MAX), spend, true));
-        if (found !== undefined) return found;
-      }
-      return undefined;
+      return withGroups(capturesOfFirst(expression.pattern, headerValues(arrival, expression.name), spend, true));
     // What must not be there catches nothing.
     case 'not':
     case 'catch-all':

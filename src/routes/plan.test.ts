@@ -8,6 +8,7 @@ import { parseExpression } from './expression.ts';
 import { matchesWildcard } from './forward-match.ts';
 import { type Plan, planOf, type Prospect, prospectOf } from './plan.ts';
 import type { ReadRoute, Rules } from './route-book.ts';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 
 function route(text: string, ...actions: readonly string[]): ReadRoute {
   return { id: text, text, expression: parseExpression(text), actions: actions.map(parseAction) };
@@ -59,6 +60,27 @@ test('captures fill URLs and addresses, and cannot become anything else there', 
       .addresses,
     [],
   );
+});
+
+test('dots that were caught lead to no other place of a URL', async () => {
+  const all = rules(
+    route(
+      'match_header("subject", "(.*)")',
+      'forward("https://a.example/in/\\1/mail")',
+      'store(notify="https://a.example/in/\\1?s=\\1#\\1")',
+    ),
+  );
+  for (const dots of ['.', '..']) {
+    const { posts } = await plan(all, undefined, `Subject: ${dots}`);
+    const [forward, notify] = posts.map(({ url }) => new URL(url));
+    assert.deepEqual(
+      [forward?.pathname, notify?.pathname],
+      [`/in/${'%252E'.repeat(dots.length)}/mail`, `/in/${'%252E'.repeat(dots.length)}`],
+    );
+    assert.equal(notify?.searchParams.get('s'), dots);
+  }
+  const [plain] = (await plan(all, undefined, 'Subject: ..a.')).posts;
+  assert.equal(plain?.url, 'https://a.example/in/..a./mail');
 });
 
 test('a host of a URL is never what somebody else wrote', () => {
@@ -130,4 +152,29 @@ test('rules that take too long are put off, and let others have their turns mean
   );
   clearInterval(timer);
   assert.ok(turns > 3, `${turns} turns`);
+});
+
+test('what rules ask of a header is little work, however many they are and whatever patterns they have', async () => {
+  const manyFields = Array.from({ length: 500 }, (_, index) => `X${index}: y`).join('\r\n');
+  const others = Array.from({ length: 70 }, () => 'match_header("x","q")').join(' or ');
+  const wide = `[${'bcdefghijklmnopqrstuvwxyz0123456789'.repeat(13)}]`;
+  const longValues = Array.from({ length: 30 }, () => `X: ${'a'.repeat(1990)}`).join('\r\n');
+  const cases = [
+    { text: others, count: 1000, fields: manyFields },
+    {
+      text: Array.from({ length: 8 }, () => `match_header("x","${wide}")`).join(' or '),
+      count: 5,
+      fields: manyFields.replace(/X\d+/g, 'X'),
+    },
+    { text: `match_header("x","(${wide.slice(0, -1)}q]|.){1,150}!")`, count: 1, fields: longValues },
+    { text: `match_header("x","(.(||||||){100})*!")`, count: 1, fields: longValues },
+    { text: `match_header("x","(.(||||||){100})*") and match_header("x", "!")`, count: 1, fields: longValues },
+  ];
+  for (const { text, count, fields } of cases) {
+    const all = rules(...Array.from({ length: count }, () => route(text, 'store()')));
+    const beganMs = threadCpuMs();
+    await planOf(all, 'bob@ours.example', header(fields)).catch((error: unknown) => assert.ok(error instanceof AppError));
+    const spentMs = threadCpuMs() - beganMs;
+    assert.ok(spentMs < 1000, `${Math.round(spentMs)} ms for ${count} of ${text.slice(0, 60)}`);
+  }
 });

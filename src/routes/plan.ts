@@ -129,5 +129,6 @@ function isUrl(to: string | undefined): boolean {
 
 function headersOf(header: Header): Arrival['headers'] {
   const fields = header.fields.slice(0, HEADERS_MAX).filter(({ name }) => name !== '');
-  return fields.map((field) => [field.name, decodeWords(rawValue(header, field))] as const);
+  const byName = Map.groupBy(fields, ({ name }) => name.toLowerCase());
+  return new Map(byName.entries().map(([name, all]) => [name, all.map((field) => decodeWords(rawValue(header, field)))]));
 }

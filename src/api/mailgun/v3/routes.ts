@@ -176,7 +176,7 @@ async function match(door: Door, call: Call): Promise<Answer> {
   for (let skip = 0; ; skip += LIMIT_MAX) {
     const page = await door.deps.store.routes.listRoutes(call.principal.accountId, skip, LIMIT_MAX);
     // Nothing before it matched, so that a route that catches the rest matches too.
-    const arrival = { recipient, headers: [], isCaught: false };
+    const arrival = { recipient, headers: new Map(), isCaught: false };
     for (const route of page) {
       await work.pause();
       if (matchesExpression(parseExpression(route.expression), arrival, work.spend)) return json({ route: shown(route) });
