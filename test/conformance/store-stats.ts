@@ -191,6 +191,18 @@ function tags(store: () => Store): void {
     assert.deepEqual(await sumsOf(store(), from, { by: ['tag'] }), [{ tag: 'y', kind: 'accepted', n: 1 }]);
     assert.deepEqual(await sumsOf(store(), from, {}), [{ kind: 'accepted', n: 1 }]);
   });
+
+  it('begins anew with the next message that has it, within the same hour too', async () => {
+    const from = await tenant(store());
+    await tagged(from, T0, 'again');
+    assert.equal(await store().stats.deleteTag(from.accountId, from.domainId, 'again'), true);
+    await tagged(from, T0 + 1000, 'again');
+    assert.deepEqual(
+      (await store().stats.tags(from.accountId, from.domainId, { limit: 10 })).map(({ name, firstMs }) => [name, firstMs]),
+      [['again', T0 + 1000]],
+    );
+    assert.deepEqual(await sumsOf(store(), from, { by: ['tag'] }), [{ tag: 'again', kind: 'accepted', n: 1 }]);
+  });
 }
 
 function age(store: () => Store): void {

@@ -85,6 +85,12 @@ export class Counting {
     this.#clear();
   }
 
+  /** Before a tag is deleted: what was counted with it goes with it, and the next message that has it begins it anew. */
+  tagGoes(): void {
+    this.flush();
+    this.#seen.clear();
+  }
+
   /** What the transaction learnt must not outlive its rollback. */
   forget(): void {
     this.#clear();

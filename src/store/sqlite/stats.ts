@@ -6,7 +6,7 @@ import { TAG_COLUMNS, tagOf } from '#store/tag-rows.ts';
 import type { Synchronous } from './accounts.ts';
 import type { Database, Value } from './database.ts';
 
-export function statsTables(db: Database): Synchronous<StatsStore> {
+export function statsTables(db: Database, tagGoes?: () => void): Synchronous<StatsStore> {
   return {
     sums(query) {
       const values: Value[] = [];
@@ -52,6 +52,7 @@ export function statsTables(db: Database): Synchronous<StatsStore> {
         description,
       ) > 0,
     deleteTag(accountId, domainId, name) {
+      tagGoes?.();
       const key = name.toLowerCase();
       const rows = db.all(
         'SELECT domain_id FROM tag WHERE account_id = ?1 AND (?2 IS NULL OR domain_id = ?2) AND key = ?3',

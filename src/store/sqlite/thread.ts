@@ -129,7 +129,7 @@ function writerMethods(opened: Database, writer: MailWriter): Record<string, Met
     ...egressTables(opened),
     ...templateTables(opened),
     ...grantTables(opened),
-    ...statsTables(opened),
+    ...statsTables(opened, () => writer.tagGoes()),
     ...suppressionTables(opened),
     ...importTables(opened),
     ...validationTables(opened),

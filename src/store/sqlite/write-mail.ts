@@ -420,6 +420,11 @@ export class MailWriter {
     this.#counting.flush();
   }
 
+  /** Call before a tag is deleted. */
+  tagGoes(): void {
+    this.#counting.tagGoes();
+  }
+
   /** What the transaction learnt must not outlive its rollback. */
   forget(): void {
     this.#counting.forget();
