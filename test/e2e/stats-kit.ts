@@ -89,6 +89,9 @@ export interface Row {
   readonly flags: object;
 }
 
+/** Counts by the name of a provider, device or country. */
+type Aggregates = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
 /** Likewise of a whole answer. */
 export interface Json {
   readonly [field: string]: unknown;
@@ -96,8 +99,12 @@ export interface Json {
   readonly items: readonly Row[];
   readonly stats: readonly Row[];
   readonly aggregates: Pick<Row, 'metrics'>;
-  readonly provider: object;
-  readonly providers: Readonly<Record<string, { readonly delivered: unknown }>>;
+  readonly provider: Aggregates;
+  readonly providers: Aggregates;
+  readonly device: Aggregates;
+  readonly devices: Aggregates;
+  readonly country: Aggregates;
+  readonly countries: Aggregates;
   readonly paging: Readonly<Record<'next' | 'previous' | 'last', string>>;
   readonly pagination: Readonly<Partial<Record<'next' | 'previous' | 'first' | 'last', string>>> & { readonly total?: number };
 }
