@@ -32,6 +32,8 @@ interface Exchange extends Step {
 const NOT_SO: Readonly<Record<string, string>> = {
   'exceptions-not-allowed: POST /v3/{domain}/messages':
     'the hosted service refused for its free plan, before it looked at the malformed sender',
+  'email_validation: GET /v4/address/validate (2)':
+    'the reason is a list, as the documentation has it, of which there may be nothing to say',
   'mailing_list: GET /v3/lists/': 'a slash at the end means nothing here, so this is the list of lists',
 };
 
@@ -89,7 +91,7 @@ async function send(
 
 /** Only names in single braces: templates have double ones. */
 function filled(text: string, values: Readonly<Record<string, string>>): string {
-  return text.replace(/\{(domain|yesterday|route|subaccount)\}/g, (whole, name: string) => values[name] ?? whole);
+  return text.replace(/\{(domain|yesterday|route|subaccount|webhook|key)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
 function at(value: unknown, path: string): unknown {

@@ -12,9 +12,9 @@ const key = z.object({
   last_used_at: z.string().optional().describe('To the minute'),
   is_disabled: z.boolean(),
   disabled_reason: z.string().optional(),
-  domain_name: z.string(),
-  requestor: z.string(),
-  user_name: z.string(),
+  domain_name: z.string().nullable(),
+  requestor: z.string().nullable(),
+  user_name: z.string().nullable(),
 });
 
 export const keyQuery = z.object({ domain_name: z.string().optional(), kind: z.enum(['domain', 'user', 'web']).optional() });

@@ -12,7 +12,7 @@ export const webhookForm = z.object({ id: types, url: urls });
 export const webhookUrlForm = z.object({ url: urls });
 export const webhookTestForm = z.object({ url });
 export const webhookEventsForm = z.object({ url, event_types: list.describe('Types of events, repeated') });
-export const urlQuery = z.object({ url: z.string().describe('One URL, or several with commas') });
+export const urlQuery = z.object({ url: list.describe('One URL, or several: repeated, or with commas') });
 
 export const webhookShown = z.object({ webhook });
 export const webhookAnswer = z.object({ message: z.string(), webhook });

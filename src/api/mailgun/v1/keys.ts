@@ -50,7 +50,10 @@ export function keys(door: Door): Endpoint[] {
       right: 'administer',
       answer: publicKeyMade,
       handle: async ({ principal }) =>
-        json({ key: await door.deps.accounts.renewPublicKey(principal.accountId), message: 'public key has been regenerated' }),
+        json({
+          key: await door.deps.accounts.renewPublicKey(principal.accountId),
+          message: 'The public API key has been successfully regenerated.',
+        }),
     },
   ];
 }
@@ -135,7 +138,7 @@ async function userOf(door: Door, call: Call): Promise<number | undefined> {
   return user.id;
 }
 
-/** What is not there is left out: clients with typed dates stumble over null. */
+/** A date that is not there is left out, because clients with typed dates stumble over null; a name that is not there is null. */
 function shown(door: Door, key: ApiKey, domainName: string | undefined): Record<string, unknown> {
   const isOver = key.expiresAtMs !== undefined && key.expiresAtMs <= door.deps.clock.nowMs();
   return {
@@ -149,8 +152,8 @@ function shown(door: Door, key: ApiKey, domainName: string | undefined): Record<
     ...(key.lastUsedMs !== undefined && { last_used_at: zonelessDate(key.lastUsedMs) }),
     is_disabled: isOver,
     ...(isOver && { disabled_reason: 'expired' }),
-    domain_name: domainName ?? '',
-    requestor: key.requestor ?? '',
-    user_name: key.userName ?? '',
+    domain_name: domainName ?? null,
+    requestor: key.requestor ?? null,
+    user_name: key.userName ?? null,
   };
 }

@@ -124,7 +124,8 @@ function assertFits(webhooks: readonly Webhook[], changed: Pick<Webhook, 'id' | 
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
-  const ids = idsOf(call);
+  // The SDK for Ruby asks for all with an empty text.
+  const ids = call.query.get('webhook_ids') === undefined ? undefined : idsOf(call);
   const webhooks = await webhooksOf(door, ownerOf(call));
   return json({ webhooks: webhooks.filter(({ id }) => ids?.includes(id) !== false).map(shown) });
 }

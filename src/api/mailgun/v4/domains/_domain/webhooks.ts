@@ -104,7 +104,7 @@ async function remove(door: Door, call: Call): Promise<Answer> {
     const known = new Set(before.map(({ url }) => url));
     // A URL may have commas itself.
     const urls = given.flatMap((text) => (known.has(text) ? [text] : text.split(',').map((part) => part.trim())));
-    if (urls.some((url) => !known.has(url))) throw notThere();
+    if (!urls.some((url) => known.has(url))) throw notThere();
     return before.filter(({ url }) => !urls.includes(url));
   });
   return json({ webhooks: byEvent(webhooks) });
