@@ -9,7 +9,7 @@ import { STATS_EVENTS, type StatsEvent, Tally } from './tally.ts';
 export function statsEvents(names: readonly string[]): readonly StatsEvent[] {
   if (names.length === 0) throw badParameter('event is required');
   for (const name of names) {
-    if (!(STATS_EVENTS as readonly string[]).includes(name)) throw badParameter(`'${name.slice(0, 60)}' is not a valid event`);
+    if (!(STATS_EVENTS as readonly string[]).includes(name)) throw badParameter(`event '${name.slice(0, 60)}' is not valid`);
   }
   return [...new Set(names)] as StatsEvent[];
 }

@@ -1,7 +1,8 @@
 /**
- * Exchanges that were recorded from the hosted service, against this server: the status, the keys and their types are the same. test/golden/wire.json has
- * each with what must stand before it (`given`) and the keys that our answer has beyond the recorded ones (`also`), each of which is there on purpose.
- * What is not answered so is in NOT_SO with its reason; an entry there that has come to agree fails, so that the list stays true.
+ * Exchanges that were recorded from the hosted service, against this server: the status, the keys and their types are the same, and the sentences that clients
+ * look for. test/golden/wire.json has each with what must stand before it (`given`), the sentence behind a "=", and the keys that our answer has beyond the
+ * recorded ones (`also`), each of which is there on purpose. What is not answered so is in NOT_SO with its reason; an entry there that has come to agree fails,
+ * so that the list stays true.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -111,6 +112,8 @@ function compare(shape: Shape, value: unknown, path: string): string[] {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return [`${path} is no object`];
     return compareKeys(shape as Readonly<Record<string, Shape>>, value as Record<string, unknown>, path);
   }
+  if ((shape as string).startsWith('='))
+    return value === (shape as string).slice(1) ? [] : [`${path} is ${JSON.stringify(value)}, not "${(shape as string).slice(1)}"`];
   const type = value === null ? 'null' : typeof value;
   return (shape as string).split('|').includes(type) ? [] : [`${path} is of the type ${type}, not ${shape as string}`];
 }
