@@ -49,7 +49,7 @@ function codeOf(fields: Fields): number {
 }
 
 function createdMsOf(fields: Fields, { nowMs, parseTime }: EntryContext): number {
-  const text = fields.one('created_at') ?? fields.one('createdat');
+  const text = fields.one('created_at') ?? fields.one('createdat') ?? fields.one('createdAt');
   if (text === undefined || isUnsetTime(text)) return nowMs;
   const atUs = parseTime(text);
   if (atUs === undefined) throw badParameter("'created_at' parameter is not a valid date");

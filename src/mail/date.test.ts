@@ -15,6 +15,8 @@ test('the many spellings of one instant are read', () => {
     'Wed, 4 Nov 2026 09:05:03 GMT',
     'Wed, 4 Nov 2026 9:05:03 UTC',
     '4 Nov 2026 10:05:03 +0100',
+    'Wed, 04 Nov 2026 10:05:03 +01:00',
+    'Wed, 04 Nov 2026 09:05:03 CET',
     'Wed, 4 Nov 2026 04:05:03 EST (Eastern)',
     '4 Nov 26 09:05:03 -0000',
     'Wednesday, 04-Nov-26 09:05:03 GMT',

@@ -1,6 +1,6 @@
 /**
  * GET /v3/{domain}/events, and its pages. The token stands in the path and in `?page=`: some SDKs follow the URL, some take what is
- * behind the last slash, some copy the query.
+ * behind the last slash, with `?page=` and all, as one part of a path, some copy the query.
  */
 import { mailgunEvent } from '#events/mailgun-json.ts';
 import { readEventQuery, readToken, runEventQuery } from '#events/query.ts';
@@ -31,7 +31,7 @@ export function eventsPage(door: Door): Endpoint {
     summary: 'One page of events, by its token',
     right: 'read',
     answer: eventsAnswer,
-    handle: (call) => answer(door, call, call.param('token')),
+    handle: (call) => answer(door, call, call.param('token').split('?')[0]),
   };
 }
 
