@@ -1,4 +1,4 @@
-/** /v3/domains/{domain}/ips: the addresses that a domain's mail leaves from, one by one or as a pool. Without any it leaves from those of the default pool. */
+/** /v3/domains/{domain}/ips, for one client under /v4 too: the addresses that a domain's mail leaves from, one by one or as a pool. Without any it leaves from those of the default pool. */
 import { json } from '#api/conventions/answer.ts';
 import type { Answer } from '#api/conventions/answer.ts';
 import { addressesOf, addressOf, assignedAddresses, poolOfAccount } from '#api/conventions/egress.ts';
@@ -15,31 +15,7 @@ import type { Domain } from '#store/store.ts';
 export function domainIps(door: Door): Endpoint[] {
   const url = '/v3/domains/:domain';
   return [
-    {
-      method: 'GET',
-      url: `${url}/ips`,
-      summary: 'Addresses that the mail of a domain leaves from',
-      right: 'read',
-      answer: domainIpsShape,
-      handle: (call) => list(door, call),
-    },
-    {
-      method: 'POST',
-      url: `${url}/ips`,
-      summary: 'Give a domain an address or a pool',
-      right: 'write',
-      form: domainIpForm,
-      answer: messageAnswer,
-      handle: (call) => assign(door, call),
-    },
-    {
-      method: 'GET',
-      url: `${url}/ips/:ip`,
-      summary: 'One address of a domain',
-      right: 'read',
-      answer: ipDetails,
-      handle: (call) => one(door, call),
-    },
+    ...[url, '/v4/domains/:domain'].flatMap((domain) => assigned(door, `${domain}/ips`)),
     {
       method: 'POST',
       url: `${url}/pool/:ip`,
@@ -49,16 +25,51 @@ export function domainIps(door: Door): Endpoint[] {
       answer: messageAnswer,
       handle: (call) => assignNamed(door, call),
     },
-    ...['ips', 'pool'].map((part): Endpoint => ({
-      method: 'DELETE',
-      url: `${url}/${part}/:ip`,
-      summary: 'Take an address, all of them (all) or the pool (ip_pool) from a domain',
-      right: 'write',
-      query: domainPoolQuery,
-      answer: messageAnswer,
-      handle: (call) => remove(door, call),
-    })),
+    removal(door, `${url}/pool/:ip`),
   ];
+}
+
+function assigned(door: Door, url: string): Endpoint[] {
+  return [
+    {
+      method: 'GET',
+      url,
+      summary: 'Addresses that the mail of a domain leaves from',
+      right: 'read',
+      answer: domainIpsShape,
+      handle: (call) => list(door, call),
+    },
+    {
+      method: 'POST',
+      url,
+      summary: 'Give a domain an address or a pool',
+      right: 'write',
+      form: domainIpForm,
+      answer: messageAnswer,
+      handle: (call) => assign(door, call),
+    },
+    {
+      method: 'GET',
+      url: `${url}/:ip`,
+      summary: 'One address of a domain',
+      right: 'read',
+      answer: ipDetails,
+      handle: (call) => one(door, call),
+    },
+    removal(door, `${url}/:ip`),
+  ];
+}
+
+function removal(door: Door, url: string): Endpoint {
+  return {
+    method: 'DELETE',
+    url,
+    summary: 'Take an address, all of them (all) or the pool (ip_pool) from a domain',
+    right: 'write',
+    query: domainPoolQuery,
+    answer: messageAnswer,
+    handle: (call) => remove(door, call),
+  };
 }
 
 /** What its mail leaves from at the moment. */
