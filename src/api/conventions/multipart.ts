@@ -33,6 +33,13 @@ export function boundaryOf(contentType: string): string | undefined {
   return boundary === undefined || boundary === '' || boundary.length > BOUNDARY_MAX ? undefined : boundary;
 }
 
+/** The boundary as the body's first line has it, for clients that do not name it in the header. */
+export function openingBoundary(body: Buffer): string | undefined {
+  if (body[0] !== DASH || body[1] !== DASH) return undefined;
+  const end = body.indexOf(CR);
+  return end <= 2 || end > BOUNDARY_MAX + 2 ? undefined : body.toString('latin1', 2, end).trimEnd();
+}
+
 export function parseMultipart(body: Buffer, boundary: string, limits: MultipartLimits): Form {
   const form = new Form();
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');

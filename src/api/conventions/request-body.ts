@@ -10,7 +10,7 @@ import { badParameter } from '#model/errors.ts';
 import { readBody } from './body.ts';
 import { Form } from './form.ts';
 import { parseJson, requireJson } from './json.ts';
-import { boundaryOf, parseMultipart } from './multipart.ts';
+import { boundaryOf, openingBoundary, parseMultipart } from './multipart.ts';
 import { parseUrlencoded } from './urlencoded.ts';
 
 export interface RequestBody {
@@ -20,6 +20,9 @@ export interface RequestBody {
 }
 
 const OPENING_BRACE = 0x7b;
+/** A first name and its value, of a form whose type is not told. */
+const URLENCODED = /^\w[\w.~%+*-]*=/;
+const NAME_MAX = 300;
 const NO_BODY: RequestBody = { form: new Form(), json: undefined };
 
 export async function readRequestBody(
@@ -39,9 +42,12 @@ function parseBody(bytes: Buffer, contentType: string, limits: ApiLimits): Reque
   const semicolon = contentType.indexOf(';');
   const type = (semicolon === -1 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase();
   if (type === 'multipart/form-data') {
-    const boundary = boundaryOf(contentType);
-    if (boundary === undefined) throw badParameter('malformed multipart/form-data request');
-    return { form: parseMultipart(bytes, boundary, limits), json: undefined };
+    // Clients whose callers write the header themselves name no boundary, and send one of both kinds of forms.
+    const isBare = semicolon === -1;
+    const boundary = isBare ? openingBoundary(bytes) : boundaryOf(contentType);
+    if (boundary !== undefined) return { form: parseMultipart(bytes, boundary, limits), json: undefined };
+    if (!isBare || !URLENCODED.test(bytes.toString('latin1', 0, NAME_MAX))) throw badParameter('malformed multipart/form-data request');
+    return { form: parseUrlencoded(bytes, limits.parts), json: undefined };
   }
   if (type === 'application/json') {
     if (bytes.length > limits.jsonBytes) throw badParameter(`the JSON body is larger than ${limits.jsonBytes} bytes`);
