@@ -143,7 +143,8 @@ async function create(door: Door, call: Call): Promise<Answer> {
   const bits = wholeNumber(fields, 'bits', 0, 65_536);
   if (bits !== undefined && !KEY_BITS.some((each) => each === bits))
     throw badParameter(`'bits' parameter is one of ${KEY_BITS.join(', ')}`);
-  const pem = fields.get('pem') ?? call.body.form.text('pem');
+  // A client sends the file, and beside it a field of that name with what its language prints of the file.
+  const pem = call.body.form.filesNamed('pem')[0]?.bytes.toString('utf8') ?? fields.get('pem');
   const domain = await requiredDomain(door.deps.accounts, call.principal, name, 'Domain not found');
   const key = await door.deps.accounts.addKey(domain, { selector, ...(bits !== undefined && { bits }), ...(pem !== undefined && { pem }) });
   return json(keyJson(domain, key));
