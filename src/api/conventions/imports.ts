@@ -15,7 +15,9 @@ const KEPT_MS = 30 * 86_400_000;
 
 export async function importFile(door: Door, call: Call, kind: ImportKind, domainId: number): Promise<Answer> {
   const { store, clock, ringImports } = door.deps;
-  const bytes = call.body.form.filesNamed('file')[0]?.bytes ?? textBytes(call.body.form.get('file'));
+  const { form } = call.body;
+  // Some clients name the file after the list.
+  const bytes = form.filesNamed('file')[0]?.bytes ?? textBytes(form.get('file')) ?? form.files[0]?.bytes;
   if (bytes === undefined) throw badParameter('Missing mandatory parameter: file');
   if (bytes.length > FILE_MAX_MEGABYTES * MEGABYTE) throw badParameter(`CSV file is too big, max allowed size is ${FILE_MAX_MEGABYTES} MB`);
   if (readColumns(new CsvReader(bytes), kind) === undefined) throw badParameter('while reading csv header');
