@@ -37,7 +37,7 @@ export function users(door: Door): Endpoint[] {
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
-  const limit = countOf(call, 'limit', LIMIT_DEFAULT, LIMIT_MAX);
+  const limit = countOf(call, 'limit', LIMIT_DEFAULT, LIMIT_MAX) || LIMIT_DEFAULT;
   const skip = countOf(call, 'skip', 0);
   const role = call.query.get('role');
   const all = (await door.deps.store.access.listUsers(call.principal.accountId)).filter(
