@@ -51,6 +51,7 @@ export interface Api {
 
 /** Tokens of events are the longest. */
 const PATH_PARAMETER_MAX = 8192;
+const ANALYTICS = /^\/+v1\/+analytics\//;
 const SWEEP_MS = 20;
 
 export async function startApi(deps: ApiDeps): Promise<Api> {
@@ -115,7 +116,9 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
   // Bodies are read by the endpoints, after the key was checked.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
-  app.setNotFoundHandler((_request, reply) => send(reply, json({ message: 'Not found' }, 404)));
+  // Clients of the analytics API look for `error`.
+  const nothing = (url: string): object => (ANALYTICS.test(url) ? { error: 'not found' } : { message: 'Not found' });
+  app.setNotFoundHandler(({ url }, reply) => send(reply, json(nothing(url), 404)));
   app.setErrorHandler((error, _request, reply) => send(reply, errorAnswer(error, deps.log)));
   const described = endpoints(door);
   for (const endpoint of [...described, ...notOffered()]) mount(app, door, endpoint);
