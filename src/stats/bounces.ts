@@ -71,7 +71,7 @@ const FILTERS: Readonly<Record<string, string>> = {
   'account.id': 'subaccount',
 };
 
-const BOUNCE_METRICS = [
+export const BOUNCE_METRICS = [
   'classified_failures_count',
   'critical_failure_count',
   'non_critical_failure_count',

@@ -54,7 +54,8 @@ function resolutionOf(text: string | undefined): Resolution {
 
 /** That long before: "1m" is a month of the calendar. */
 export function spanBefore(ms: number, duration: string): number {
-  const [, digits, unit] = /^(\d{1,5})([hdm])$/.exec(duration) ?? [];
+  // "24h0m0s" is how Go prints a day.
+  const [, digits, unit] = /^(\d{1,5})([hdm])$/.exec(duration.replace(/h0m0s$/, 'h')) ?? [];
   if (digits === undefined || Number(digits) === 0) throw badParameter("'duration' attribute is invalid: use a number and h, d or m");
   const count = Number(digits);
   if (unit === 'm') {
