@@ -46,6 +46,10 @@ test('what is made to be slow to read is read at once', () => {
     '-----Original ',
   ];
   const htmls = ['<', '<div class="gmail_quote">', '<a x="', '<!--', '</', '<script>', '<div class="gmail_quote"></div>', "<b '"];
+  const blankMs = threadCpuMs();
+  for (const tag of [`<p${' '.repeat(1990)}>`, `<p a${' '.repeat(1980)}>`, `<p a=${' '.repeat(1980)}>`]) strippedHtml(tag.repeat(250));
+  const blankTookMs = threadCpuMs() - blankMs;
+  assert.ok(blankTookMs < 500, `${Math.round(blankTookMs)} ms`);
   const startMs = threadCpuMs();
   for (const text of texts) strippedText(text.repeat(1_000_000 / text.length));
   for (const html of htmls) strippedHtml(html.repeat(1_000_000 / html.length));
