@@ -27,11 +27,26 @@ test('scripts, styles, comments and images are left out', () => {
 });
 
 test('hostile documents of any length are cut, and stop nothing for long', () => {
-  const hostile = ['<', '<a ', '<!--', '<style>', '&', '<p a="', '<div>', '<table><tr><td>', '<ul><li>', '<b>x', '<a href="x">'];
+  const hostile = [
+    '<',
+    '<a ',
+    '<!--',
+    '<style>',
+    '&',
+    '<p a="',
+    '<div>',
+    '<table><tr><td>',
+    '<ul><li>',
+    '<b>x',
+    '<b>',
+    '<b></p>',
+    '<q>',
+    '<a href="x">',
+  ];
   for (const piece of hostile) {
     const before = process.cpuUsage();
     htmlToText(piece.repeat(Math.floor(2_000_000 / piece.length)));
     const { user, system } = process.cpuUsage(before);
-    assert.ok(user + system < 2_000_000, `${piece}: ${Math.round((user + system) / 1000)} ms`);
+    assert.ok(user + system < 500_000, `${piece}: ${Math.round((user + system) / 1000)} ms`);
   }
 });
