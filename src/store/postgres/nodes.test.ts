@@ -102,6 +102,20 @@ test('a node that ends in good order leaves what it has leased to the others at 
   assert.partialDeepStrictEqual(claimed?.recipients[0], { wait: 'recovered', possibleDuplicate: true });
 });
 
+test('a node that ends just after the database was away ends in good order all the same', async (t) => {
+  const url = await postgres.newDatabase();
+  const one = await opened(t, url, 'one');
+  const two = await opened(t, url, 'two');
+  await postgres.stop('fast');
+  // So that it has tried in vain for a while, and waits before it tries again.
+  for (const awayMs = performance.now(); performance.now() - awayMs < 1000; await pause(50))
+    await assert.rejects(two.nodes.beat('running'));
+  await postgres.start();
+  await two.close();
+  const seen = await until(() => one.nodes.list().catch(() => undefined), 'the other has found its way back');
+  assert.equal(seen.find(({ name }) => name === 'two')?.state, 'stopped');
+});
+
 test('a node that makes mail due tells the others, and not itself', async (t) => {
   const url = await postgres.newDatabase();
   const one = await opened(t, url, 'one');

@@ -14,6 +14,7 @@ import { dayOf, firstIdOfDay, type Ids } from './ids.ts';
 import type { Leases } from './leases.ts';
 import { isOutdated } from './migrate.ts';
 import type { Partitions } from './partitions.ts';
+import { LostConnection } from './trouble.ts';
 
 const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 /** Recipients put back in one commit. */
@@ -22,6 +23,9 @@ const STEP = 2000;
 const RECONCILE_LEASES = 3;
 /** A former process of our name: how often it is looked whether it is gone. */
 const NAME_LOOK_MS = 500;
+/** Longer than it is waited between two attempts to connect. */
+const LEAVE_WITHIN_MS = 3000;
+const LEAVE_AGAIN_MS = 200;
 /** With the node's id, the lock that its process holds as long as it is connected. */
 export const NODE_LOCK = 707_268_125;
 
@@ -152,12 +156,26 @@ export class Nodes implements NodeStore {
     );
   }
 
-  /** It ends in good order. What it still has leased goes to the others at once; where there are none, the next start finds it. */
+  /** It ends in good order. What it still has leased goes to the others at once; where there are none, the next start finds it. Rejects when the database is away for longer than a moment. */
   async leave(): Promise<void> {
     if (this.#id === 0) return;
+    const untilMs = performance.now() + LEAVE_WITHIN_MS;
+    for (;;) {
+      try {
+        return await this.#leave();
+      } catch (error) {
+        // After the database was away it may be back, and this node not know it yet.
+        if (!(error instanceof LostConnection) || performance.now() > untilMs) throw error;
+        await sleep(LEAVE_AGAIN_MS);
+      }
+    }
+  }
+
+  async #leave(): Promise<void> {
     const { db } = this.#tools;
+    // It may be done for the second time: an answer can be lost.
     const row = await db.get(
-      `UPDATE node SET state = 'stopped', seen_ms = ${NOW_MS} WHERE id = $1 AND ${NODE_RUNS} RETURNING seen_ms, ${OTHERS} AS others`,
+      `UPDATE node SET state = 'stopped', seen_ms = ${NOW_MS} WHERE id = $1 AND (${NODE_RUNS} OR state = 'stopped') RETURNING seen_ms, ${OTHERS} AS others`,
       this.#id,
     );
     if (row !== undefined && Number(row['others']) > 0) await putBack(this.#tools, [this.#id], Number(row['seen_ms']));
