@@ -25,7 +25,7 @@ const click = (change: Partial<TrackedVisit> = {}): TrackedVisit => ({
 function rig(trouble?: Error) {
   const clock = new HeldClock(NOW_MS);
   const facts: Fact[] = [];
-  const state = { trouble, looks: 0 };
+  const state = { trouble, looks: 0, before: (_fact: Fact): Promise<void> => Promise.resolve() };
   const recorder = new TrackingRecorder({
     clock,
     log: silentLog,
@@ -39,6 +39,7 @@ function rig(trouble?: Error) {
       },
     },
     async record(fact) {
+      await state.before(fact);
       if (state.trouble !== undefined) throw state.trouble;
       facts.push(fact);
       return 'recorded';
@@ -82,6 +83,20 @@ test('a click is an event of its recipient, counted with its tags, and what is f
     ['clicked', 'news', 'Gmail', 'gmail.com', 'desktop', ''],
   ]);
   assert.deepEqual([fact.firstCounters?.[0]?.reason, fact.firstOf?.mark, fact.firstOf?.counters[0]?.reason], ['any/', 'person', 'own/']);
+});
+
+test('visits of one recipient are written in their order, however long the store takes over the first, and hold up no other', async () => {
+  const first = Promise.withResolvers<void>();
+  const { facts, recorder, state } = rig();
+  state.before = (fact) => (fact.event.detail.url === 'https://shop.example/1' ? first.promise : Promise.resolve());
+  for (const path of ['1', '2', '3']) recorder.note(click({ url: `https://shop.example/${path}` }));
+  recorder.note(click({ copy: { recipient: 8, sentMs: NOW_MS - 60_000 }, url: 'https://shop.example/other' }));
+  await settled();
+  const written = (): string[] => facts.map(({ event }) => String(event.detail.url).slice('https://shop.example/'.length));
+  assert.deepEqual(written(), ['other']);
+  first.resolve();
+  await recorder.stop();
+  assert.deepEqual(written(), ['other', '1', '2', '3']);
 });
 
 test('what a machine does is marked, in the event and where it is counted', async () => {

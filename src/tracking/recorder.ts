@@ -67,6 +67,8 @@ export class TrackingRecorder {
   readonly #options: RecorderOptions;
   readonly #waiting: Waiting[] = [];
   readonly #running = new Set<Promise<void>>();
+  /** By recipient of which a visit is being written: later ones of the same, at most `BURST`. Which was the first counts. */
+  readonly #behind = new Map<number, Waiting[]>();
   readonly #buckets = new BoundedCache<number, TokenBucket>({ max: COPIES_MAX });
   readonly #known = new BoundedCache<number, { readonly found: Known }>({ max: KNOWN_MAX, ttlMs: KNOWN_MS });
   readonly #stop = new AbortController();
@@ -109,12 +111,26 @@ export class TrackingRecorder {
     while (this.#running.size < AT_ONCE) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
-      const run = this.#record(next).finally(() => {
+      const behind = this.#behind.get(next.visit.copy.recipient);
+      if (behind !== undefined) {
+        behind.push(next);
+        continue;
+      }
+      const run = this.#recordInTurn(next).finally(() => {
         this.#running.delete(run);
         this.#work();
       });
       this.#running.add(run);
     }
+  }
+
+  /** And what comes of the same recipient meanwhile. */
+  async #recordInTurn(first: Waiting): Promise<void> {
+    const { recipient } = first.visit.copy;
+    const behind: Waiting[] = [];
+    this.#behind.set(recipient, behind);
+    for (let next: Waiting | undefined = first; next !== undefined; next = behind.shift()) await this.#record(next);
+    this.#behind.delete(recipient);
   }
 
   /** Tries until it is written or too old; never rejects. */
