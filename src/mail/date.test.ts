@@ -23,6 +23,7 @@ test('the many spellings of one instant are read', () => {
     '2026-11-04T09:05:03Z',
     '2026-11-04T09:05:03.000+00:00',
     '2026-11-04 14:35:03+0530',
+    '2026-11-04 09:05:03 UTC',
     String(AT / 1000),
   ]) {
     assert.equal(parseDate(text), AT, text);

@@ -23,7 +23,7 @@ export function formatDate(ms: number): string {
 
 const RFC_2822 =
   /^(?:(?:sun|mon|tue|wed|thu|fri|sat)[a-z]{0,6},? )?(\d{1,2})[ -]([a-z]{3})[a-z]{0,6}[ -](\d{2,4}) (\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(?: ([+-]\d{2}:?\d{2}|[a-z]{1,5}))?$/;
-const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})(?:[t ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?(z|[+-]\d{2}:?\d{2}))?)?$/;
+const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})(?:[t ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?(z|utc|gmt|[+-]\d{2}:?\d{2}))?)?$/;
 const EPOCH_SECONDS = /^\d{1,12}(?:\.\d{1,9})?$/;
 
 /** Epoch milliseconds, or undefined when it is no date. Without a zone it is UTC. */

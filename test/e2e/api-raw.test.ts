@@ -97,6 +97,32 @@ test('Ruby: lists of one for what is single, and text that is nearly JSON', asyn
   assert.equal((await send(rig, 'POST', '/v1/analytics/tags', FORM, tags)).status, 200);
 });
 
+test('Ruby: a file of no type that it knows, a message whose part says to be a form, and times as they are written out', async () => {
+  await using rig = await startRig();
+  const part = (head: string, content: string): string => `-----------RubyMultipartPost\r\n${head}\r\n\r\n${content}\r\n`;
+  const field = (name: string, value: string): string => part(`Content-Disposition: form-data; name="${name}"`, value);
+  const file = (name: string, type: string, content: string): string =>
+    part(
+      `Content-Disposition: form-data; name="${name}"; filename="x.pdf"\r\nContent-Length: ${content.length}\r\nContent-Type: ${type}\r\nContent-Transfer-Encoding: binary`,
+      content,
+    );
+  const type = 'multipart/form-data; boundary=---------RubyMultipartPost';
+  const end = '-----------RubyMultipartPost--\r\n';
+  const parts =
+    field('from[]', 'a@example.org') + field('to[]', 'b@example.net') + field('text[]', 'x') + file('attachment[]', '', 'abc') + end;
+  assert.equal((await send(rig, 'POST', '/v3/example.org/messages', type, parts)).status, 200);
+  const { content } = last(rig);
+  assert.deepEqual(content.kind === 'parts' && content.attachments.map(({ filename, contentType }) => [filename, contentType]), [
+    ['x.pdf', 'application/octet-stream'],
+  ]);
+  const mime = field('to', 'b@example.net') + file('message', 'multipart/form-data', 'From: a@example.org\r\nSubject: x\r\n\r\nhi') + end;
+  assert.equal((await send(rig, 'POST', '/v3/example.org/messages.mime', type, mime)).status, 200);
+
+  const bounce = JSON.stringify([{ address: 'b@example.net', created_at: '2026-11-04 09:05:03 UTC' }]);
+  assert.equal((await send(rig, 'POST', '/v3/example.org/bounces', 'application/json', bounce)).status, 200);
+  assert.equal((await send(rig, 'GET', '/v3/example.org/bounces/b@example.net')).body['created_at'], 'Wed, 04 Nov 2026 09:05:03 UTC');
+});
+
 test('Java: slashes at the end and twice, JSON beside forms, one address in a form of its own', async () => {
   await using rig = await startRig();
   assert.equal((await send(rig, 'GET', '/v3//example.org/events/')).status, 200);

@@ -99,7 +99,8 @@ function addPart(form: Form, header: string, bytes: Buffer): void {
     const name = line.slice(0, colon).trimEnd().toLowerCase();
     const value = line.slice(colon + 1).trim();
     if (name === 'content-disposition') disposition = value;
-    else if (name === 'content-type') type = value;
+    // Some clients write an empty one for what they do not know.
+    else if (name === 'content-type' && value !== '') type = value;
     else if (name === 'content-transfer-encoding') encoding = value.toLowerCase();
   }
   const name = parameter(disposition, 'name');
