@@ -12,7 +12,7 @@ import type { Condition } from '#stats/metrics.ts';
 import { statsEvents, totalsByTime } from '#stats/totals.ts';
 import { requiredTag, tagName } from './tags.ts';
 
-/** `type` of /tag/stats/aggregates, or the end of the path; and the name of the answer's member. */
+/** `type` of /tag/stats/aggregates, or the end of the path; and the name of the answer's member. The SDK for PHP looks for it under the kind's own name. */
 const KINDS: Readonly<Record<string, readonly [kind: AggregateKind, member: string]>> = {
   provider: ['providers', 'provider'],
   providers: ['providers', 'provider'],
@@ -73,8 +73,6 @@ async function aggregates(door: Door, call: Call, type: string): Promise<Answer>
   const tag = await requiredTag(door, domain, tagName(call));
   const [kind, member] = asked;
   const whose = await whoseOf(door, call, domain);
-  return json({
-    tag: tag.name,
-    [member]: await aggregatesOf(door.deps.store.stats, whose, kind, [withTag(tag.name)], door.deps.clock.nowMs()),
-  });
+  const totals = await aggregatesOf(door.deps.store.stats, whose, kind, [withTag(tag.name)], door.deps.clock.nowMs());
+  return json({ tag: tag.name, [member]: totals, [kind]: totals });
 }
