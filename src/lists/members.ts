@@ -43,6 +43,8 @@ function parseVars(text: string): Readonly<Record<string, unknown>> {
   } catch {
     throw notVars();
   }
+  // What PHP makes of an array without entries, whatever it was to be.
+  if (Array.isArray(value) && value.length === 0) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw notVars();
   return value as Readonly<Record<string, unknown>>;
 }
