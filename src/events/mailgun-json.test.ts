@@ -85,6 +85,13 @@ test('accepted says by which key and from where, and where the message is stored
   });
 });
 
+test('the time of an event has a fraction also at a full second: Symfony’s parser of webhooks refused it without', () => {
+  const timeOf = (atUs: number): unknown =>
+    mailgunEvent({ ...view('opened'), event: { ...view('opened').event, atUs } }, URLS)['timestamp'];
+  assert.equal(timeOf(AT_MS * 1000), AT_MS / 1000 + 0.0001);
+  assert.equal(timeOf(AT_MS * 1000 + 1000), AT_MS / 1000 + 0.001);
+});
+
 test('a suppressed recipient failed for good, with its code and Mailgun’s description', () => {
   const event = shown('failed', { code: 605, reason: 'suppress-bounce', text: 'Not delivering to previously bounced address' });
   assert.deepEqual([event['severity'], event['reason'], event['log-level']], ['permanent', 'suppress-bounce', 'error']);
