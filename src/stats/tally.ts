@@ -161,6 +161,8 @@ const RATES: Readonly<Record<string, readonly [part: string, whole: string]>> = 
   unsubscribed_rate: ['unsubscribed_count', 'delivered_count'],
   complained_rate: ['complained_count', 'delivered_count'],
   bounce_rate: ['bounced_count', 'sent_count'],
+  hard_bounce_rate: ['hard_bounces_count', 'sent_count'],
+  soft_bounce_rate: ['soft_bounces_count', 'sent_count'],
   fail_rate: ['failed_count', 'sent_count'],
   permanent_fail_rate: ['permanent_failed_count', 'processed_count'],
   temporary_fail_rate: ['temporary_failed_count', 'sent_count'],

@@ -29,7 +29,7 @@ test('alerts are set up, changed and deleted by the account that they are of', a
   const [, renewed] = await ask(rig, 'PUT', `${SETTINGS}/webhooks/signing_key`);
   assert.notEqual(renewed['signing_key'], key);
   const change = { ...HOOK, settings: { url: 'https://hooks.example/b' } };
-  assert.deepEqual((await ask(rig, 'PUT', `${EVENTS}/${String(made['id'])}`, change))[1], { ...made, ...change });
+  assert.deepEqual((await ask(rig, 'PUT', `${EVENTS}/${String(made['id'])}`, change))[1], { message: 'Alert updated', ...made, ...change });
   assert.equal((await ask(rig, 'PUT', `${EVENTS}/${String(made['id'])}`, change, other.key))[0], 404);
   assert.equal((await rig.fetch(`${EVENTS}/${String(made['id'])}`, { method: 'DELETE', key: other.key })).status, 404);
   assert.deepEqual((await ask(rig, 'GET', SETTINGS, undefined, other.key))[1]['events'], []);

@@ -27,11 +27,15 @@ test('the addresses of the configuration are the account’s', async () => {
   const [, list] = await ask(rig, 'GET', '/v3/ips');
   assert.deepEqual(list['items'], ['192.0.2.1', '192.0.2.2', '2001:db8::3']);
   assert.equal(list['total_count'], 3);
-  assert.deepEqual((await ask(rig, 'GET', '/v3/ips?dedicated=false'))[1]['items'], []);
+  assert.equal((await ask(rig, 'GET', '/v3/ips?dedicated=false'))[1]['total_count'], 3, 'false: not these alone');
+  assert.deepEqual((await ask(rig, 'GET', '/v3/ips?enabled=false'))[1]['items'], []);
   assert.deepEqual(await ask(rig, 'GET', '/v3/ips/192.0.2.2'), [200, { ip: '192.0.2.2', dedicated: true, rdns: 'b.mail.example' }]);
   assert.equal((await ask(rig, 'GET', '/v3/ips/2001:db8:0::3'))[0], 200);
   for (const wrong of ['192.0.2.9', 'nonsense', '__proto__']) assert.equal((await ask(rig, 'GET', `/v3/ips/${wrong}`))[0], 404);
-  assert.equal(((await ask(rig, 'GET', '/v3/ips/details/all'))[1]['items'] as Json[]).length, 3);
+  const all = (await ask(rig, 'GET', '/v3/ips/details/all'))[1]['items'] as Json[];
+  assert.equal(all.length, 3);
+  const facts = { ip: '192.0.2.1', address: '192.0.2.1', account_id: publicId(rig.tenant.accountId), pool_ids: [], dedicated: true };
+  assert.partialDeepStrictEqual(all[0], facts);
 });
 
 test('a domain has addresses of its own or a pool, and what is taken away can be replaced', async () => {
@@ -90,7 +94,7 @@ test('pools are made, changed, linked to domains and deleted', async () => {
     name: 'daily',
     ips: ['192.0.2.2'],
     is_linked: true,
-    details: { linked_domains: ['example.org'] },
+    details: { linked_domains: ['example.org'], ips: ['192.0.2.2'] },
   });
   assert.partialDeepStrictEqual((await ask(rig, 'GET', `${path}/domains?limit=1`))[1], { domains: [{ name: 'example.org' }] });
   assert.equal((await ask(rig, 'PUT', `${path}/ips/192.0.2.1`))[0], 200);

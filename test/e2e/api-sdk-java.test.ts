@@ -53,3 +53,68 @@ test('a date of an entry may name its zone as Java does, and is UTC where nobody
   await ask(rig, 'POST', `${AT}/bounces`, [{ address: 'ann@example.net', createdAt: 'Wed, 4 Jul 2018 05:06:07 GMT' }]);
   assert.equal((await ask(rig, 'GET', `${AT}/bounces/ann@example.net`))[1]['created_at'], 'Wed, 04 Jul 2018 05:06:07 UTC');
 });
+
+test('several SMTP logins are made at once: as many as are named, or none when a password is missing', async () => {
+  await using rig = await startRig();
+  const path = '/v3/domains/example.org/credentials';
+  const create = async (fields: Readonly<Record<string, string | readonly string[]>>): Promise<[number, Json]> => {
+    const response = await rig.fetch(path, { method: 'POST', ...parts(fields) });
+    return [response.status, (await response.json()) as Json];
+  };
+  assert.deepEqual(await create({ login: ['ann', 'bob'], password: ['secret-1', 'secret-2'], system: 'false' }), [
+    200,
+    { message: 'Created 2 credentials pair(s)' },
+  ]);
+  const [, made] = await create({ mailbox: ['carl', 'dora@example.org'] });
+  assert.equal(made['message'], 'Created 2 credentials pair(s)');
+  assert.deepEqual(Object.keys(made['credentials'] as object), ['carl@example.org', 'dora@example.org']);
+  assert.equal((await create({ login: ['eve', 'fred'], password: ['secret-1'] }))[0], 400);
+  assert.equal((await create({ login: Array.from({ length: 21 }, (_, n) => `l${n}`) }))[0], 400);
+  const { items } = (await ask(rig, 'GET', path))[1] as { items: Json[] };
+  assert.deepEqual(
+    items.map(({ login }) => login).sort(),
+    ['ann', 'bob', 'carl', 'dora'].map((name) => `${name}@example.org`),
+  );
+  const bob = { login: 'bob@example.org', password: 'secret-2', address: '192.0.2.1' };
+  assert.equal((await rig.accounts.authenticateLogin(bob)).kind, 'ok');
+});
+
+test('a template is shown with a version by its tag', async () => {
+  await using rig = await startRig();
+  for (const path of [`${AT}/templates`, '/v4/templates']) {
+    const welcome = parts({ name: 'welcome', template: 'Hey, {{name}}!', tag: 'v1' });
+    assert.equal((await rig.fetch(path, { method: 'POST', ...welcome })).status, 200);
+    const [, { template }] = await ask(rig, 'GET', `${path}/welcome?version_name=V1`);
+    assert.partialDeepStrictEqual(template, { name: 'welcome', version: { tag: 'v1', template: 'Hey, {{name}}!' } });
+    assert.deepEqual(await ask(rig, 'GET', `${path}/welcome?version_name=v2`), [404, { message: 'template version not found' }]);
+  }
+});
+
+test('a rotation shows each record by its type, its name and its value', async () => {
+  await using rig = await startRig();
+  const [, { domain }] = await ask(rig, 'PUT', '/v1/dkim_management/domains/example.org/rotation', {
+    rotation_enabled: 'true',
+    rotation_interval: '5d',
+  });
+  const [record] = (domain as { records: Json[] }).records;
+  assert.deepEqual([record?.['type'], record?.['comment']], ['TXT', '']);
+  assert.match(String(record?.['identifier']), /\._domainkey\.example\.org$/);
+  assert.match(String(record?.['value']), /^v=DKIM1;/);
+});
+
+test('an alert that was changed is answered with a message, too', async () => {
+  await using rig = await startRig();
+  const [event_type] = (await ask(rig, 'GET', '/v1/alerts/events'))[1]['events'] as string[];
+  const path = '/v1/alerts/settings/events';
+  const [, { id }] = await ask(rig, 'POST', path, { event_type, channel: 'webhook', settings: { url: 'https://example.net/a' } });
+  const [, changed] = await ask(rig, 'PUT', `${path}/${id}`, { event_type, channel: 'email', settings: { emails: ['ops@example.net'] } });
+  assert.partialDeepStrictEqual(changed, { id, message: 'Alert updated', channel: 'email' });
+});
+
+test('an alert on sending may watch each of the metrics that the SDK names', async () => {
+  await using rig = await startRig();
+  for (const metric of ['hard_bounce_rate', 'temporary_fail_rate', 'delivered_rate', 'complained_rate']) {
+    const alert = { name: metric, metric, comparator: '>', limit: '0.05', dimension: 'domain', period: '1h', alert_channels: ['email'] };
+    assert.equal((await ask(rig, 'POST', '/v1/thresholds/alerts/send', alert))[0], 200, metric);
+  }
+});

@@ -41,6 +41,7 @@ test('metrics', async (t) => {
   await t.test('tell failures and attempts apart', async () => {
     const names = [
       'hard_bounces_count',
+      'hard_bounce_rate',
       'permanent_failed_esp_block_count',
       'suppressed_bounces_count',
       'delivered_first_attempt_count',
@@ -53,6 +54,7 @@ test('metrics', async (t) => {
         dimensions: [{ dimension: 'domain', value: 'example.org', display_value: 'example.org' }],
         metrics: {
           hard_bounces_count: 1,
+          hard_bounce_rate: '0.2500',
           permanent_failed_esp_block_count: 1,
           suppressed_bounces_count: 1,
           delivered_first_attempt_count: 1,

@@ -9,6 +9,8 @@ import { readBoolean } from './booleans.ts';
 export interface Fields {
   /** The first of these names that has a value. */
   get(...names: readonly string[]): string | undefined;
+  /** Every value, as it was given. */
+  all(name: string): readonly string[];
   /** Every value; a text with commas is several. */
   list(name: string): readonly string[];
   /** Given, if only as an empty text. */
@@ -28,6 +30,7 @@ export function fieldsOf({ body, query }: Call): Fields {
       }
       return undefined;
     },
+    all,
     list: (name) =>
       all(name).flatMap((value) =>
         value

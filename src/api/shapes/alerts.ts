@@ -7,6 +7,7 @@ const channel = z.enum(['webhook', 'email']);
 export const alertTypes = z.object({ events: z.array(z.string()) });
 export const alertBody = z.object({ event_type: z.string(), channel, settings });
 export const alertOne = z.object({ id: z.string(), event_type: z.string(), channel, settings, disabled_at: z.null() });
+export const alertChanged = alertOne.extend({ message: z.string() });
 export const alertSettings = z.object({
   events: z.array(alertOne),
   webhooks: z.object({ signing_key: z.string().describe('Of X-Sign: hexadecimal HMAC-SHA256 of the whole body') }),

@@ -44,6 +44,6 @@ export const rotationAnswer = z.object({
     active_selector: z.string(),
     rotation_enabled: z.boolean(),
     rotation_interval: z.string().optional(),
-    records: z.array(record),
+    records: z.array(record.extend({ type: z.string(), identifier: z.string(), comment: z.string() })),
   }),
 });

@@ -9,7 +9,10 @@ export const ipList = z.object({
   details: z.array(z.object({ ip: z.string(), is_on_warmup: z.boolean() })),
 });
 export const ipDetails = z.object({ ip: z.string(), dedicated: z.boolean(), rdns: z.string() });
-export const ipDetailsList = z.object({ items: z.array(ipDetails), total_count: z.number() });
+export const ipDetailsList = z.object({
+  items: z.array(ipDetails.extend({ address: z.string(), account_id: z.string(), pool_ids: z.array(z.string()) })),
+  total_count: z.number(),
+});
 export const ipDomainsQuery = z.object({ limit: z.string().optional(), skip: z.string().optional(), search: z.string().optional() });
 export const ipDomains = z.object({ items: z.array(z.object({ domain: z.string(), ips: z.array(z.string()) })), total_count: z.number() });
 export const ipChange = z.object({ message: z.string(), reference_id: z.string() });
@@ -38,7 +41,7 @@ export const poolMade = z.object({ message: z.string(), pool_id: z.string() });
 export const poolAnswer = z.object({
   ...facts,
   ips: z.array(z.string()),
-  details: z.object({ ...facts, linked_domains: z.array(z.string()) }),
+  details: z.object({ ...facts, ips: z.array(z.string()), linked_domains: z.array(z.string()) }),
   message: z.string(),
 });
 export const poolChange = z.object({

@@ -29,7 +29,10 @@ export const pageQuery = z.object({
   p: z.string().optional().describe('The name that the page comes after or before'),
 });
 
-export const activeQuery = z.object({ active: z.string().optional().describe('yes: with the version that is sent') });
+export const activeQuery = z.object({
+  active: z.string().optional().describe('yes: with the version that is sent'),
+  version_name: z.string().optional().describe('The tag of a version: with that one'),
+});
 export const copyQuery = z.object({ comment: z.string().optional() });
 
 const headers = z.string().optional().describe('JSON object with From, Subject, Reply-To');

@@ -8,7 +8,16 @@ import type { Json } from '#api/conventions/domain-json.ts';
 import { NotFound } from '#api/conventions/errors.ts';
 import { type Fields, fieldsOf } from '#api/conventions/json-fields.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
-import { alertBody, alertOne, alertSettings, alertTypes, emailTestBody, signingKeyAnswer, webhookTestBody } from '#api/shapes/alerts.ts';
+import {
+  alertBody,
+  alertChanged,
+  alertOne,
+  alertSettings,
+  alertTypes,
+  emailTestBody,
+  signingKeyAnswer,
+  webhookTestBody,
+} from '#api/shapes/alerts.ts';
 import { messageAnswer } from '#api/shapes/answers.ts';
 import { randomUuid } from '#base/random.ts';
 import { parsePath } from '#mail/address.ts';
@@ -57,7 +66,7 @@ export function alerts(door: Door): Endpoint[] {
       summary: 'Change who is told of what',
       right: 'administer',
       json: alertBody,
-      answer: alertOne,
+      answer: alertChanged,
       handle: (call) => change(door, call),
     },
     ...[one, `${settings}/:id`].map((path): Endpoint => ({
@@ -124,7 +133,7 @@ async function change(door: Door, call: Call): Promise<Answer> {
   if (!(await door.deps.store.alerts.listAlerts(accountId)).some((setting) => setting.id === id)) throw new NotFound('Alert not found');
   const given = settingGiven(door, call);
   if (!(await door.deps.store.alerts.changeAlert(accountId, id, given))) throw new NotFound('Alert not found');
-  return json(shown({ id, accountId, createdMs: 0, ...given }));
+  return json({ message: 'Alert updated', ...shown({ id, accountId, createdMs: 0, ...given }) });
 }
 
 async function remove(door: Door, call: Call): Promise<Answer> {

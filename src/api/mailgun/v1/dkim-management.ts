@@ -90,6 +90,11 @@ async function shown(door: Door, domain: Domain): Promise<Json> {
     active_selector: keys.find(({ state }) => state === 'signing')?.selector ?? '',
     rotation_enabled: days > 0,
     ...(days > 0 && { rotation_interval: `${days}d` }),
-    records: keys.map((key) => keyJson(domain, key)['dns_record']),
+    records: keys.map((key) => rotatedRecord(keyJson(domain, key)['dns_record'] as Json)),
   };
+}
+
+/** Under the names of all other records, and under those that this answer has of its own. */
+function rotatedRecord(record: Json): Json {
+  return { ...record, type: record['record_type'], identifier: record['name'], comment: '' };
 }

@@ -145,7 +145,7 @@ function textOf(name: string, text: string): string {
 async function show(door: Door, call: Call): Promise<Answer> {
   const pool = await poolOfAccount(door, call, call.param('pool'));
   const linked = (await linkedTo(door, call, pool)).map(({ name }) => name);
-  const details = { ...facts(pool), is_linked: linked.length > 0, linked_domains: linked };
+  const details = { ...facts(pool), ips: pool.ips, is_linked: linked.length > 0, linked_domains: linked };
   return json({ ...facts(pool), details, ips: pool.ips, is_linked: linked.length > 0, message: 'success' });
 }
 

@@ -8,6 +8,7 @@ import { fieldsOf, flagOf } from '#api/conventions/fields.ts';
 import { pageBySkip } from '#api/conventions/skip-limit.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
 import { ipChange, ipDetails, ipDetailsList, ipDomains, ipDomainsQuery, ipList, ipListQuery } from '#api/shapes/ips.ts';
+import { publicId } from '#accounts/public-id.ts';
 import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 
@@ -30,7 +31,7 @@ export function ips(door: Door): Endpoint[] {
       summary: 'The same with what each is',
       right: 'read',
       answer: ipDetailsList,
-      handle: () => details(door),
+      handle: (call) => details(door, call),
     },
     { method: 'GET', url: one, summary: 'One address', right: 'read', answer: ipDetails, handle: (call) => json(shown(known(door, call))) },
     {
@@ -68,17 +69,24 @@ function known(door: Door, call: Call): Address {
 }
 
 async function list(door: Door, call: Call): Promise<Answer> {
-  // All are dedicated, and all are in use.
+  // All are in use, and all are dedicated: `dedicated` asks for these alone, or for all.
   const fields = fieldsOf(call);
-  const isNone = flagOf(fields, 'dedicated') === false || flagOf(fields, 'enabled') === false;
-  const items = isNone ? [] : addressesOf(door).map(({ address }) => address);
+  flagOf(fields, 'dedicated');
+  const items = flagOf(fields, 'enabled') === false ? [] : addressesOf(door).map(({ address }) => address);
   const warming = new Set((await door.deps.store.egress.listWarmUps()).map(({ address }) => address));
   const each = items.map((ip) => ({ ip, is_on_warmup: warming.has(ip) }));
   return json({ items, total_count: items.length, assignable_to_pools: items, details: each });
 }
 
-function details(door: Door): Answer {
-  const items = addressesOf(door).map(shown);
+async function details(door: Door, call: Call): Promise<Answer> {
+  const { accountId } = call.principal;
+  const pools = await door.deps.store.domains.listPools(accountId);
+  const items = addressesOf(door).map((one) => ({
+    ...shown(one),
+    address: one.address,
+    account_id: publicId(accountId),
+    pool_ids: pools.filter(({ ips }) => ips.includes(one.address)).map(({ id }) => id),
+  }));
   return json({ items, total_count: items.length });
 }
 

@@ -132,8 +132,10 @@ function firstVersion(door: Door, call: Call, name: string, createdMs: number): 
 
 async function one(door: Door, shelf: Shelf, call: Call): Promise<Answer> {
   const template = await requiredTemplate(door, shelf, call);
-  if (readBoolean(call.query.get('active')) !== true) return json({ template: shown(shelf, template) });
-  const version = await door.deps.store.templates.version(shelf.id, template.name);
+  const tag = call.query.get('version_name')?.toLowerCase();
+  if (tag === undefined && readBoolean(call.query.get('active')) !== true) return json({ template: shown(shelf, template) });
+  const version = await door.deps.store.templates.version(shelf.id, template.name, tag);
+  if (tag !== undefined && version === undefined) throw new NotFound('template version not found');
   return json({ template: { ...shown(shelf, template), ...(version !== undefined && { version: shownVersion(shelf, version) }) } });
 }
 

@@ -13,6 +13,7 @@ import { readBoolean } from '#api/conventions/booleans.ts';
 import { credentialChange, credentialForm, credentialList, credentialMade } from '#api/shapes/domains.ts';
 
 const LIMIT_MAX = 1000;
+const AT_ONCE_MAX = 20;
 const NOTE = "Please store your new password(s) now. You won't be able to see it anymore.";
 
 export function credentials(door: Door): Endpoint[] {
@@ -74,13 +75,18 @@ function numberOf(call: Call, name: string, absent: number): number {
 
 async function create(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
-  const login = fieldOf(call, 'login') ?? fieldOf(call, 'mailbox');
-  if (login === undefined) throw badParameter("Parameter 'login' is missing");
-  const password = passwordOf(fieldOf(call, 'password'));
+  const fields = fieldsOf(call);
+  const logins = [fields.all('login'), fields.all('mailbox')].find((given) => given.length > 0) ?? [];
+  if (logins.length === 0) throw badParameter("Parameter 'login' is missing");
+  if (logins.length > AT_ONCE_MAX) throw badParameter(`'login' parameter has ${AT_ONCE_MAX} values at most`);
+  const passwords = fields.all('password').map(passwordOf);
+  if (passwords.length > 0 && passwords.length !== logins.length) throw badParameter('there are not as many passwords as logins');
   const isSystem = readBoolean(fieldOf(call, 'system')) ?? false;
-  const stands = await door.deps.accounts.putCredential(domain, login, password, isSystem);
-  const message = 'Created 1 credentials pair(s)';
-  return json(password === undefined ? { message, note: NOTE, credentials: { [fullLogin(login, domain)]: stands } } : { message });
+  const made: [string, string][] = [];
+  for (const [n, login] of logins.entries())
+    made.push([fullLogin(login, domain), await door.deps.accounts.putCredential(domain, login, passwords[n], isSystem)]);
+  const message = `Created ${made.length} credentials pair(s)`;
+  return json(passwords.length === 0 ? { message, note: NOTE, credentials: Object.fromEntries(made) } : { message });
 }
 
 async function change(door: Door, call: Call): Promise<Answer> {
