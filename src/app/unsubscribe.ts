@@ -71,7 +71,7 @@ function mailDomainOf({ smtp, sandbox, bounces }: Config, domain: Domain): strin
 
 export interface UnsubscriberParts {
   readonly store: Store;
-  readonly accounts: Pick<Accounts, 'domainById'>;
+  readonly accounts: Pick<Accounts, 'domainById' | 'domainFor'>;
   readonly record: UnsubscriberDeps['record'];
   readonly clock: Clock;
   readonly log: Log;
@@ -86,6 +86,7 @@ export function createUnsubscriber(
     events: store.events,
     store,
     domainById: accounts.domainById,
+    domainFor: accounts.domainFor,
     record,
     clientOf,
     clock,

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { HeldClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { createSignedTokens } from '#base/signed-token.ts';
-import type { EventStore, MailStore, Store } from '#store/store.ts';
+import type { Domain, EventStore, MailStore, Store } from '#store/store.ts';
 import { openSqliteStore } from '#store/sqlite/open.ts';
 import { messageInfo, newDomain } from '../../test/kit/stored.ts';
 import { createUnsubscribeTokens, type Scope } from './tokens.ts';
@@ -63,7 +63,8 @@ async function rig(t: TestContext): Promise<Rig> {
     tokens,
     events: store.events,
     store,
-    domainById: async (id) => (id === domain.id ? domain : undefined),
+    domainById: (id) => store.accounts.domainById(id),
+    domainFor: (name) => store.accounts.domainByName(name),
     async record(fact) {
       const result = await store.mail.record(fact);
       if (result === 'recorded') recorded.push(String(fact.event.detail.list));
@@ -196,6 +197,28 @@ test('a mailbox says whose it is only while the message is known', async (t) => 
   assert.equal(await unsubscriber.ofMailbox({ recipient: recipient + 1, scope: 'all' }), undefined);
 });
 
+test('who unsubscribes from a domain that was deleted and added again gets no mail of the new one, unless it is another account’s', async (t) => {
+  const { store, domainId, holder, unsubscriber } = await rig(t);
+  const { accountId, name } = (await store.accounts.domainById(domainId)) as Domain;
+  const isOff = async (id: number): Promise<boolean> => (await store.accounts.suppressionOf(id, 'unsubscribe', READER)) !== undefined;
+  await unsubscriber.unsubscribe(await holder(ALL), ALL, {});
+
+  await store.domains.deleteDomain(domainId, NOW_MS);
+  const { id: otherId } = await store.accounts.createAccount('b', NOW_MS);
+  const others = await store.accounts.createDomain(newDomain({ accountId: otherId, name, createdMs: NOW_MS }));
+  assert.ok(others);
+  await unsubscriber.unsubscribe(await holder(ALL), ALL, {});
+  assert.equal(await isOff(others.id), false);
+
+  await store.domains.deleteDomain(others.id, NOW_MS);
+  const again = await store.accounts.createDomain(newDomain({ accountId, name, createdMs: NOW_MS }));
+  assert.ok(again);
+  assert.equal((await unsubscriber.stateOf(await holder(ALL))).isOffAll, false);
+  await unsubscriber.unsubscribe(await holder(ALL), ALL, {});
+  assert.equal(await isOff(again.id), true);
+  assert.equal((await unsubscriber.stateOf(await holder(ALL))).isOffAll, true);
+});
+
 test('nothing is told as done while the store is away', async (t) => {
   const { unsubscriber, holder, store } = await rig(t);
   const who = await holder(ALL);
@@ -205,6 +228,7 @@ test('nothing is told as done while the store is away', async (t) => {
     events,
     store,
     domainById: async () => undefined,
+    domainFor: async () => undefined,
     record: () => Promise.reject(new Error('away')),
     clientOf: () => ({ name: '', os: '', type: 'unknown', device: 'unknown' }),
     clock: new HeldClock(NOW_MS),

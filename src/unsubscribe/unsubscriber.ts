@@ -54,7 +54,9 @@ export interface UnsubscriberDeps {
   readonly store: Pick<Store, 'lists' | 'suppressions'> & {
     readonly accounts: Pick<Store['accounts'], 'suppressionOf' | 'deleteSuppression'>;
   };
+  /** Also one that was deleted. */
   domainById(id: number): Promise<Domain | undefined>;
+  domainFor(name: string): Promise<Domain | undefined>;
   /** In one commit with what servers outside are told of it. */
   record(fact: Omit<Fact, 'outbox'>): Promise<'recorded' | 'repeated'>;
   clientOf(userAgent: string): Omit<ClientRecord, 'userAgent' | 'bot'>;
@@ -87,7 +89,7 @@ export class Unsubscriber {
   }
 
   async #subscriber({ recipient, domainId, address, scope }: Subscription): Promise<Subscriber | undefined> {
-    const domain = await this.#deps.domainById(domainId);
+    const domain = await this.#sendingDomain(domainId);
     if (domain === undefined) return undefined;
     const found = await this.#deps.events.recipientById(recipient);
     // What was restored from elsewhere may have given the number to another.
@@ -102,6 +104,14 @@ export class Unsubscriber {
       ...(list !== undefined && { list }),
       ...(known !== undefined && { known }),
     };
+  }
+
+  /** What was said of a domain that its account deleted and added again holds for mail of the new one. */
+  async #sendingDomain(id: number): Promise<Domain | undefined> {
+    const domain = await this.#deps.domainById(id);
+    if (domain?.deletedMs === undefined) return domain;
+    const again = await this.#deps.domainFor(domain.name);
+    return again?.accountId === domain.accountId && again.name === domain.name ? again : domain;
   }
 
   async stateOf(subscriber: Subscriber): Promise<SubscriberState> {
