@@ -113,5 +113,5 @@ function written(format: PostMakerDeps['format'], fields: Parameters<typeof asFo
 }
 
 function wantsMime(url: string): boolean {
-  return /mime$/i.test(url) || (URL.canParse(url) && /mime$/i.test(new URL(url).pathname));
+  return /mime$/i.test(url) || (URL.canParse(url) && /mime\/?$/i.test(new URL(url).pathname));
 }

@@ -168,6 +168,14 @@ test('a URL that ends in mime gets the message as it is, and nothing that was re
   assert.ok(mime.endsWith(LETTER));
 });
 
+test('so does one whose path ends in mime and a slash, as those of Django do', async () => {
+  await rig.routes(['catch_all()', `forward("${url('/django/inbound_mime/')}")`]);
+  assert.match(await bringTo(rig.server, ours('bob'), LETTER), /^250 /);
+  const [received] = await posted('/django/inbound_mime/');
+  const { fields } = await formOf(received as Received);
+  assert.ok(new Map(fields).get('body-mime')?.endsWith(LETTER));
+});
+
 test('routes run by priority until one says stop, catch_all only where none before matched, with what their filters caught', async () => {
   await rig.routes(
     ['catch_all()', `forward("${url('/caught')}")`, 9],
