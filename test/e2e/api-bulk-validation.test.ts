@@ -44,10 +44,7 @@ test('a list is validated in the background, and what came of it is fetched as C
   const created = await upload(rig, 'news 1', LIST);
   assert.deepEqual([created.status, await created.json()], [202, { id: 'news 1', message: 'The validation job was submitted.' }]);
   const before = await job(rig, 'news%201');
-  assert.deepEqual(
-    [before['status'], before['quantity'], before['records_processed'], before['download_url']],
-    ['created', 3, 0, undefined],
-  );
+  assert.deepEqual([before['status'], before['quantity'], before['records_processed'], before['download_url']], ['created', 3, 0, null]);
   assert.equal((await rig.fetch(`${URL}/news%201/results.csv`)).status, 404);
   runner(t, rig);
   const after = await done(rig, 'news%201');

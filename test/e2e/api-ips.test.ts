@@ -71,6 +71,7 @@ test('an address is given to all domains of the account and taken from them agai
       { domain: 'second.example', ips: ['192.0.2.1', '192.0.2.2'] },
     ],
     total_count: 2,
+    assignable_to_pools: ['192.0.2.2'],
   });
   assert.equal((await ask(rig, 'GET', '/v3/ips/192.0.2.2/domains', undefined, key))[1]['total_count'], 0);
   await ask(rig, 'DELETE', '/v3/ips/192.0.2.2/domains?alternative=192.0.2.1');

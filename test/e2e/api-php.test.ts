@@ -60,6 +60,12 @@ test('totals of a tag are found under the name of their kind, too', async () => 
   }
 });
 
+test('every list of addresses says which may be put into pools', async () => {
+  await using rig = await startRig({}, { egress: [{ name: 'one', address: '192.0.2.1', ehlo: 'mail.example.org', pool: 'default' }] });
+  for (const path of ['/v3/ips', '/v3/domains/example.org/ips', '/v3/ips/192.0.2.1/domains?limit=10&skip=0'])
+    assert.deepEqual((await ask(rig, 'GET', path))[1]['assignable_to_pools'], ['192.0.2.1'], path);
+});
+
 test('a tag, a selector and an address are also told in the form of a DELETE', async () => {
   await using rig = await startRig();
   await form(rig, 'POST', '/v3/example.org/messages', { from: 'a@example.org', to: 'b@example.net', text: 'x', 'o:tag': 'two words' });

@@ -89,7 +89,7 @@ test("a domain's addresses are under v4 too", async () => {
   await using rig = await startRig({}, { egress: [{ name: 'a', pool: 'default', address: '192.0.2.1', ehlo: 'a.example.org' }] });
   const url = '/v4/domains/example.org/ips';
   assert.deepEqual((await send(rig, 'POST', url, FORM, 'ip=192.0.2.1')).body, { message: 'success' });
-  assert.deepEqual((await send(rig, 'GET', url)).body, { items: ['192.0.2.1'], total_count: 1 });
+  assert.deepEqual((await send(rig, 'GET', url)).body, { items: ['192.0.2.1'], total_count: 1, assignable_to_pools: ['192.0.2.1'] });
   assert.equal((await send(rig, 'GET', `${url}/192.0.2.1`)).body['ip'], '192.0.2.1');
   assert.deepEqual((await send(rig, 'DELETE', `${url}/192.0.2.1`)).body, { message: 'success' });
 });

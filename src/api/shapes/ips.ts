@@ -14,10 +14,18 @@ export const ipDetailsList = z.object({
   total_count: z.number(),
 });
 export const ipDomainsQuery = z.object({ limit: z.string().optional(), skip: z.string().optional(), search: z.string().optional() });
-export const ipDomains = z.object({ items: z.array(z.object({ domain: z.string(), ips: z.array(z.string()) })), total_count: z.number() });
+export const ipDomains = z.object({
+  items: z.array(z.object({ domain: z.string(), ips: z.array(z.string()) })),
+  total_count: z.number(),
+  assignable_to_pools: z.array(z.string()),
+});
 export const ipChange = z.object({ message: z.string(), reference_id: z.string() });
 
-export const domainIps = z.object({ items: z.array(z.string()), total_count: z.number() });
+export const domainIps = z.object({
+  items: z.array(z.string()),
+  total_count: z.number(),
+  assignable_to_pools: z.array(z.string()),
+});
 export const domainIpForm = z.object({ ip: z.string().optional(), pool_id: z.string().optional() });
 export const domainPoolQuery = z.object({
   ip: z.string().optional().describe('An address in place of what is taken away'),

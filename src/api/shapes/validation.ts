@@ -47,7 +47,7 @@ export const bulkJob = z.object({
     result: z.object({ catch_all: count, deliverable: count, do_not_send: count, undeliverable: count, unknown: count }),
     risk: z.object({ high: count, low: count, medium: count, unknown: count }),
   }),
-  download_url: z.object({ csv: z.string(), json: z.string() }).optional().describe('With a key, as all else'),
+  download_url: z.object({ csv: z.string(), json: z.string() }).nullable().describe('With a key, as all else; null until it is done'),
 });
 export const bulkListQuery = z.object({ limit: z.string().optional(), page: z.string().optional(), pivot: z.string().optional() });
 export const bulkList = z.object({

@@ -100,7 +100,7 @@ async function domainsOf(door: Door, call: Call): Promise<Answer> {
   const search = fields.get('search')?.toLowerCase() ?? '';
   const all = (await domainsWith(door, call, address)).filter(({ name }) => name.includes(search));
   const items = pageBySkip(fields, all).map((domain) => ({ domain: domain.name, ips: domain.settings?.ips ?? [] }));
-  return json({ items, total_count: all.length });
+  return json({ items, total_count: all.length, assignable_to_pools: [address] });
 }
 
 async function domainsWith(door: Door, call: Call, address: string): Promise<Domain[]> {

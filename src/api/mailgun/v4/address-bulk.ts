@@ -125,7 +125,7 @@ function shown({ publicUrl }: Call, job: ValidationJob): Record<string, unknown>
     records_processed: job.processed,
     status: isDone ? 'uploaded' : job.epoch > 0 ? 'processing' : 'created',
     summary: job.summary,
-    ...(isDone && { download_url: { csv: `${base}/results.csv`, json: `${base}/results.json` } }),
+    download_url: isDone ? { csv: `${base}/results.csv`, json: `${base}/results.json` } : null,
   };
 }
 

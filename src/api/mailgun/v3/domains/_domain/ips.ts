@@ -87,7 +87,8 @@ async function inUse(door: Door, domain: Domain): Promise<readonly string[]> {
 
 async function list(door: Door, call: Call): Promise<Answer> {
   const items = await inUse(door, await domainOf(door, call));
-  return json({ items, total_count: items.length });
+  // The SDK for PHP reads all lists of addresses with one model.
+  return json({ items, total_count: items.length, assignable_to_pools: items });
 }
 
 async function one(door: Door, call: Call): Promise<Answer> {
