@@ -77,13 +77,19 @@ export function prepareParts(given: Parts, context: PartsContext): Prepared {
     to: bounded(parts.to.join(', '), ADDRESSES_MAX),
     // As the sender wrote it, not as it is protected from late rendering.
     subject: bounded(lastHeader(given, 'subject') ?? given.subject ?? parts.subject ?? '', SUBJECT_MAX),
-    attachments: parts.attachments.map(({ filename, contentType, bytes }) => ({
+    attachments: inOrder(parts).map(({ filename, contentType, bytes }) => ({
       filename,
       'content-type': contentType,
       size: bytes.length,
     })),
     ...(isLate && context.version !== undefined && { renderLate: { name: context.version.name, version: context.version.tag } }),
   };
+}
+
+/** As the message has them: what its HTML shows stands beside that, before what is attached. */
+function inOrder({ html, attachments }: Parts): Parts['attachments'] {
+  if (html === undefined) return attachments;
+  return attachments.toSorted((a, b) => Number(b.contentId !== undefined) - Number(a.contentId !== undefined));
 }
 
 /** The parts of complete MIME whose body a template replaces. Its attachments would be lost, so it must have none. */

@@ -156,3 +156,17 @@ test('bounce classification takes durations as Go prints them, and says what it 
   const old = { start: 'Wed, 12 Nov 2000 23:00:00 UTC', end: 'Thu, 13 Nov 2000 23:00:00 UTC' };
   assert.deepEqual(await ask({ ...old, dimensions, pagination }), [400, "'end' is out of permitted log retention"]);
 });
+
+test('events list files of the HTML before those that are attached, as the message has them', async () => {
+  await using rig = await startRig();
+  const parts = [part('from', 'a@example.org'), part('to', 'b@example.net'), part('subject', 'x'), part('html', '<img src="cid:pic">')];
+  const files = [part('attachment', 'a', 'one.txt'), part('attachment', 'b', 'two.txt'), part('inline', 'c', 'pic')];
+  const sent = await send(rig, 'POST', '/v3/example.org/messages', `${BARE}; boundary=${BOUNDARY}`, multipart(...parts, ...files));
+  assert.equal(sent.status, 200);
+  const { body } = await send(rig, 'GET', '/v3/example.org/events?event=accepted');
+  const { attachments } = (body['items'] as { message: { attachments: { filename: string }[] } }[])[0]?.message ?? {};
+  assert.deepEqual(
+    attachments?.map(({ filename }) => filename),
+    ['pic', 'one.txt', 'two.txt'],
+  );
+});
