@@ -54,7 +54,8 @@ export function createSenderRewriting(secret: InstanceSecret): Srs {
 
 /** Whose reverse-path ours stands for. */
 export function senderBehind(srs: Srs, sender: string, nowMs: number): string {
-  const reversed = srs.reverse(sender.slice(0, sender.lastIndexOf('@')), nowMs);
+  const at = sender.lastIndexOf('@');
+  const reversed = srs.reverse(sender.slice(0, at), sender.slice(at + 1), nowMs);
   return reversed === undefined || reversed === 'forged' ? sender : reversed.to;
 }
 
@@ -64,7 +65,7 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
   const { hostname } = config.smtp;
   const lifetimeMs = config.delivery.expireAfterMs;
   return {
-    returned: createReturned({ srs, domainFor: accounts.domainFor, accept: parts.accept, hostname, lifetimeMs, clock }),
+    returned: createReturned({ srs, domainFor: createReceivingDomain(accounts), accept: parts.accept, hostname, lifetimeMs, clock }),
     taker: createRoutesTaker({
       hostname,
       domainFor: createReceivingDomain(accounts),

@@ -14,7 +14,10 @@ import type { Srs } from './srs.ts';
 
 export interface ReturnedDeps {
   readonly srs: Srs;
-  domainFor(name: string): Promise<{ readonly id: number; readonly accountId: number; readonly name: string } | undefined>;
+  /** That takes mail for the name. */
+  domainFor(
+    name: string,
+  ): Promise<{ readonly id: number; readonly accountId: number; readonly name: string; readonly state: string } | undefined>;
   accept(message: AcceptMessage): Promise<AcceptResult | Ungranted>;
   readonly hostname: string;
   readonly lifetimeMs: number;
@@ -33,10 +36,10 @@ export function createReturned(deps: ReturnedDeps): AddresseeHandler {
   return {
     name: 'returned',
     async accepts({ local, domain: name, sender }) {
-      const reversed = deps.srs.reverse(local, deps.clock.nowMs());
+      const reversed = deps.srs.reverse(local, name, deps.clock.nowMs());
       if (reversed === undefined) return undefined;
       const domain = await deps.domainFor(name);
-      if (domain === undefined) return undefined;
+      if (domain === undefined || domain.state === 'disabled') return undefined;
       const to = reversed === 'forged' ? undefined : parsePath(reversed.to, { allowNull: false })?.address;
       if (to === undefined) return { kind: 'returned', refusal: FORGED };
       if (sender !== '') return { kind: 'returned', refusal: NO_BOUNCE };

@@ -5,7 +5,8 @@
  *     SRS0=HASH=TT=example.org=ann@ours.example                  ann@example.org
  *     SRS1=HASH=first.example==HASH=TT=example.org=ann@ours.example    SRS0=…@first.example, which is rewritten by whoever made it
  *
- * HASH: 40 bits of an HMAC in letters and digits that survive case folding. TT: days, modulo 1024, in two such letters.
+ * HASH: 40 bits of an HMAC in letters and digits that survive case folding, of our domain too: what was made for one account's is of no use at another's. TT: days, modulo 1024, in two
+ * such letters.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
@@ -13,7 +14,7 @@ export interface Srs {
   /** Undefined: it has no room in a local part; '' for the null sender, which stays. */
   forward(sender: string, ourDomain: string, nowMs: number): string | undefined;
   /** Where a bounce to the address goes. forged: it is none that we made, or was made too long ago. Undefined: it is no such address at all. */
-  reverse(local: string, nowMs: number): { readonly to: string } | 'forged' | undefined;
+  reverse(local: string, ourDomain: string, nowMs: number): { readonly to: string } | 'forged' | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -40,25 +41,26 @@ export function createSrs(key: Uint8Array): Srs {
       if (sender === '') return '';
       const at = sender.lastIndexOf('@');
       const [local, domain] = [sender.slice(0, at), sender.slice(at + 1)];
-      const rewritten = rewrite(local, domain, nowMs);
+      const rewritten = rewrite(local, domain, ourDomain, nowMs);
       return rewritten.length > LOCAL_MAX || !/^[\x21-\x7e]+$/.test(rewritten) ? undefined : `${rewritten}@${ourDomain}`;
     },
-    reverse(local, nowMs) {
+    reverse(local, ourDomain, nowMs) {
       if (!ANY.test(local)) return undefined;
       const [, hash0 = '', time = '', domain0 = '', user = ''] = /^srs0[=+-]([^=]+)=([^=]{2})=([^=]+)=(.+)$/i.exec(local) ?? [];
-      if (user !== '') return isRight(hash0, '0', time, domain0, user) && isFresh(time, nowMs) ? { to: `${user}@${domain0}` } : 'forged';
+      if (user !== '')
+        return isRight(hash0, '0', ourDomain, time, domain0, user) && isFresh(time, nowMs) ? { to: `${user}@${domain0}` } : 'forged';
       const [, hash1 = '', first = '', rest = ''] = /^srs1[=+-]([^=]+)=([^=]+)=([=+-].+)$/i.exec(local) ?? [];
-      return rest !== '' && isRight(hash1, '1', first, rest) ? { to: `SRS0${rest}@${first}` } : 'forged';
+      return rest !== '' && isRight(hash1, '1', ourDomain, first, rest) ? { to: `SRS0${rest}@${first}` } : 'forged';
     },
   };
 
-  function rewrite(local: string, domain: string, nowMs: number): string {
+  function rewrite(local: string, domain: string, ourDomain: string, nowMs: number): string {
     const [, rest0] = /^srs0([=+-].+)$/i.exec(local) ?? [];
-    if (rest0 !== undefined) return `SRS1=${hashOf('1', domain, rest0)}=${domain}=${rest0}`;
+    if (rest0 !== undefined) return `SRS1=${hashOf('1', ourDomain, domain, rest0)}=${domain}=${rest0}`;
     const [, first, rest1] = /^srs1[=+-][^=]+=([^=]+)=([=+-].+)$/i.exec(local) ?? [];
-    if (first !== undefined && rest1 !== undefined) return `SRS1=${hashOf('1', first, rest1)}=${first}=${rest1}`;
+    if (first !== undefined && rest1 !== undefined) return `SRS1=${hashOf('1', ourDomain, first, rest1)}=${first}=${rest1}`;
     const time = dayLetters(Math.floor(nowMs / DAY_MS));
-    return `SRS0=${hashOf('0', time, domain, local)}=${time}=${domain}=${local}`;
+    return `SRS0=${hashOf('0', ourDomain, time, domain, local)}=${time}=${domain}=${local}`;
   }
 }
 

@@ -89,6 +89,21 @@ test('a bounce that comes to the rewritten address goes on to the first sender, 
   assert.match(await bringTo(rig.server, sender, bounce, 'spam@sender.test'), /^550 5\.7\.1 /);
 });
 
+test('a rewritten address is of use at its own domain alone, and at one below a domain with wildcard too', async () => {
+  await rig.server.mustCall('POST', '/v4/domains', { name: 'beside.test' });
+  await rig.server.mustCall('PUT', `/v4/domains/${DOMAIN}`, { wildcard: 'true' });
+  await rig.routes(['catch_all()', 'forward("below@x.test")']);
+  const below = `bob@deep.${DOMAIN}`;
+  await until(async () => (await bringTo(rig.server, below, LETTER, 'hans@other.test')).startsWith('250'), 'it is taken');
+  const { sender } = await sentTo('below@x.test');
+  assert.match(sender, new RegExp(`@deep\\.${DOMAIN}$`));
+  for (const other of [DOMAIN, 'beside.test'])
+    assert.match(await bringTo(rig.server, sender.replace(/@.*/, `@${other}`), LETTER, ''), /^550 5\.7\.1 .*reverse-path/);
+  assert.match(await bringTo(rig.server, sender, LETTER, ''), /^250 /);
+  assert.equal((await sentTo('hans@other.test')).sender, '');
+  await rig.server.mustCall('PUT', `/v4/domains/${DOMAIN}`, { wildcard: 'false' });
+});
+
 test('a failure at the next server is told to the first sender, not to ourselves', async () => {
   await rig.routes(['catch_all()', 'forward("550-at-rcpt@x.test")']);
   assert.match(await bringTo(rig.server, ours('bob'), LETTER, 'gina@other.test'), /^250 /);
