@@ -226,10 +226,12 @@ export class Server {
   }
 }
 
-/** A whole SMTP transaction in one flight after EHLO; the reply to its end. */
+/** A whole SMTP transaction in one flight after EHLO; the reply to its end, or the refusal because of which the text was not sent. */
 export async function submit(talk: SmtpTalk, to: readonly string[], text: string, sender = `app@${DOMAIN}`): Promise<string> {
   talk.send(`MAIL FROM:<${sender}>\r\n${to.map((address) => `RCPT TO:<${address}>\r\n`).join('')}DATA\r\n`);
-  await talk.codes(to.length + 2);
+  const replies: string[] = [];
+  while (replies.length < to.length + 2) replies.push(await talk.reply());
+  if (replies.at(-1)?.startsWith('354') !== true) return replies.find((reply) => !reply.startsWith('2')) as string;
   talk.send(`${text}\r\n.\r\n`);
   return talk.reply();
 }
