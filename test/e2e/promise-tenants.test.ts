@@ -207,6 +207,7 @@ async function ownEverything(): Promise<Known> {
     '/v3/routes/{id}': [String(inside(route, 'route')['id'])],
     '/v3/forwards/{id}': [String(forward['id'])],
     '/v1/alerts/settings/events/{id}': [String((JSON.parse(alert.text) as { id: unknown }).id)],
+    '/v1/alerts/settings/{id}': [String((JSON.parse(alert.text) as { id: unknown }).id)],
     '/v4/address/validate/bulk/{id}': [MARK],
     '/v1/webhook_posts/{id}': [String((await posts())[0]?.id)],
     '/v1/keys/{id}': [String(inside(key, 'key')['id'])],
