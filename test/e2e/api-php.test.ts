@@ -77,3 +77,19 @@ test('a tag, a selector and an address are also told in the form of a DELETE', a
   await form(rig, 'DELETE', '/v3/example.org/unsubscribes/t+1@example.net', { tag: 'one' });
   assert.deepEqual((await ask(rig, 'GET', '/v3/example.org/unsubscribes/t+1@example.net'))[1]['tags'], ['two']);
 });
+
+test('the next page of a pool’s domains is found by its whole URL', async () => {
+  await using rig = await startRig();
+  const [, { pool_id: pool }] = await form(rig, 'POST', '/v3/ip_pools', { name: 'daily', description: 'x' });
+  await form(rig, 'POST', '/v4/domains', { name: 'second.example', dkim_key_size: '1024' });
+  for (const domain of ['example.org', 'second.example']) await form(rig, 'PATCH', `/v3/ip_pools/${String(pool)}`, { link_domain: domain });
+  const names: unknown[] = [];
+  for (let page: string | undefined, left = 4; left > 0; left--) {
+    const query = new URLSearchParams({ limit: '1', ...(page !== undefined && { page }) });
+    const [, answer] = await ask(rig, 'GET', `/v3/ip_pools/${String(pool)}/domains?${query.toString()}`);
+    const domains = answer['domains'] as Json[];
+    names.push(...domains.map(({ name }) => name));
+    page = String((answer['paging'] as Json)['next']);
+  }
+  assert.deepEqual(names, ['example.org', 'second.example']);
+});

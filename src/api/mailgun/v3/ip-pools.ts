@@ -202,10 +202,15 @@ async function domains(door: Door, call: Call): Promise<Answer> {
   const pool = await poolOfAccount(door, call, call.param('pool'));
   const fields = fieldsOf(call);
   const limit = Math.min(wholeNumber(fields, 'limit', 1, 999_999) ?? PAGE_DEFAULT, PAGE_MAX);
-  const after = fields.get('page') ?? '';
+  const after = pageNamed(fields.get('page') ?? '');
   const all = (await linkedTo(door, call, pool)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const found = all.filter(({ name }) => name > after).slice(0, limit);
   const base = `${call.publicUrl}/v3/ip_pools/${pool.id}/domains?limit=${limit}`;
   const next = `${base}&page=${encodeURIComponent(found.at(-1)?.name ?? after)}`;
   return json({ domains: found.map((domain) => ({ id: publicId(domain.id), name: domain.name })), paging: { first: base, next } });
+}
+
+/** The SDK for PHP hands on the whole URL of the next page. */
+function pageNamed(text: string): string {
+  return URL.canParse(text) ? (new URL(text).searchParams.get('page') ?? '') : text;
 }
