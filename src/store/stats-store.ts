@@ -56,8 +56,8 @@ export interface StatsStore {
     domainId: number,
     page: { readonly after?: string; readonly before?: string; readonly prefix?: string; readonly limit: number },
   ): Promise<Tag[]>;
-  /** Of all domains of the account, the domains' tags of one name beside each other; at most `limit`. */
-  accountTags(accountId: number, name: string | undefined, limit: number): Promise<Tag[]>;
+  /** Of all domains of the account, those whose names begin so, the domains' tags of one name beside each other; at most `limit`. */
+  accountTags(accountId: number, prefix: string, limit: number): Promise<Tag[]>;
   countTags(accountId: number, domainId?: number): Promise<number>;
   /** False: the domain, or no domain of the account, has such a tag. */
   describeTag(accountId: number, domainId: number | undefined, name: string, description: string): Promise<boolean>;

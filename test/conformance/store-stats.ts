@@ -168,9 +168,14 @@ function tags(store: () => Store): void {
     assert.deepEqual(await names({ prefix: 'B' }), ['B', 'b_2']);
     assert.deepEqual(await names({ prefix: 'b%' }), []);
     assert.deepEqual(
-      (await store().stats.accountTags(from.accountId, 'b', 10)).map(({ domainId }) => domainId),
-      [from.domainId, other.domainId],
+      (await store().stats.accountTags(from.accountId, 'b', 10)).map(({ name, domainId }) => [name, domainId]),
+      [
+        ['B', from.domainId],
+        ['b', other.domainId],
+        ['b_2', from.domainId],
+      ],
     );
+    assert.equal((await store().stats.accountTags(from.accountId, '', 10)).length, 5);
     assert.equal(await store().stats.countTags(from.accountId), 4);
     assert.equal(await store().stats.countTags(from.accountId, other.domainId), 1);
   });

@@ -69,6 +69,9 @@ test('tags', async (t) => {
     assert.equal(item.metrics['accepted_count'], 3);
     assert.match(item.first_seen, / \+0000$/);
     assert.equal(item['account_name'], 'main');
+    const found = async (tag: string): Promise<unknown[]> =>
+      (await post(rig, '/v1/analytics/tags', { tag })).json['items'].map((one) => one['tag']);
+    assert.deepEqual([await found('NE'), await found('news'), await found('new%')], [['News'], ['News'], []]);
     const limits = await got(rig, '/v1/analytics/tags/limits');
     assert.deepEqual(limits, { limit: 100_000, count: 2, limit_reached: false });
   });

@@ -25,11 +25,11 @@ export function statsTables(db: Database): StatsStore {
       );
       return rows.map(tagOf);
     },
-    async accountTags(accountId, name, limit) {
+    async accountTags(accountId, prefix, limit) {
       const rows = await db.all(
-        `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = $1 AND ($2::text IS NULL OR key = $2::text) ORDER BY key, domain_id LIMIT $3`,
+        `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = $1 AND key >= $2::text AND starts_with(key, $2::text) ORDER BY key, domain_id LIMIT $3`,
         accountId,
-        name?.toLowerCase() ?? null,
+        prefix.toLowerCase(),
         limit,
       );
       return rows.map(tagOf);

@@ -26,12 +26,12 @@ export function statsTables(db: Database, tagGoes?: () => void): Synchronous<Sta
           limit,
         )
         .map(tagOf),
-    accountTags: (accountId, name, limit) =>
+    accountTags: (accountId, prefix, limit) =>
       db
         .all(
-          `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = ?1 AND (?2 IS NULL OR key = ?2) ORDER BY key, domain_id LIMIT ?3`,
+          `SELECT ${TAG_COLUMNS} FROM tag WHERE account_id = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2 ORDER BY key, domain_id LIMIT ?3`,
           accountId,
-          name?.toLowerCase() ?? null,
+          prefix.toLowerCase(),
           limit,
         )
         .map(tagOf),

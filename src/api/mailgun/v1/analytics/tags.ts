@@ -24,7 +24,7 @@ export function analyticsTags(door: Door): Endpoint[] {
     {
       method: 'POST',
       url,
-      summary: 'List the tags of the account, or find one',
+      summary: 'List the tags of the account, or those whose names begin so',
       right: 'read',
       json: accountTagsBody,
       answer: accountTagsAnswer,
@@ -96,10 +96,10 @@ async function list(door: Door, call: Call): Promise<Answer> {
   const fields = fieldsOf(call, door.limits);
   const page = pageOf(fields);
   const { accountId } = call.principal;
-  const name = fields.text('tag');
+  const prefix = fields.text('tag') ?? '';
   const all: AccountTag[] = [];
   for (const whose of accountsOf(await wholeOf(door, call, fields)))
-    all.push(...together(await door.deps.store.stats.accountTags(whose.accountId, name, TAGS_MAX)).map((tag) => ({ ...tag, whose })));
+    all.push(...together(await door.deps.store.stats.accountTags(whose.accountId, prefix, TAGS_MAX)).map((tag) => ({ ...tag, whose })));
   const rows = sorted(all, page.sort, (tag, by) => SORTS[by]?.(tag)).slice(page.skip, page.skip + page.limit);
   const metrics = fields.flag('include_metrics') ? await metricsOf(door, rows) : new Map<string, object>();
   return json({

@@ -57,12 +57,11 @@ export function tagName(call: Call): string {
 
 export async function requiredTag(door: Door, domain: Domain, name: string): Promise<Tag> {
   const key = name.toLowerCase();
-  const found = (await door.deps.store.stats.accountTags(domain.accountId, name, domainsMax)).find((tag) => tag.domainId === domain.id);
+  // Of all that begin so it is the first.
+  const [found] = await door.deps.store.stats.tags(domain.accountId, domain.id, { prefix: name, limit: 1 });
   if (found === undefined || found.name.toLowerCase() !== key) throw new NotFound('Tag not found');
   return found;
 }
-/** Of one account's domains that may have a tag of the same name. */
-const domainsMax = 10_000;
 
 function shown(tag: Tag): Record<string, unknown> {
   return { tag: tag.name, description: tag.description, 'first-seen': isoDate(tag.firstMs), 'last-seen': isoDate(lastSeenMs(tag)) };
