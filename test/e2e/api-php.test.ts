@@ -93,3 +93,12 @@ test('the next page of a pool’s domains is found by its whole URL', async () =
   }
   assert.deepEqual(names, ['example.org', 'second.example']);
 });
+
+test('metrics are asked for by a form in which names come again', async () => {
+  await using rig = await startRig();
+  const fields = 'dimensions=time&dimensions=domain&metrics=accepted_count&metrics=delivered_count&include_aggregates=true';
+  const response = await rig.fetch('/v1/analytics/metrics', { method: 'POST', body: new URLSearchParams(fields) });
+  const { dimensions, aggregates } = (await response.json()) as { dimensions: string[]; aggregates: { metrics: Json } };
+  assert.deepEqual(dimensions, ['time', 'domain']);
+  assert.deepEqual(aggregates.metrics, { accepted_count: 0, delivered_count: 0 });
+});

@@ -14,9 +14,12 @@ const TEXT_MAX = 1024;
 
 export class Fields {
   readonly #values: Readonly<Record<string, unknown>>;
+  readonly #allOf: ((name: string) => readonly string[]) | undefined;
 
-  constructor(values: Readonly<Record<string, unknown>>) {
+  /** `allOf`: of a form, where a list is a name that comes again. */
+  constructor(values: Readonly<Record<string, unknown>>, allOf?: (name: string) => readonly string[]) {
     this.#values = nullPrototype(values);
+    this.#allOf = allOf;
   }
 
   #given(name: string): unknown {
@@ -59,7 +62,7 @@ export class Fields {
   texts(name: string): readonly string[] {
     const value = this.#given(name);
     if (value === undefined) return [];
-    const list = typeof value === 'string' ? [value] : value;
+    const list = typeof value === 'string' ? (this.#allOf?.(name) ?? [value]) : value;
     if (!Array.isArray(list) || list.length > LIST_MAX || !list.every((one) => typeof one === 'string' && one.length <= TEXT_MAX)) {
       throw badParameter(`'${name}' is a list of at most ${LIST_MAX} texts`);
     }
@@ -97,7 +100,7 @@ export function fieldsOf(call: Call, limits: JsonLimits): Fields {
   }
   const values: Record<string, unknown> = nullPrototype({});
   for (const [name, value] of form.pairs) values[name] = /^\s*[[{]/.test(value) ? parseJson(value, limits) : value;
-  return new Fields(values);
+  return new Fields(values, (name) => form.all(name));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
