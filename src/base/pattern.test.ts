@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { threadCpuMs } from '../../test/kit/cpu-time.ts';
 import { checkPattern, matchesPattern } from './pattern.ts';
 
 function matches(pattern: string, text: string): boolean {
@@ -48,6 +49,15 @@ test('patterns that make a backtracking matcher run for ever end at once', () =>
   assert.ok(!matches('^(a+)+$', text));
   assert.ok(!matches('^(a|aa)*$', text));
   assert.ok(!matches('^(.*)*x$', text));
+});
+
+test('what repeats nothing within repetitions is read at once', () => {
+  const beganMs = threadCpuMs();
+  checkPattern('(?:a{0}'.repeat(4) + '){200}'.repeat(4));
+  assert.ok(matches('^a((((){200}){200}){200}){200}b$', 'ab') && !matches('^a((((){200}){200}){200}){200}b$', 'ba'));
+  assert.throws(() => checkPattern('((((){200}){200}){200}){200}'), /too large/);
+  const tookMs = threadCpuMs() - beganMs;
+  assert.ok(tookMs < 500, `${Math.round(tookMs)} ms`);
 });
 
 test('work is paid for', () => {
@@ -108,6 +118,8 @@ test('named groups are groups, and case is ignored when the caller says so', () 
 
 test('a pattern is checked without a text', () => {
   checkPattern('(a|b)+');
-  for (const pattern of ['(', 'a)', '*', '(?=a)', '(?<=a)b', '(?P=x)', 'x'.repeat(501)])
+  // Each group that is told apart takes two more.
+  assert.ok(matches('(a){200}(b){200}(c){200}(d){200}', 'a') === false);
+  for (const pattern of ['(', 'a)', '*', '(?=a)', '(?<=a)b', '(?P=x)', 'x'.repeat(501), '(a){200}(b){200}(c){200}(d){200}'])
     assert.throws(() => checkPattern(pattern), SyntaxError, pattern);
 });

@@ -42,10 +42,11 @@ export function matchesSome(
   });
 }
 
-/** Throws SyntaxError for a pattern that could not be matched, or whose groups could not be told apart. */
-export function checkPattern(pattern: string): void {
-  const { groups } = compilePattern(pattern, false, false);
+/** How many instructions it takes. Throws SyntaxError for a pattern that could not be matched, or whose groups could not be told apart. */
+export function checkPattern(pattern: string): number {
+  const { program, groups } = compilePattern(pattern, false, true);
   if (groups.length > GROUPS_MAX) throw new SyntaxError(`a pattern has more than ${GROUPS_MAX} groups`);
+  return program.length;
 }
 
 /** As a program for `run`, or with `isCapturing` for `pattern-captures`. Throws SyntaxError for a pattern that cannot be read or is too large. */
@@ -284,7 +285,12 @@ function either(left: Piece, right: Piece): Piece {
 function repeat(piece: Piece, min: number, max: number, isLazy: boolean): Piece {
   const [more, end] = isLazy ? (['b', 'a'] as const) : (['a', 'b'] as const);
   return (out) => {
-    for (let i = 0; i < min; i++) piece(out);
+    for (let i = 0; i < min; i++) {
+      const before = out.length;
+      piece(out);
+      // What writes nothing never will; repeated within repetitions it would not end.
+      if (out.length === before) break;
+    }
     if (max === Infinity) {
       const split = push(out, { op: 'split', a: 0, b: 0 });
       const start = out.length - 1;

@@ -25,6 +25,8 @@ export interface Arrival {
 
 const EXPRESSION_BYTES_MAX = 4096;
 const DEPTH_MAX = 30;
+/** Instructions of all its patterns: routes are read again and again. */
+const INSTRUCTIONS_MAX = 10_000;
 const HEADER_VALUE_MAX = 2000;
 
 /** Throws SyntaxError with a sentence. */
@@ -65,6 +67,7 @@ class Reader {
   readonly #tokens: readonly Token[];
   #at = 0;
   #depth = 0;
+  #instructions = 0;
 
   constructor(tokens: readonly Token[]) {
     this.#tokens = tokens;
@@ -124,7 +127,8 @@ class Reader {
 
   #pattern(): string {
     const pattern = this.#text();
-    checkPattern(pattern);
+    this.#instructions += checkPattern(pattern);
+    if (this.#instructions > INSTRUCTIONS_MAX) throw new SyntaxError('its patterns are too large together');
     return pattern;
   }
 

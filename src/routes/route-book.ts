@@ -2,6 +2,7 @@
  * The rules of accounts for mail that comes in, read: routes by account, in the order in which they are tried, and the plain rules of a domain. Asked for each recipient, so the answer comes from memory; what was changed on
  * this node holds at once, on others within `FRESH_MS`. A rule that an older version took and this one cannot read is passed by.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import { InFlight } from '#base/in-flight.ts';
@@ -31,6 +32,8 @@ export const FORWARDS_MAX = 1000;
 const FORWARD_DOMAINS_MAX = 5000;
 const FRESH_MS = 1500;
 const PAGE = 200;
+/** Some tens of milliseconds. */
+const CHARACTERS_PER_TURN = 64 * 1024;
 /** Of one account. With more than this its mail is put off: what it wants done cannot be looked through for each message. */
 const ACCOUNT_CHARACTERS_MAX = 4 * 1024 * 1024;
 /** Characters of rules in memory; what is read of one takes some times that. */
@@ -97,7 +100,7 @@ export class RouteBook {
       const readAtMs = this.#clock.monotonicMs();
       const rows = await this.#rows(accountId);
       if (change !== this.#changes) continue;
-      const routes = rows === 'too many' ? rows : rows.flatMap((row) => readRoute(row) ?? []);
+      const routes = rows === 'too many' ? rows : await readRoutes(rows);
       this.#known.set(accountId, { routes, characters: rows === 'too many' ? 0 : charactersOf(rows) }, readAtMs);
       return routes;
     }
@@ -118,6 +121,22 @@ export class RouteBook {
 
 function charactersOf(routes: readonly Route[]): number {
   return routes.reduce((sum, { expression, actions }) => sum + 100 + expression.length + actions.join('').length, 0);
+}
+
+/** In slices: they take whatever time the account's patterns take to be read. */
+async function readRoutes(rows: readonly Route[]): Promise<readonly ReadRoute[]> {
+  const routes: ReadRoute[] = [];
+  let characters = 0;
+  for (const row of rows) {
+    characters += row.expression.length;
+    if (characters > CHARACTERS_PER_TURN) {
+      characters = 0;
+      await turn();
+    }
+    const route = readRoute(row);
+    if (route !== undefined) routes.push(route);
+  }
+  return routes;
 }
 
 function readRoute({ id, expression, actions }: Route): ReadRoute | undefined {

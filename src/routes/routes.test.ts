@@ -44,6 +44,7 @@ test('an expression that cannot be read is refused with a sentence', () => {
     'match_recipient("bob"',
     'match_recipient("(")',
     `match_recipient("${'()'.repeat(51)}")`,
+    Array.from({ length: 8 }, () => 'match_recipient("(.{190}){10}")').join(' or '),
     'match_recipient("a", "b")',
     'match_header("x")',
     'match_header("a b", "x")',

@@ -179,6 +179,7 @@ async function match(door: Door, call: Call): Promise<Answer> {
     const arrival = { recipient, headers: new Map(), isCaught: false };
     for (const route of page) {
       await work.pause();
+      work.spend(route.expression.length >> 2);
       if (matchesExpression(parseExpression(route.expression), arrival, work.spend)) return json({ route: shown(route) });
     }
     if (page.length < LIMIT_MAX) throw new NotFound(NOT_FOUND);
