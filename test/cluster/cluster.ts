@@ -177,6 +177,14 @@ export class TestCluster {
     await until(() => this.ledger.accepted().length >= enough, `${more} messages are accepted`, DRAINED_MS);
   }
 
+  /** Resolves when every node that runs says that it takes mail. */
+  async isReady(): Promise<void> {
+    for (const [position, { home, isRunning }] of this.nodes.entries()) {
+      if (!isRunning) continue;
+      await until(async () => (await fetch(`http://127.0.0.1:${home.httpPort}/readyz`)).status === 200, `node ${position + 1} is ready`);
+    }
+  }
+
   acknowledged(): SinkTransaction[] {
     return this.sink.transactions.filter(({ isAcknowledged }) => isAcknowledged);
   }

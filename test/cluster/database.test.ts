@@ -15,6 +15,7 @@ for (const how of ['fast', 'immediate', 'kill'] as const) {
     await cluster.underLoad(async () => {
       await postgres.restart(how);
       await cluster.takesMail(60);
+      await cluster.isReady();
     });
     assert.deepEqual(
       cluster.nodes.map((node) => node.process.pid),
@@ -27,11 +28,18 @@ for (const how of ['fast', 'immediate', 'kill'] as const) {
   });
 }
 
-test('while the database is away mail is put off in clear words, what is being sent ends, and its outcome is kept until it can be written', async () => {
+test('while the database is away mail is put off in clear words, what is being sent ends, and its outcome is kept until it can be written', async (t) => {
   const { home, process: running } = cluster.node(1);
   const answers = Promise.withResolvers<void>();
   cluster.sink.configure({ gates: { dot: answers.promise } });
   cluster.sink.dropAll();
+  // What comes next needs a sink that answers and a database, however this ends.
+  t.after(async () => {
+    answers.resolve();
+    cluster.sink.configure({});
+    if (isAway) await postgres.start();
+  });
+  let isAway = false;
   const talk = await SmtpTalk.open(home.smtpPort);
   await talk.say('EHLO client.test');
   const before = cluster.sink.transactions.length;
@@ -40,6 +48,7 @@ test('while the database is away mail is put off in clear words, what is being s
   await until(() => cluster.sink.transactions.length > before, 'it is being sent');
 
   await postgres.stop('immediate');
+  isAway = true;
   await until(async () => (await post()).status === 503, 'the API puts mail off');
   const refused = await post();
   assert.match(refused.text, /cannot be stored at the moment/);
@@ -53,6 +62,7 @@ test('while the database is away mail is put off in clear words, what is being s
   cluster.sink.configure({});
   await until(() => cluster.sink.transactions.slice(before).some(({ isAcknowledged }) => isAcknowledged), 'the sink has taken it');
   await postgres.start();
+  isAway = false;
   const messageId = encodeURIComponent(String((JSON.parse(id.text) as { id: string }).id).slice(1, -1));
   await until(async () => {
     const { status, body } = await cluster.node(1).get(`/v1/messages/${messageId}`);
@@ -72,6 +82,7 @@ test('a database that was away for longer than a lease finds every node alive: n
     );
     await postgres.start();
     await cluster.takesMail(60);
+    await cluster.isReady();
   });
   const { faults, repeated } = await cluster.faults();
   t.diagnostic(`${repeated} repeated`);

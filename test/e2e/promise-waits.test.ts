@@ -40,20 +40,19 @@ let server = await home.start();
 
 const many = (domain: string): string[] => Array.from({ length: MANY }, (_, n) => `user${n}@${domain}`);
 
-/** The message's recipients, once none of them is waiting for anything else. */
-async function waiting(messageId: string, reason: WaitReason): Promise<readonly RecipientStory[]> {
+/** The message's recipients that wait, once they are that many (or more) and none of them is waiting for anything else. */
+async function waiting(messageId: string, reason: WaitReason, count = 1): Promise<readonly RecipientStory[]> {
   return until(async () => {
     const recipients = (await server.recipients(messageId)).filter(({ next }) => next !== undefined && next.reason !== 'attempt');
-    return recipients.length > 0 && recipients.every(({ next }) => next?.reason === reason) && recipients;
-  }, `${messageId} waits for ${reason}`);
+    return recipients.length >= count && recipients.every(({ next }) => next?.reason === reason) && recipients;
+  }, `${count} of ${messageId} wait for ${reason}`);
 }
 
 /** What was told by the API, for the commands to tell too. */
 const told: { readonly messageId: string; readonly reason: WaitReason; readonly domain: string; readonly count: number }[] = [];
 
 async function isTold(messageId: string, reason: WaitReason, domain: string, count: number): Promise<void> {
-  const recipients = await waiting(messageId, reason);
-  assert.ok(recipients.length >= count, `${recipients.length} of ${count} wait`);
+  const recipients = await waiting(messageId, reason, count);
   for (const { next, address } of recipients) {
     assert.equal(next?.text, WAIT_REASONS[reason], address);
     assert.ok(next.atMs > Date.now() - 5000, `${address}: the next look is ${Date.now() - next.atMs} ms ago`);
@@ -122,7 +121,7 @@ test('P6: `why` and `queue` tell the same, also of mail that is in memory', asyn
 
 test('P6: recovered, after a kill', async () => {
   const messageId = await server.sendBatch(many('again.test'));
-  await waiting(messageId, 'lane-connections');
+  await waiting(messageId, 'lane-connections', MANY - CONNECTIONS);
   await server.kill();
   slow.configure({});
   server = await home.start({ 'delivery.ready_recipients': '10' });

@@ -14,6 +14,8 @@ type Octets = string | Buffer;
 export class SmtpTalk {
   #socket: Socket;
   #text = '';
+  /** For the error, when the connection ends. */
+  #lastReply = '';
   #isClosed = false;
   #wake: (() => void)[] = [];
 
@@ -62,9 +64,10 @@ export class SmtpTalk {
       const match = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/.exec(this.#text);
       if (match !== null) {
         this.#text = this.#text.slice(match[0].length);
-        return match[0].trimEnd();
+        this.#lastReply = match[0].trimEnd();
+        return this.#lastReply;
       }
-      if (this.#isClosed) throw new Error(`the connection ended; left: ${JSON.stringify(this.#text)}`);
+      if (this.#isClosed) throw new Error(`the connection ended after "${this.#lastReply}"; left: ${JSON.stringify(this.#text)}`);
       await this.#news();
     }
   }
