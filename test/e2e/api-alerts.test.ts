@@ -14,13 +14,16 @@ const EVENTS = `${SETTINGS}/events`;
 const HOOK = { event_type: 'send_alert', channel: 'webhook', settings: { url: 'https://hooks.example/a' } };
 
 test('alerts are set up, changed and deleted by the account that they are of', async () => {
-  await using rig = await startRig();
+  const clock = new HeldClock(Date.now());
+  await using rig = await startRig({}, { clock });
   const other = await rig.addTenant('other', 'other.example');
   const [, types] = await ask(rig, 'GET', '/v1/alerts/events');
   assert.ok((types['events'] as string[]).includes('send_alert'));
   const [status, made] = await ask(rig, 'POST', EVENTS, HOOK);
   assert.deepEqual([status, made], [200, { id: made['id'], ...HOOK, disabled_at: null }]);
   const mail = { event_type: 'domain_dns_broken', channel: 'email', settings: { emails: ['a@x.example', 'b@x.example'] } };
+  // They are listed by their age.
+  clock.advance(1);
   const [, second] = await ask(rig, 'POST', EVENTS, mail);
   const [, all] = await ask(rig, 'GET', SETTINGS);
   assert.deepEqual(all['events'], [made, second]);

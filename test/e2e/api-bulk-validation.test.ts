@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import Mailgun from 'mailgun.js';
-import { systemClock } from '#base/clock.ts';
+import { type Clock, HeldClock, systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { type ListRunner, startListRunner } from '#validation/list-runner.ts';
 import type { Validate } from '#validation/validate.ts';
@@ -14,8 +14,8 @@ type Json = Record<string, unknown>;
 const URL = '/v4/address/validate/bulk';
 const LIST = 'name,email\r\nAnn,ann@example.net\r\n"B, C",info@mailinator.com\r\nD,nonsense\r\n';
 
-function runner(t: TestContext, rig: ApiRig, validate: Validate = validation(rig.store)): ListRunner {
-  const started = startListRunner({ validations: rig.store.validations, validate, clock: systemClock, log: silentLog });
+function runner(t: TestContext, rig: ApiRig, validate: Validate = validation(rig.store), clock: Clock = systemClock): ListRunner {
+  const started = startListRunner({ validations: rig.store.validations, validate, clock, log: silentLog });
   t.after(() => started.stop());
   return started;
 }
@@ -158,7 +158,9 @@ test('lists are refused to an account that may not have them, while single addre
 });
 
 test('what was validated is counted in what the account used, by itself and in lists', async (t) => {
-  await using rig = await startRig();
+  // All on one day.
+  const clock = new HeldClock(Date.now());
+  await using rig = await startRig({}, { clock });
   const usage = async (path: string, query: Json): Promise<{ aggregates: { metrics: Json }; items: { metrics: Json }[] }> => {
     const body = JSON.stringify({ duration: '1d', include_aggregates: true, ...query });
     const response = await rig.fetch(path, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
@@ -171,7 +173,7 @@ test('what was validated is counted in what the account used, by itself and in l
     }));
   for (const address of ['ann@example.net', 'nonsense']) await rig.fetch(`/v4/address/validate?address=${address}`);
   await upload(rig, 'news', LIST);
-  runner(t, rig, known);
+  runner(t, rig, known, clock);
   await done(rig, 'news');
   const metrics = [
     'email_validation_count',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HeldClock } from '#base/clock.ts';
 import { startRig } from './api-kit.ts';
 import type { ApiRig } from './api-kit.ts';
 
@@ -199,7 +200,7 @@ test('nothing of a domain is there for another account, under any spelling of it
 });
 
 test('an account’s calls and recipients of an hour are bounded, and told', async () => {
-  await using rig = await startRig({ limits: { recipientsPerHour: 3 } });
+  await using rig = await startRig({ limits: { recipientsPerHour: 3 } }, { clock: new HeldClock(Date.now()) });
   const send = (to: string) =>
     rig.fetch('/v3/example.org/messages', { method: 'POST', body: new URLSearchParams({ from: 'a@example.org', to, text: 'x' }) });
   assert.equal((await send('a@example.net,b@example.net')).headers.get('x-recipient-remaining'), '1');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EventKind, EventDetail } from '#model/event.ts';
+import { until } from '../kit/until.ts';
 import { startRig } from './api-kit.ts';
 import type { ApiRig } from './api-kit.ts';
 
@@ -31,20 +32,22 @@ async function send(rig: ApiRig, to: string, fields: Record<string, string> = {}
   assert.equal((await rig.fetch('/v3/example.org/messages', { method: 'POST', body })).status, 200);
 }
 
-/** One more event for the newest message's first recipient. */
+/** One more event for the newest message's first recipient, earlier than whatever comes next. */
 async function happen(rig: ApiRig, kind: EventKind, detail: EventDetail): Promise<void> {
   const [view] = await rig.store.events.latestMessages(rig.tenant.accountId, 1);
   assert.ok(view !== undefined);
   const { message, recipients } = view;
+  const atMs = Date.now();
   await rig.store.mail.appendEvent({
     kind,
-    atUs: Date.now() * 1000 + 999,
+    atUs: atMs * 1000 + 999,
     accountId: message.accountId,
     domainId: message.domainId,
     message: message.id,
     recipient: recipients[0]?.id ?? 0,
     detail,
   });
+  await until(() => Date.now() > atMs, 'the millisecond is over');
 }
 
 const recipientsOf = (page: Page): string[] => page.items.map((item) => item.recipient);

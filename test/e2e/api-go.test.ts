@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HeldClock } from '#base/clock.ts';
 import { type ApiRig, ask, askWith, type Json, startRig } from './api-kit.ts';
 
 const UNSET = 'Mon, 01 Jan 0001 00:00:00 +0000';
@@ -36,7 +37,7 @@ test('a bounce or an unsubscribe of many at once, without a time, is of now', as
 });
 
 test('metrics without a start, an end or both are of the last days, as for those who leave them out', async () => {
-  await using rig = await startRig();
+  await using rig = await startRig({}, { clock: new HeldClock(Date.now()) });
   const page = { sort: '', skip: 0, limit: 10, total: 0 };
   const metrics = async (body: Json): Promise<[from: number, to: number]> => {
     const [status, { start, end }] = await askWith(rig, 'POST', '/v1/analytics/metrics', { filter: {}, pagination: page, ...body });

@@ -22,8 +22,8 @@ function csv(text: string): FormData {
 let ring = (): void => undefined;
 const rung = { ringImports: () => ring() };
 
-function runImports(rig: ApiRig): ImportRunner {
-  const runner = startImports({ imports: rig.store.imports, clock: systemClock, log: silentLog, parseTime: parseEventTime });
+function runImports(rig: ApiRig, imports = rig.store.imports): ImportRunner {
+  const runner = startImports({ imports, clock: systemClock, log: silentLog, parseTime: parseEventTime });
   ring = () => runner.ring();
   return runner;
 }
@@ -182,9 +182,20 @@ test('a file whose reader stopped in the middle is read on by the next, and each
   const response = await rig.fetch(`${AT}/bounces/import`, { method: 'POST', body: csv(text) });
   const place = (response.headers.get('location') as string).replace(rig.url, '');
   const jobOf = async (): Promise<Json> => (await ask(rig, 'GET', place))[1];
-  const first = runImports(rig);
+  const { imports } = rig.store;
+  const gate = Promise.withResolvers<void>();
+  const first = runImports(rig, {
+    ...imports,
+    async advanceImport(step) {
+      const isHeld = await imports.advanceImport(step);
+      await gate.promise;
+      return isHeld;
+    },
+  });
   await until(async () => Number((await jobOf())['position']) > 0, 'the first rows to be read');
-  await first.stop();
+  const stopping = first.stop();
+  gate.resolve();
+  await stopping;
   const stopped = await jobOf();
   assert.equal(stopped['status'], 'processing');
   const second = runImports(rig);
