@@ -10,7 +10,7 @@ import { type IncomingMessage, createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { freePort } from '../kit/free-port.ts';
+import { freePort, takePort } from '../kit/free-port.ts';
 import { type TestPostgres, startPostgres } from '../kit/postgres.ts';
 import { until } from '../kit/until.ts';
 
@@ -146,31 +146,18 @@ function stepsOfPage(): Step[] {
 async function withPorts(text: string, databasePort: number): Promise<string> {
   // Ports with $n and $1 in them are one for each node: the last digit has to stay.
   const http = await threePorts();
-  const smtp = await threePorts(http);
+  const smtp = await threePorts();
   const ports: Readonly<Record<string, string>> = { '5432': String(databasePort), '808': http, '253': smtp };
   // In one go: what is put in may itself have such digits in it.
   return text.replace(/5432|808|253/g, (digits) => ports[digits] as string);
 }
 
-/** What stands before the last digit of three ports that are free now: 1, 2 and 3. Not what was taken before. */
-async function threePorts(taken?: string): Promise<string> {
+/** What stands before the last digit of three ports that are free now: 1, 2 and 3. */
+async function threePorts(): Promise<string> {
   for (;;) {
     const prefix = String(Math.floor((await freePort()) / 10));
-    const free = await Promise.all([1, 2, 3].map((digit) => isFree(Number(`${prefix}${digit}`))));
-    if (prefix !== taken && free.every(Boolean)) return prefix;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  try {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-    return true;
-  } catch {
-    return false; // taken
-  } finally {
-    server.close();
+    const are = await Promise.all([1, 2, 3].map((digit) => takePort(Number(`${prefix}${digit}`))));
+    if (are.every(Boolean)) return prefix;
   }
 }
 
