@@ -30,6 +30,8 @@ export interface ClusterOptions {
 }
 
 const DRAINED_MS = 60_000;
+const HEAD_BYTES = 4096;
+const SETTLED = '0 wait, 0 are in work';
 const STEPPED_CLOCK = pathToFileURL(join(import.meta.dirname, '../kit/stepped-clock.ts')).href;
 
 /** One node; it may be killed and started again under the same name and ports. */
@@ -103,11 +105,13 @@ export class TestCluster {
   readonly sink: Sink;
   readonly ledger = new Ledger();
   readonly #postgres: TestPostgres | undefined;
+  readonly #database: string;
 
-  private constructor(nodes: readonly TestNode[], sink: Sink, postgres: TestPostgres | undefined) {
+  private constructor(nodes: readonly TestNode[], sink: Sink, postgres: TestPostgres | undefined, database: string) {
     this.nodes = nodes;
     this.sink = sink;
     this.#postgres = postgres;
+    this.#database = database;
   }
 
   static async make(keeper: Keeper, options: ClusterOptions): Promise<TestCluster> {
@@ -139,7 +143,7 @@ export class TestCluster {
       nodes.push(new TestNode(home, clockFile));
     }
     await Promise.all(nodes.map((node) => node.start()));
-    return new TestCluster(nodes, sink, postgres);
+    return new TestCluster(nodes, sink, postgres, new URL(typeof given === 'string' ? given : given(1)).pathname.slice(1));
   }
 
   get postgres(): TestPostgres {
@@ -189,14 +193,24 @@ export class TestCluster {
     return this.sink.transactions.filter(({ isAcknowledged }) => isAcknowledged);
   }
 
+  /** Message-IDs of what a node has leased, as the database says. */
+  async leasedBy(id: number): Promise<Set<string>> {
+    const rows = await this.postgres.sql(
+      'SELECT m.message_id FROM recipient r JOIN message m ON m.id = r.message WHERE r.state = 1 AND r.node = $1',
+      [id],
+      this.#database,
+    );
+    return new Set(rows.map((row) => String(row['message_id'])));
+  }
+
   deliveries(): Delivery[] {
     const times = new Map<string, Delivery>();
-    for (const { bytes, recipients } of this.acknowledged()) {
-      const head = bytes.toString('latin1', 0, 4096);
-      const id = fieldOf(head, ID_HEADER);
+    for (const transaction of this.acknowledged()) {
+      const { bytes, recipients } = transaction;
+      const id = fieldOf(bytes, ID_HEADER);
       // A test sent it by hand.
       if (id === '') continue;
-      const messageId = fieldOf(head, 'Message-ID').slice(1, -1);
+      const messageId = messageIdOf(transaction);
       for (const { address } of recipients) {
         const key = `${id} ${address} ${messageId}`;
         times.set(key, { id, recipient: address, messageId, times: (times.get(key)?.times ?? 0) + 1 });
@@ -205,13 +219,23 @@ export class TestCluster {
     return [...times.values()];
   }
 
-  /** Waits until all that was accepted is delivered, and tells what must not be. */
+  /**
+   * Waits until every node takes mail, nothing waits and nothing is in work: what is to be repeated has been repeated, and disturbs no later test. Tells what must not
+   * be; what was accepted and is not delivered is named.
+   */
   async faults(): Promise<{ readonly faults: string[]; readonly repeated: number }> {
     const { ledger } = this;
-    await until(() => judge(ledger, this.deliveries()).lost.length === 0, 'all that was accepted is delivered', DRAINED_MS).catch(
-      () => undefined, // the verdict names what is missing
-    );
-    await until(async () => (await this.list()).every(({ leased }) => leased === 0), 'nothing is in work', DRAINED_MS);
+    await this.isReady();
+    let left = 'nothing is known';
+    await until(
+      async () => {
+        const { queued, leased } = await this.#told('/v1/queue');
+        left = `${String(queued)} wait, ${String(leased)} are in work`;
+        return left === SETTLED;
+      },
+      'all that was accepted is settled',
+      DRAINED_MS,
+    ).catch(() => undefined); // the verdict names what is missing
     const verdict = judge(ledger, this.deliveries());
     const running = this.nodes.find((node) => node.isRunning);
     assert.ok(running, 'no node runs');
@@ -221,6 +245,7 @@ export class TestCluster {
     }
     return {
       faults: [
+        ...(left === SETTLED ? [] : [`not settled: ${left}`]),
         ...verdict.lost.map((text) => `lost: ${text}`),
         ...verdict.unknown.map((text) => `unknown: ${text}`),
         ...unmarked.map((text) => `repeated without a mark: ${text}`),
@@ -233,11 +258,18 @@ export class TestCluster {
 
   /** As any node that runs tells it. */
   async list(): Promise<readonly NodeRow[]> {
-    for (const node of this.nodes.filter(({ isRunning }) => isRunning)) {
-      const { status, body } = await node.get('/v1/nodes');
-      if (status === 200) return body['items'] as NodeRow[];
-    }
-    throw new Error('no node tells of the others');
+    return (await this.#told('/v1/nodes'))['items'] as NodeRow[];
+  }
+
+  /** For a moment none may have found the database yet. */
+  #told(path: string): Promise<Record<string, unknown>> {
+    return until(async () => {
+      for (const node of this.nodes.filter(({ isRunning }) => isRunning)) {
+        const { status, body } = await node.get(path);
+        if (status === 200) return body;
+      }
+      return undefined;
+    }, `a node answers ${path}`);
   }
 
   /** The newest of that name. */
@@ -248,6 +280,11 @@ export class TestCluster {
   }
 }
 
-function fieldOf(head: string, name: string): string {
-  return new RegExp(`^${name}: *([^\r\n]+)`, 'im').exec(head)?.[1] ?? '';
+/** Without its brackets. */
+export function messageIdOf({ bytes }: SinkTransaction): string {
+  return fieldOf(bytes, 'Message-ID').slice(1, -1);
+}
+
+function fieldOf(bytes: Buffer, name: string): string {
+  return new RegExp(`^${name}: *([^\r\n]+)`, 'im').exec(bytes.toString('latin1', 0, HEAD_BYTES))?.[1] ?? '';
 }

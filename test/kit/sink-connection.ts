@@ -437,7 +437,8 @@ export class SinkConnection {
     }
     this.#isHeld = true;
     void gate.then(() => {
-      said();
+      // Nobody hears it any more.
+      if (this.#state !== 'closed') said();
       this.#isHeld = false;
       this.#answer(stage, behaviour, proper);
       this.#work();
