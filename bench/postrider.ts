@@ -13,6 +13,10 @@ const READY_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 60_000;
 const root = join(import.meta.dirname, '..');
 
+/** Not to outlive who started them, however that ends. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 export interface PostriderOptions {
   /** Made when it is absent. Holds the configuration and the log too. */
   readonly directory: string;
@@ -167,7 +171,9 @@ tls = "none"
       },
     );
     closeSync(log);
+    running.add(child);
     const gone = new Promise<string>((resolve) => child.once('exit', (code, signal) => resolve(String(code ?? signal))));
+    void gone.then(() => running.delete(child));
     const kill = async (): Promise<void> => {
       child.kill('SIGKILL');
       await gone;

@@ -6,6 +6,10 @@ import { join } from 'node:path';
 
 const BIN = join(import.meta.dirname, '../../bin/postrider');
 
+/** Not to outlive the tests, whose file may fail before it can end anything: the others of a run would have them beside them. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 export interface Finished {
   readonly status: number | null;
   readonly out: string;
@@ -50,6 +54,8 @@ export async function startProgram(
   nodeOptions: readonly string[] = [],
 ): Promise<Program> {
   const child = spawn(process.execPath, [...nodeOptions, BIN, 'start', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   const said = collect(child);
   const ended = finish(child, said);
   const ready = new Promise<string>((resolve, reject) => {
