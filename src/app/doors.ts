@@ -89,7 +89,7 @@ export async function openDoors(parts: DoorParts): Promise<void> {
     log,
     clock,
     services,
-    memory,
+    memory: strangersPart(config, memory),
     resolver,
     accounts,
     store,
@@ -102,6 +102,11 @@ export async function openDoors(parts: DoorParts): Promise<void> {
   parts.reports.door = inbound?.sandboxDoor;
   const smtp = submission.find(({ kind }) => kind === 'submission');
   await openApi(parts, memory, own, smtp, inbound?.counts);
+}
+
+/** Half of the memory for messages: whatever strangers bring, those who submit have the rest. */
+function strangersPart({ limits }: Config, memory: ByteBudget): ByteBudget {
+  return new ByteBudget(Math.max(limits.memoryBytes / 2, limits.messageSizeBytes), memory);
 }
 
 async function openApi(

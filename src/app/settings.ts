@@ -436,7 +436,11 @@ export const SETTINGS = group('', {
       ),
     ),
     tags_per_message: integer(1, 100, 3, 'Tags of one message; further ones are dropped.'),
-    memory: size(['16MB', '64GB'], '64MB', 'Messages being received at once, together; further ones are put off with a temporary reply.'),
+    memory: size(
+      ['16MB', '64GB'],
+      '64MB',
+      'Messages being received at once, together; further ones are put off with a temporary reply. Those from other servers take half at most.',
+    ),
   }),
 
   log: group('The log, on standard error.', {

@@ -2,9 +2,11 @@
  * The octets of one message while they arrive, in pieces as the socket gave them. Pieces are kept, not joined, until the message is whole: one copy
  * per message, into a Buffer that has its memory to itself (so that it may be handed to another thread). A large one that was announced is
  * put into its place as it comes.
- * Memory is bounded by the limit, also when a message comes one octet at a time: small pieces are joined every `SMALL_RUN`.
+ * Memory is bounded by the limit, also when a message comes one octet at a time: small pieces are joined every `SMALL_RUN`. Its place is kept while it
+ * comes: `trouble` tells when it takes too long, or is too slow for what others are refused.
  */
 import { Buffer } from 'node:buffer';
+import { ArrivalPace } from '#base/arrival-pace.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
 import { leftBehind, roomFor } from '#base/large.ts';
 
@@ -16,6 +18,9 @@ const SLACK_BYTES = 4096;
 export class MessageCollector {
   readonly #maxBytes: number;
   readonly #memory: ByteBudget;
+  readonly #startedMs: number;
+  /** From the first look: one that waited for its place begins when it has it. */
+  #pace: ArrivalPace | undefined;
   #pieces: Buffer[] = [];
   #smallRun = 0;
   #sizeBytes = 0;
@@ -25,9 +30,10 @@ export class MessageCollector {
   /** Of a message that was announced: filled as it comes. */
   #place: Buffer | undefined;
 
-  constructor(maxBytes: number, memory: ByteBudget) {
+  constructor(maxBytes: number, memory: ByteBudget, nowMs: number) {
     this.#maxBytes = maxBytes;
     this.#memory = memory;
+    this.#startedMs = nowMs;
   }
 
   /** Waits until all of a message that is coming has its place; false: there was none within the time. */
@@ -49,6 +55,13 @@ export class MessageCollector {
   /** In how many pieces the message is held. */
   get pieceCount(): number {
     return this.#pieces.length;
+  }
+
+  /** Why its place is taken from it now, or undefined. Asked about once a second until the message is whole. */
+  trouble(nowMs: number, timeoutMs: number): string | undefined {
+    if (nowMs - this.#startedMs >= timeoutMs) return 'The message took too long';
+    this.#pace ??= new ArrivalPace(this.#memory, nowMs);
+    return this.#pace.isTooSlow(this.#sizeBytes, this.#heldBytes, nowMs) ? 'The message came too slowly, and others wait' : undefined;
   }
 
   add(piece: Buffer): void {

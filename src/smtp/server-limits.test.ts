@@ -239,8 +239,8 @@ test('a client that never reads is left alone when its replies fill the buffer, 
 
 test('messages under way share a memory; one too many is put off, not lost, and the memory comes back', () => {
   const memory = new ByteBudget(10);
-  const one = new MessageCollector(100, memory);
-  const other = new MessageCollector(100, memory);
+  const one = new MessageCollector(100, memory, 0);
+  const other = new MessageCollector(100, memory, 0);
   one.add(Buffer.from('123456'));
   other.add(Buffer.from('123456'));
   assert.equal(other.take(0), 'no-memory');
@@ -252,8 +252,44 @@ test('messages under way share a memory; one too many is put off, not lost, and 
   assert.equal(memory.usedBytes, 0);
 });
 
+test('a message that was announced and does not come loses its place when others are refused for want of it', async (t) => {
+  const clock = heldClock(t);
+  const memory = new ByteBudget(4_000_000);
+  const receiver = await startReceiver(t, {}, { clock, limits: { lingerMs: 40 } }, { memory });
+  const silent = await greeted(receiver);
+  await silent.say('MAIL FROM:<a@from.test> SIZE=4000000');
+  await silent.say('RCPT TO:<b@to.test>');
+  assert.match(await silent.say('DATA'), /^354 /);
+  const between = await ready(receiver);
+  assert.match(await between.say('BDAT 1 LAST\r\nx'), /^451 4\.3\.2 /, 'all memory is kept for what does not come');
+  const later = await greeted(receiver);
+  await later.say('MAIL FROM:<a@from.test> SIZE=2000000');
+  await later.say('RCPT TO:<b@to.test>');
+  later.send('DATA\r\n');
+  await until(() => {
+    clock.advance(100);
+    return silent.isClosed;
+  });
+  assert.match(await silent.rest(), /^421 4\.4\.2 The message came too slowly, and others wait/);
+  assert.match(await later.reply(), /^354 /);
+});
+
+test('a message has its time as a whole, in however many chunks it comes', async (t) => {
+  const clock = heldClock(t);
+  const receiver = await startReceiver(t, {}, { clock, limits: { messageTimeoutMs: 1000 } });
+  const talk = await ready(receiver);
+  clock.advance(900);
+  talk.send('BDAT 1\r\nx');
+  assert.match(await talk.reply(), /^250 /);
+  clock.advance(900);
+  talk.send('BDAT 1\r\nx');
+  assert.match(await talk.reply(), /^250 /);
+  clock.advance(100);
+  assert.match(await talk.rest(), /^421 4\.4\.2 The message took too long/);
+});
+
 test('a message in pieces of one octet is kept in few pieces', () => {
-  const collector = new MessageCollector(1_000_000, new ByteBudget(1_000_000));
+  const collector = new MessageCollector(1_000_000, new ByteBudget(1_000_000), 0);
   for (let i = 0; i < 300_000; i++) collector.add(Buffer.from('x'));
   assert.ok(collector.pieceCount < 1500);
   assert.equal(collector.take(0).toString(), 'x'.repeat(300_000));
@@ -264,7 +300,7 @@ test('draining: idle clients are told, running messages finish, newcomers are re
   const idle = await greeted(receiver);
   const running = await inData(receiver);
   const open = await ready(receiver);
-  const drained = receiver.server.drain(5000);
+  const drained = receiver.server.drain(60_000);
   assert.match(await idle.rest(), /^421 4\.3\.2 /);
   await assert.rejects(SmtpTalk.open(receiver.port));
   open.send('RCPT TO:<c@to.test>\r\n');

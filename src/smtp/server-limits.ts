@@ -37,7 +37,7 @@ export interface ServerLimits {
   readonly dataTimeoutMs: number;
   /** Average octets per second a message must reach after its first `dataTimeoutMs`. Slower: 421 4.4.2. */
   readonly dataBytesPerSecond: number;
-  /** A whole message (BDAT: a whole chunk), however steadily it comes. Longer: 421 4.4.2. */
+  /** A whole message, from DATA or its first BDAT, however steadily it comes. Longer: 421 4.4.2. */
   readonly messageTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
   /** After our last reply, until the client closes too. Longer: it is cut. */

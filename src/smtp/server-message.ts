@@ -52,7 +52,7 @@ export function data(session: ServerSession): void {
 /** The message has begun. A large one that was announced waits for its place in memory rather than being refused half-way. */
 function collect(session: ServerSession, transaction: Transaction, take: (collector: MessageCollector) => void): void {
   const { announcedBytes = 0 } = transaction;
-  const collector = new MessageCollector(session.limits.messageBytes, session.shared.memory);
+  const collector = new MessageCollector(session.limits.messageBytes, session.shared.memory, session.nowMs);
   transaction.collector = collector;
   if (announcedBytes < LARGE_BYTES) return take(collector);
   session.ask(
@@ -93,7 +93,7 @@ export function bdat(session: ServerSession, argument: string): void {
   session.ask(
     () => session.hooks.onData?.(transaction.envelope),
     // Its place is taken as it comes: the chunk is on its way already.
-    () => take((transaction.collector = new MessageCollector(limits.messageBytes, session.shared.memory))),
+    () => take((transaction.collector = new MessageCollector(limits.messageBytes, session.shared.memory, session.nowMs))),
     // The refusal is said at once; the chunk is still on its way, and is passed over.
     () => {
       session.endTransaction();

@@ -251,20 +251,26 @@ export class ServerSession {
     if (this.#waitsFor === 'hook') {
       if (waitedMs >= limits.hookTimeoutMs) this.#giveUpHook();
     } else if (this.#waitsFor === 'reader') {
-      if (waitedMs >= limits.idleTimeoutMs) this.drop();
+      if (waitedMs >= limits.idleTimeoutMs || this.#placeTrouble(nowMs) !== undefined) this.drop();
     } else if (this.#waitsFor === undefined) this.#tickClient(nowMs);
   }
 
   #tickClient(nowMs: number): void {
     const trouble =
-      this.#reader !== undefined
+      this.#placeTrouble(nowMs) ??
+      (this.#reader !== undefined
         ? this.#reader.trouble(nowMs)
         : nowMs - this.#lastProgressMs >= this.limits.idleTimeoutMs
           ? 'Nothing was heard for too long'
           : !this.hasMail && this.facts.login === undefined && nowMs - this.#startedMs >= this.limits.firstMailTimeoutMs
             ? 'No mail came for too long'
-            : undefined;
+            : undefined);
     if (trouble !== undefined) this.close({ code: 421, enhanced: '4.4.2', text: trouble });
+  }
+
+  /** A message that has begun holds memory, between its chunks too. */
+  #placeTrouble(nowMs: number): string | undefined {
+    return this.transaction?.collector?.trouble(nowMs, this.limits.messageTimeoutMs);
   }
 
   #giveUpHook(): void {

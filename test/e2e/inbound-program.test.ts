@@ -166,6 +166,27 @@ test('whatever was told 250 is there after a kill at any moment, and nothing is 
   assert.equal(known.size, kept.length);
 });
 
+test('strangers who announce large messages leave memory to those who submit', async (t) => {
+  const sizes = { 'limits.message_size': '5MB', 'limits.memory': '20MB' };
+  const server = await (await Installation.make(t, { ...INBOUND, ...sizes }, { zone: ZONE })).start();
+  const announced = async (): Promise<SmtpTalk> => {
+    const talk = await greeted(server);
+    t.after(() => talk.destroy());
+    await talk.say('MAIL FROM:<ann@sender.test> SIZE=4900000');
+    await talk.say(`RCPT TO:<postmaster@${DOMAIN}>`);
+    talk.send('DATA\r\n');
+    return talk;
+  };
+  for (const talk of [await announced(), await announced()]) assert.match(await talk.reply(), /^354 /);
+  const further = [await announced(), await announced()];
+  await (await greeted(server)).say('NOOP');
+  await server.send('b@x.test', { text: 'x'.repeat(2_000_000) });
+  assert.deepEqual(
+    further.map(({ pending }) => pending),
+    ['', ''],
+  );
+});
+
 /** All pages. */
 async function everyEvent(server: Server): Promise<readonly StoredEvent[]> {
   const found: StoredEvent[] = [];

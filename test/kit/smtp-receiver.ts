@@ -6,7 +6,7 @@ import { systemClock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { Envelope } from '#model/submission.ts';
 import type { SessionFacts, SessionHooks, SessionOptions, SmtpServer } from '#smtp/server-hooks.ts';
-import { startSmtpServer } from '#smtp/server-listener.ts';
+import { type Sharing, startSmtpServer } from '#smtp/server-listener.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from './sink-certificate.ts';
 import { SmtpTalk } from './smtp-talk.ts';
 
@@ -33,6 +33,7 @@ export async function startReceiver(
   t: TestContext,
   hooks: Partial<SessionHooks> | ((session: SessionFacts) => Partial<SessionHooks>) = {},
   options: Partial<SessionOptions> = {},
+  sharing: Sharing = {},
 ): Promise<Receiver> {
   const messages: Received[] = [];
   const sessions: SessionFacts[] = [];
@@ -61,6 +62,7 @@ export async function startReceiver(
       ...options,
     },
     { host: '127.0.0.1', port: 0 },
+    sharing,
   );
   t.after(() => server.close());
   const { port } = server;

@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { ArrivalPace } from '#base/arrival-pace.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
 import { LARGE_BYTES, leftBehind } from '#base/large.ts';
 import { AppError, badParameter } from '#model/errors.ts';
@@ -14,6 +15,7 @@ import { AppError, badParameter } from '#model/errors.ts';
 const MEBIBYTE = 1024 * 1024;
 /** A large body waits so long for its place in memory. */
 const PLACE_WAIT_MS = 20_000;
+const LOOK_MS = 1000;
 const inflate = promisify(gunzip);
 
 /** Mailgun's sentence: "request size exceeds 52.4MiB limit". */
@@ -34,7 +36,10 @@ export class UnsupportedEncoding extends Error {
 /** The client went away, or its time ran out, before the body was whole. Nobody is left to answer. */
 export class ClientGone extends Error {}
 
-/** The budget's share is taken as bytes arrive, not as they are announced (an announcement costs an attacker nothing), and given back when the answer is out or the connection is gone. */
+/**
+ * The budget's share of a small body is taken as bytes arrive, that of a large one before, and kept only while it comes or nobody else is in want of it: an announcement costs an
+ * attacker nothing. It is given back when the answer is out or the connection is gone.
+ */
 export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
@@ -70,19 +75,33 @@ export async function readBody(
     else taken = reserved = announced;
   }
   if (isOver) throw new ClientGone();
-  const body = await collect(request, maxBytes, take);
+  const body = await collect(request, maxBytes, take, reserved > 0 ? { budget, heldBytes: reserved } : undefined);
   return encoding === 'gzip' ? await unzip(body, maxBytes, take) : body;
 }
 
-function collect(request: IncomingMessage, maxBytes: number, take: (bytes: number) => boolean): Promise<Buffer> {
+interface Place {
+  readonly budget: ByteBudget;
+  readonly heldBytes: number;
+}
+
+function collect(request: IncomingMessage, maxBytes: number, take: (bytes: number) => boolean, place: Place | undefined): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     const refuse = (error: Error): void => {
+      clearInterval(watch);
       request.removeAllListeners('data');
       readAway(request, maxBytes);
       reject(error);
     };
+    const watch =
+      place === undefined
+        ? undefined
+        : watched(
+            place,
+            () => size,
+            () => refuse(new AppError('overloaded')),
+          );
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size > maxBytes) refuse(new RequestTooLarge(maxBytes));
@@ -95,8 +114,21 @@ function collect(request: IncomingMessage, maxBytes: number, take: (bytes: numbe
     });
     request.once('error', () => reject(new ClientGone()));
     // 'close' comes after a whole body too; an Error is too dear to make for nothing.
-    request.once('close', () => (request.complete ? undefined : reject(new ClientGone())));
+    request.once('close', () => {
+      clearInterval(watch);
+      if (!request.complete) reject(new ClientGone());
+    });
   });
+}
+
+/** Ends what keeps a place and does not come. */
+function watched({ budget, heldBytes }: Place, sizeBytes: () => number, end: () => void): NodeJS.Timeout {
+  const pace = new ArrivalPace(budget, 0);
+  let elapsedMs = 0;
+  return setInterval(() => {
+    elapsedMs += LOOK_MS;
+    if (pace.isTooSlow(sizeBytes(), heldBytes, elapsedMs)) end();
+  }, LOOK_MS);
 }
 
 async function unzip(body: Buffer, maxBytes: number, take: (bytes: number) => boolean): Promise<Buffer> {
