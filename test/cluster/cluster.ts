@@ -118,7 +118,8 @@ export class TestCluster {
     const directory = mkdtempSync(join(tmpdir(), 'postrider-cluster-'));
     const sink = await startSink();
     const postgres = options.url === undefined ? await startPostgres(keeper) : undefined;
-    const given = options.url ?? (await (postgres as TestPostgres).newDatabase());
+    const own = (await postgres?.newDatabase()) ?? '';
+    const given = options.url ?? own;
     const nodes: TestNode[] = [];
     keeper.after(async () => {
       await Promise.all(nodes.map((node) => node.kill()));
@@ -143,7 +144,7 @@ export class TestCluster {
       nodes.push(new TestNode(home, clockFile));
     }
     await Promise.all(nodes.map((node) => node.start()));
-    return new TestCluster(nodes, sink, postgres, new URL(typeof given === 'string' ? given : given(1)).pathname.slice(1));
+    return new TestCluster(nodes, sink, postgres, own.split('/').at(-1) as string);
   }
 
   get postgres(): TestPostgres {
