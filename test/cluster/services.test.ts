@@ -16,12 +16,15 @@ test('what one node takes the other delivers, and the first never has a lease', 
     apiClient({ port: home.httpPort, key: home.key }, cluster.ledger, () => [recipient()], true, stop.signal),
   ];
   const leased = new Set<number>();
-  for (let looks = 0; looks < 10; looks++) {
-    await cluster.takesMail(5);
-    leased.add((await cluster.row(1)).leased);
+  try {
+    for (let looks = 0; looks < 10; looks++) {
+      await cluster.takesMail(5);
+      leased.add((await cluster.row(1)).leased);
+    }
+  } finally {
+    stop.abort();
+    await Promise.all(clients);
   }
-  stop.abort();
-  await Promise.all(clients);
   assert.deepEqual((await cluster.faults()).faults, []);
   assert.deepEqual([...leased], [0]);
 });
