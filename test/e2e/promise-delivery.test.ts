@@ -103,13 +103,19 @@ async function isMarkedInEvents(recipient: string): Promise<boolean> {
 
 test('P5: what we do not understand, a resolver that says nothing useful, and a bug of ours are temporary', async () => {
   const mailboxes = ['odd-code-at-rcpt', 'odd-code-at-dot', 'malformed-at-rcpt', 'malformed-at-dot', 'half-at-dot', 'mixed-at-rcpt'];
-  const bugged = await server.send('p5@x.test', { 'o:deliverytime': new Date(Date.now() + 2000).toUTCString() });
+  // Not before its content is gone, however slow this machine is.
+  const bugged = await server.send('p5@x.test', { 'o:deliverytime': new Date(Date.now() + 8000).toUTCString() });
   await forgetContent(bugged);
   const strange = await Promise.all(mailboxes.map((mailbox) => server.send(`${mailbox}@x.test`)));
   for (const id of strange) assert.match(await deferral(id), /^the (server|connection) /);
+  assert.match(await deferral(bugged), /internal error/);
+  // From here on nothing has to be found any more: a resolver is not waited for long.
+  await server.stop();
+  server = await home.start({ 'dns.timeout': '300ms', 'dns.tries': '1' });
   for (const domain of ['silent.test', 'servfail.test', 'garbage.test'])
     assert.match(await deferral(await server.send(`a@${domain}`)), /^No MX/);
-  assert.match(await deferral(bugged), /internal error/);
+  await server.stop();
+  server = await home.start();
 });
 
 /** What came of the first attempt, which must not be the end. */

@@ -110,8 +110,6 @@ export class Installation {
       'delivery.port': String(this.sink.port),
       'delivery.retry': '1s',
       'dns.servers': this.zone.server,
-      'dns.timeout': '500ms',
-      'dns.tries': '1',
       ...this.#settings,
       ...settings,
     };

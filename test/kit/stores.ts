@@ -11,6 +11,7 @@ import { checkStore } from '../conformance/check-sqlite.ts';
 import { postgresTroubles } from '../conformance/check-postgres.ts';
 import { ROLE, SUPERUSER } from './postgres-home.ts';
 import { startPostgres } from './postgres.ts';
+import { until } from './until.ts';
 
 export type StoreKind = 'sqlite' | 'postgres';
 export const STORE: StoreKind = process.env['TEST_STORE'] === 'postgres' ? 'postgres' : 'sqlite';
@@ -52,7 +53,8 @@ export async function openTestStore(directory: string, options: Omit<StoreOption
   };
 }
 
-const BUSY_MS = 10_000;
+const BUSY_MS = 30_000;
+const GONE_MS = 30_000;
 
 function onSqlite(path: string): TestStore {
   const open = (): DatabaseSync => new DatabaseSync(path, { timeout: BUSY_MS });
@@ -103,13 +105,29 @@ async function onPostgres(): Promise<TestStore> {
       return () => client.end();
     },
     async cutConnections() {
-      await administer(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND usename = '${ROLE}'`);
+      // Until they are gone, not only told to go.
+      await administer(
+        `SELECT pg_terminate_backend(pid, ${GONE_MS}) FROM pg_stat_activity WHERE datname = '${name}' AND usename = '${ROLE}'`,
+      );
     },
     troubles: () => postgresTroubles(rows),
-    drop: async () => void (await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
+    // Who is told to go may take longer than the server waits for him.
+    drop: async () => void (await until(() => isDone(administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)), `${name} goes`)),
   };
 }
 
+/** False: others still use what it is about. */
+async function isDone(statement: Promise<unknown>): Promise<boolean> {
+  try {
+    await statement;
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === OBJECT_IN_USE) return false;
+    throw error;
+  }
+}
+
+const OBJECT_IN_USE = '55006';
 const INT8 = 20;
 /** Numbers come as numbers, as the other store gives them. */
 const TYPES: CustomTypesConfig = {
