@@ -19,7 +19,7 @@ import { onBothStores } from './both-stores.ts';
 import { startPostgres } from './kit/postgres.ts';
 
 const TIMEOUT_MS = 120_000;
-const RUN_MAX_MS = 30 * 60_000;
+const RUN_MAX_MS = 60 * 60_000;
 
 const root = join(import.meta.dirname, '..');
 const given = process.argv.slice(2);
