@@ -13,7 +13,7 @@ export class LimitBook {
   readonly #store: Pick<GrantStore, 'limitsOf'>;
   readonly #defaults: Limits;
   readonly #clock: Clock;
-  readonly #known = new BoundedCache<number, Limits>({ max: ACCOUNTS_MAX, ttlMs: KNOWN_MS });
+  readonly #known = new BoundedCache<number, { readonly limits: Limits; readonly untilMs: number }>({ max: ACCOUNTS_MAX });
   /** Read once for all who ask meanwhile. */
   readonly #reading = new Map<number, Promise<Limits>>();
 
@@ -25,7 +25,14 @@ export class LimitBook {
 
   /** At once where they are known, as they are nearly always. */
   of(accountId: number): Limits | Promise<Limits> {
-    return this.#known.get(accountId, this.#clock.monotonicMs()) ?? this.#read(accountId);
+    const nowMs = this.#clock.monotonicMs();
+    const known = this.#known.get(accountId, nowMs);
+    return known !== undefined && nowMs < known.untilMs ? known.limits : this.#read(accountId);
+  }
+
+  /** As they were when they were asked for last: to be told, not to decide by. Undefined: that was long ago, or never. */
+  lately(accountId: number): Limits | undefined {
+    return this.#known.get(accountId, this.#clock.monotonicMs())?.limits;
   }
 
   #read(accountId: number): Promise<Limits> {
@@ -40,7 +47,8 @@ export class LimitBook {
             recipientsPerMonth: merged(own.recipientsPerMonth, this.#defaults.recipientsPerMonth),
             requestsPerSecond: merged(own.requestsPerSecond, this.#defaults.requestsPerSecond),
           };
-          this.#known.set(accountId, limits, this.#clock.monotonicMs());
+          const nowMs = this.#clock.monotonicMs();
+          this.#known.set(accountId, { limits, untilMs: nowMs + KNOWN_MS }, nowMs);
           return limits;
         })
         .finally(() => this.#reading.delete(accountId));

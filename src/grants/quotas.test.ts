@@ -166,3 +166,10 @@ test('an account without a quota is not asked for one', async () => {
   await send(1000);
   assert.equal(quotas.stateOf(id), undefined);
 });
+
+test('what is left is told with the answer however long the commit took', async () => {
+  const { quotas, id, clock, send } = await account();
+  await send(4);
+  clock.advance(60_000);
+  assert.deepEqual(quotas.stateOf(id), { limit: 10, remaining: 6, resetMs: T0 + 30 * 60_000 });
+});

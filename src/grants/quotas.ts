@@ -67,11 +67,8 @@ export class Quotas {
 
   /** Undefined: the account has no quota, or has not sent anything yet. */
   stateOf(accountId: number): QuotaState | undefined {
-    const limits = this.#deps.limits.of(accountId);
-    if (limits instanceof Promise) {
-      limits.catch(() => undefined);
-      return undefined;
-    }
+    const limits = this.#deps.limits.lately(accountId);
+    if (limits === undefined) return undefined;
     const [ceiling] = ceilingsOf(accountId, limits);
     if (ceiling === undefined) return undefined;
     const { endMs, remaining } = this.#deps.purse.stateOf(ceiling);
