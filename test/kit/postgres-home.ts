@@ -126,6 +126,8 @@ function isExecutable(path: string): boolean {
 function copyBinaries(native: string, path: string): void {
   cpSync(native, join(path, 'native'), { recursive: true });
   for (const name of ['postgres', 'initdb', 'pg_ctl']) chmodSync(join(path, 'native', 'bin', name), 0o755);
+  // What was installed under a strict umask is closed to the server's user, and so would be its copy.
+  run('chmod', ['-R', 'a+rX', path], {});
   if (!hasLinks(join(path, 'native'))) throw new Error(`the links of PostgreSQL's libraries cannot be made in ${path}`);
 }
 
