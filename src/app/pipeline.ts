@@ -111,6 +111,7 @@ export function createPipeline(options: PipelineOptions) {
   const routing = new Map<string, number>();
   /** Nothing is claimed or taken in: not begun yet, or a drain was asked for. */
   let isPaused = true;
+  let pausing = 0;
 
   const later = (wait: WaitReason, ms: number): { wait: WaitReason; untilMs: number } => ({ wait, untilMs: clock.nowMs() + ms });
 
@@ -252,7 +253,12 @@ export function createPipeline(options: PipelineOptions) {
   /** Takes in no more and gives back what waits; what is being sent goes on. */
   async function pause(): Promise<void> {
     isPaused = true;
-    await Promise.all([claimer.stop(), lanes.returnWaiting('draining')]);
+    pausing++;
+    try {
+      await Promise.all([claimer.stop(), lanes.returnWaiting('draining')]);
+    } finally {
+      pausing--;
+    }
   }
 
   /** Attempts may begin again: the leases are held. */
@@ -267,8 +273,8 @@ export function createPipeline(options: PipelineOptions) {
     await lanes.returnWaiting('lease-lapsed');
   }
 
-  /** Nothing is leased, and every outcome is written. */
-  const isIdle = (): boolean => memory.recipients === 0 && settler.pending === 0;
+  /** Nothing is leased or about to be, and every outcome is written. */
+  const isIdle = (): boolean => pausing === 0 && memory.isEmpty && settler.pending === 0;
 
   return {
     begin,

@@ -117,6 +117,17 @@ test('one destination cannot have all memory, and urgent mail finds some when ot
   assert.deepEqual([memory.shareOf(0, 2), memory.shareOf(0, 0)], [0, 13]);
 });
 
+test('memory is not empty while what is leased for it is being written', async () => {
+  const memory = memoryOf(10);
+  const { accept, entered } = intakeWith(memory, () => 100);
+  const accepting = accept(incoming('coming.test', 2));
+  assert.deepEqual([memory.isEmpty, memory.recipients], [false, 0]);
+  await accepting;
+  assert.deepEqual([memory.isEmpty, memory.recipients], [false, 2]);
+  for (const { message } of entered) memory.leave(message.contentId);
+  assert.equal(memory.isEmpty, true);
+});
+
 test('scheduled mail is not leased before its time', async () => {
   const { accept, entered } = intakeWith(memoryOf(100), () => 100);
   await accept(incoming('later.test', 1, { dueAtMs: clock.nowMs() + 60_000, wait: 'scheduled' }));

@@ -69,8 +69,11 @@ export function createIntake(options: IntakeOptions): (message: Incoming) => Pro
     };
     // As of before the commit: leases that are lost meanwhile are lost for this message too.
     const { tenure } = leases;
-    const result = await kept(store.mail.accept(message));
-    if (result.kind === 'accepted') hand(message, result, tenure);
+    const result = await memory.expecting(recipients.filter(({ isLeased }) => isLeased).length, async () => {
+      const written = await kept(store.mail.accept(message));
+      if (written.kind === 'accepted') hand(message, written, tenure);
+      return written;
+    });
     if (result.kind === 'accepted' && outbox !== undefined) options.ringOutbox?.();
     return result;
   };

@@ -26,6 +26,7 @@ export class Memory {
   readonly #large = new Map<number, number>();
   readonly #largeBudget: ByteBudget;
   #recipients = 0;
+  #expected = 0;
 
   constructor(options: MemoryOptions) {
     this.#options = options;
@@ -35,6 +36,21 @@ export class Memory {
 
   get recipients(): number {
     return this.#recipients;
+  }
+
+  /** Nothing is here, and nothing is being leased on its way here. */
+  get isEmpty(): boolean {
+    return this.#recipients === 0 && this.#expected === 0;
+  }
+
+  /** While something is written that leases so many recipients, which enter then, or do not. */
+  async expecting<T>(recipients: number, writing: () => Promise<T>): Promise<T> {
+    this.#expected += recipients;
+    try {
+      return await writing();
+    } finally {
+      this.#expected -= recipients;
+    }
   }
 
   /** Recipients that may still be taken in. */
