@@ -6,6 +6,14 @@ import { startPostgres } from '../../../test/kit/postgres.ts';
 import { until } from '../../../test/kit/until.ts';
 import type { AcceptMessage, NodeFacts } from '#store/store.ts';
 import { newDomain } from '../../../test/kit/stored.ts';
+import { type PostgresPlace, storePlace } from '#store/store-url.ts';
+import type { Row } from '#store/rows-json.ts';
+import { Database, type Value } from './database.ts';
+import { Ids } from './ids.ts';
+import { Leases } from './leases.ts';
+import { Nodes } from './nodes.ts';
+import { Partitions } from './partitions.ts';
+import { Server } from './server.ts';
 import { openPostgresStore, type PostgresOptions, type PostgresStore } from './open.ts';
 
 const postgres = await startPostgres({ after });
@@ -42,6 +50,18 @@ async function message(
     recipients: [{ address: `a@to.example`, domain: 'to.example', isLeased: change.isLeased === true }],
     ...change,
   };
+}
+
+/** What is asked of it first hears its answer when that is told to come. */
+class SlowDatabase extends Database {
+  answer: Promise<void> | undefined;
+
+  override async get(sql: string, ...values: Value[]): Promise<Row | undefined> {
+    const { answer } = this;
+    const row = await super.get(sql, ...values);
+    await answer;
+    return row;
+  }
 }
 
 /** As a process that was killed: its connections end, and nothing else. */
@@ -174,6 +194,32 @@ test('a node that beats twice at once after it was lost has one new id', async (
     [true, true],
   );
   assert.equal((await one.nodes.list()).filter(({ name, state }) => name === 'two' && state === 'running').length, 1);
+});
+
+test('a beat that learns late that the node was lost, when another has seen to it, leaves alone what came since', async (t) => {
+  const url = await postgres.newDatabase();
+  const other = await opened(t, url, 'other');
+  const db = new SlowDatabase(new Server(storePlace(url) as PostgresPlace), 3);
+  t.after(() => db.close());
+  const leases = new Leases();
+  const tools = { db, leases, ids: new Ids(db), partitions: new Partitions(db), leaseMs: 20_000, isNode: async () => undefined };
+  const node = new Nodes({ ...tools, ring: () => undefined, onFatal: (error) => assert.fail(error) }, facts('slow'));
+  await node.register();
+  await until(async () => {
+    await other.nodes.takeOver(1);
+    return (await other.nodes.list()).some(({ name, state }) => name === 'slow' && state === 'lost');
+  }, 'it is declared lost');
+  const answer = Promise.withResolvers<void>();
+  db.answer = answer.promise;
+  const late = node.beat('running');
+  db.answer = undefined;
+  assert.equal((await node.beat('running')).wasLost, true);
+  const { id } = node;
+  leases.add(7, 1);
+  answer.resolve();
+  assert.equal((await late).wasLost, true);
+  assert.equal(node.id, id);
+  assert.ok(leases.has(7, 1));
 });
 
 test('a tool is no node', async (t) => {

@@ -114,11 +114,11 @@ export class Nodes implements NodeStore {
   }
 
   async beat(state: 'running' | 'draining' | 'drained'): Promise<Beat> {
-    const { db, leases } = this.#tools;
-    const row = await db.get(BEAT, this.#id, state);
+    const { db } = this.#tools;
+    const id = this.#id;
+    const row = await db.get(BEAT, id, state);
     if (row === undefined) {
-      leases.clear();
-      await (this.#entering ??= this.#enter().finally(() => (this.#entering = undefined)));
+      await this.#enterAgain(id);
       const now = await db.get(BEAT, this.#id, state);
       return { nowMs: Number(now?.['seen_ms']), wanted: now?.['wanted'] === 'drain' ? 'drain' : 'run', wasLost: true };
     }
@@ -184,6 +184,15 @@ export class Nodes implements NodeStore {
   /** The connection was lost for a while: an answer may have been lost with it. */
   reconcileSoon(): void {
     this.#reconcileAtMs = 0;
+  }
+
+  /** After the node of that id was lost. An answer that is late finds that another beat has seen to it: what was leased since is this node's own. */
+  async #enterAgain(lost: number): Promise<void> {
+    if (this.#entering === undefined && this.#id === lost) {
+      this.#tools.leases.clear();
+      this.#entering = this.#enter().finally(() => (this.#entering = undefined));
+    }
+    await this.#entering;
   }
 
   async #enter(): Promise<void> {
