@@ -19,8 +19,17 @@ import { ADDRESSES_TRIED_MAX, createConnect, HOSTS_TRIED_MAX } from './attempt.t
 const SOURCE: EgressSource = { name: 'default', ehlo: 'us.test', pool: 'default' };
 /** Where nothing hangs, no loaded machine may take a server for one that does. */
 const TIMEOUTS = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
-/** For a server that hangs: long enough for all that the others of its test have to say. */
-const HANGS = { ...TIMEOUTS, greetingMs: 1500, commandMs: 1500 };
+/** Nothing more comes of a server that hangs. */
+const HUNG_MS = 300;
+/** A command is waited for so long only while the server that hangs is the one that has it: all others take their time. */
+function commandsHang(isHanging: () => boolean): typeof TIMEOUTS {
+  return {
+    ...TIMEOUTS,
+    get commandMs() {
+      return isHanging() ? HUNG_MS : TIMEOUTS.commandMs;
+    },
+  };
+}
 const { signal } = new AbortController();
 
 interface Setup {
@@ -108,7 +117,7 @@ test('a host that refuses in its greeting or EHLO is passed over for the next', 
     const first = await sinkFor(t, { address: '127.0.0.2', at });
     const second = await sinkFor(t, { address: '127.0.0.3', port: first.port });
     const zone = { 'a.test': { A: ['127.0.0.2'] }, 'b.test': { A: ['127.0.0.3'] } };
-    const { connect } = await setUp(t, zone, { timeouts: HANGS });
+    const { connect } = await setUp(t, zone, { timeouts: commandsHang(() => second.connectionCount() === 0) });
     const session = await open(t, connect, route(second.port, [10, 'a.test'], [20, 'b.test']));
     assert.equal(session.host, 'b.test');
     assert.equal(first.connectionCount(), 1);
@@ -152,7 +161,7 @@ test('a refusal in the greeting is temporary, classified, with its dialogue', as
 test('a site that connects and says nothing is not down', async (t) => {
   for (const greeting of ['drop', 'hang'] as const) {
     const sink = await sinkFor(t, { at: { greeting } });
-    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: HANGS });
+    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: { ...TIMEOUTS, greetingMs: HUNG_MS } });
     const { outcome, isSiteDown } = await fail(connect, route(sink.port, [10, 'a.test']));
     assert.deepEqual([outcome.disposition, outcome.bounceClass, isSiteDown], ['deferred', 'connection', false], greeting);
   }
@@ -225,8 +234,11 @@ test('hosts whose names do not resolve are temporary', async (t) => {
 test('broken TLS falls back to plaintext at once, and is remembered for some hours', async (t) => {
   for (const tlsTrouble of ['garbage', 'drop', 'hang', 'old'] as const) {
     const sink = await sinkFor(t, { tls: 'starttls', tlsTrouble });
-    const { connect, clock } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: HANGS });
-    const starttlsCount = (): number => sink.commands.filter((line) => line === 'STARTTLS').length;
+    const saidCount = (said: RegExp): number => sink.commands.filter((line) => said.test(line)).length;
+    const starttlsCount = (): number => saidCount(/^STARTTLS$/);
+    // Its newest connection is past EHLO, and waits for TLS.
+    const isInTls = (): boolean => sink.commands.at(-1) === 'STARTTLS' && saidCount(/^EHLO /) === sink.connectionCount();
+    const { connect, clock } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: commandsHang(isInTls) });
     const to = route(sink.port, [10, 'a.test']);
     await open(t, connect, to);
     await open(t, connect, to);

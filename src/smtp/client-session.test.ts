@@ -15,9 +15,19 @@ import type { ClientTimeouts, OpenFailure, OpenOptions, SmtpClient } from './cli
 
 /** Where nothing hangs, no loaded machine may take a server for one that does. */
 const TIMEOUTS: ClientTimeouts = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
-/** For a server that hangs: long enough for all that it says before. */
-const HANGS: ClientTimeouts = { connectMs: 60_000, greetingMs: 500, commandMs: 500, dataMs: 500, dotMs: 500 };
-const timeoutsFor = (behaviour: string): ClientTimeouts => (/hang|half/.test(behaviour) ? HANGS : TIMEOUTS);
+/** Nothing more comes of a server that hangs. */
+const HUNG_MS = 200;
+/** Of a step that hangs, and of no other: what comes before it takes as long as it takes. */
+const hangsAt = (step: keyof ClientTimeouts): ClientTimeouts => ({ ...TIMEOUTS, [step]: HUNG_MS });
+/** For a server that hangs behind a command, once it has that command. */
+function hangsBehind(command: string, sink: Sink): ClientTimeouts {
+  return {
+    ...TIMEOUTS,
+    get commandMs() {
+      return sink.commands.some((line) => line.startsWith(command)) ? HUNG_MS : TIMEOUTS.commandMs;
+    },
+  };
+}
 const CONTEXT = createSecureContext();
 const TRUSTING = createSecureContext({ ca: TEST_CERTIFICATE });
 const BODY = 'Subject: hello\r\n\r\nbody\r\n';
@@ -275,7 +285,8 @@ test('a connection cut after the final dot is unclear, and before it is not', as
       ['drop-after-data', true],
     ] as const) {
       const sink = await sinkFor(t, { chunking });
-      const client = await open(t, sink, { timeouts: timeoutsFor(mailbox) });
+      const timeouts = mailbox === 'hang-at-rcpt' ? hangsBehind('RCPT', sink) : /hang|half/.test(mailbox) ? hangsAt('dotMs') : TIMEOUTS;
+      const client = await open(t, sink, { timeouts });
       const { results } = await client.transact(job(`${mailbox}@x.test`), composed());
       assert.deepEqual([mailbox, results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], [mailbox, 'lost', isUnclear]);
       assert.equal(client.isUsable, false);
@@ -420,7 +431,8 @@ test('STARTTLS that fails is told apart: refused goes on in plaintext, broken as
   const refused = await sinkFor(t, { tls: 'starttls', tlsTrouble: 'refuse' });
   assert.equal((await open(t, refused)).tls, undefined);
   for (const tlsTrouble of ['garbage', 'drop', 'hang', 'old'] as const) {
-    const failure = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble }), { timeouts: timeoutsFor(tlsTrouble) });
+    const sink = await sinkFor(t, { tls: 'starttls', tlsTrouble });
+    const failure = await failToOpen(sink, { timeouts: tlsTrouble === 'hang' ? hangsBehind('STARTTLS', sink) : TIMEOUTS });
     assert.deepEqual([tlsTrouble, failure.step, failure.isTlsBroken], [tlsTrouble, 'tls', true]);
   }
   const injected = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble: 'inject' }));
@@ -466,7 +478,10 @@ test('every way of failing before MAIL is a value with its step', async (t) => {
     '554 5.7.1 no',
   ] as const) {
     for (const stage of ['greeting', 'ehlo'] as const) {
-      const failure = await failToOpen(await sinkFor(t, { at: { [stage]: behaviour } }), { timeouts: timeoutsFor(behaviour) });
+      const hangs = hangsAt(stage === 'greeting' ? 'greetingMs' : 'commandMs');
+      const failure = await failToOpen(await sinkFor(t, { at: { [stage]: behaviour } }), {
+        timeouts: behaviour === 'hang' ? hangs : TIMEOUTS,
+      });
       // A reset can overtake the notice that the connection stands.
       if (behaviour !== 'reset') assert.equal(failure.step, stage, behaviour);
       assert.equal(failure.reply?.code, behaviour === 'close-421' ? 421 : behaviour.startsWith('554') ? 554 : undefined, behaviour);
