@@ -6,8 +6,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { controlPath } from '#app/control-path.ts';
 import { openStore } from '#store/open.ts';
+import { hourLasts } from '../../test/kit/hour.ts';
 import { type TestStore, newTestStore } from '../../test/kit/stores.ts';
 import { COMMANDS, run } from './main.ts';
+
+// Selectors have their day in their names.
+await hourLasts(60_000);
 
 let data: string;
 let store: TestStore;
