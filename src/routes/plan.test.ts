@@ -145,12 +145,17 @@ test('rules that take too long are put off, and let others have their turns mean
   const dear = route(`match_header("x", "${'(a|a?)+'.repeat(20)}b")`, 'store()');
   const all = rules(...Array.from({ length: 400 }, () => dear));
   let turns = 0;
-  const timer = setInterval(() => turns++, 1);
+  let isOver = false;
+  const others = (): void => {
+    turns++;
+    if (!isOver) setImmediate(others);
+  };
+  setImmediate(others);
   await assert.rejects(
     planOf(all, 'bob@ours.example', header(`X: ${'a'.repeat(900)}`)),
     (error) => error instanceof AppError && error.smtpCode === 451,
   );
-  clearInterval(timer);
+  isOver = true;
   assert.ok(turns > 3, `${turns} turns`);
 });
 

@@ -46,9 +46,14 @@ test('what is no list is told in a sentence', async () => {
 
 test('a long list lets others have their turn while it is read', async () => {
   let turns = 0;
-  const others = setInterval(() => turns++, 0);
+  let isOver = false;
+  const others = (): void => {
+    turns++;
+    if (!isOver) setImmediate(others);
+  };
+  setImmediate(others);
   const found = await readAddressList(Buffer.from(`email\n${'user@x.example\n'.repeat(100_000)}`));
-  clearInterval(others);
+  isOver = true;
   assert.ok(typeof found !== 'string' && found.quantity === 100_000 && found.bytes.length === 1_500_000);
   assert.ok(turns >= 3, `${turns} turns`);
 });
