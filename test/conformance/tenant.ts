@@ -201,7 +201,7 @@ export async function claimEntries(store: Store, endpoint: string, nowMs = T0 + 
 }
 
 /** Waits until it holds; for what another thread or process brings about. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, deadlineMs = 20_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, what: string, deadlineMs = 60_000): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!(await holds())) {
     if (performance.now() > endMs) assert.fail(`it did not come about in ${deadlineMs} ms: ${what}`);
