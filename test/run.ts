@@ -20,6 +20,8 @@ import { startPostgres } from './kit/postgres.ts';
 
 const TIMEOUT_MS = 120_000;
 const RUN_MAX_MS = 60 * 60_000;
+/** Files that run at once, on however many cores: they share a PostgreSQL that takes 200 connections, and a file may have several programs with a dozen each. */
+const AT_ONCE_MAX = 6;
 
 const root = join(import.meta.dirname, '..');
 const given = process.argv.slice(2);
@@ -64,7 +66,7 @@ async function pass(store: string, paths: readonly string[], environment: Readon
       `--test-reporter-destination=${failures}`,
       `--test-timeout=${TIMEOUT_MS}`,
       // The runner's default leaves one core free, which on a machine with two would mean one file after the other.
-      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      `--test-concurrency=${Math.min(AT_ONCE_MAX, Math.max(2, availableParallelism()))}`,
       ...options,
       ...paths,
     ],
