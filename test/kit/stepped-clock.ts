@@ -11,7 +11,9 @@ let shiftMs = 0;
 
 function look(): void {
   try {
-    shiftMs = Number(readFileSync(path ?? '', 'utf8'));
+    const text = readFileSync(path ?? '', 'utf8');
+    // Empty while it is being written: as before.
+    if (text !== '') shiftMs = Number(text);
   } catch {
     // Not written yet: no shift.
   }
