@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type TestContext, test } from 'node:test';
+import { type TestContext, after, test } from 'node:test';
 import { openStore } from '#store/open.ts';
 import type { Store } from '#store/store.ts';
 import { accept, HOUR_MS, mail, settlement, T0, type Tenant, tenant } from '../conformance/tenant.ts';
@@ -17,6 +17,12 @@ const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 const SITES = 20;
 const AT_ONCE = 25;
 const BEFORE = 500;
+
+/** Whatever becomes of a test, none of its commands stands still for ever. */
+const begun = new Set<ChildProcess>();
+after(() => {
+  for (const child of begun) child.kill('SIGKILL');
+});
 
 function directoryFor(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'postrider-saved-'));
@@ -30,19 +36,69 @@ async function storeFor(t: TestContext, directory: string): Promise<TestStore> {
   return made;
 }
 
-interface Command {
-  readonly child: ChildProcess;
-  readonly ended: Promise<{ readonly status: number | null; readonly out: string; readonly error: string }>;
-  /** What it has written to standard error so far. */
-  said(): string;
+interface Ended {
+  readonly status: number | null;
+  readonly out: string;
+  readonly error: string;
 }
 
-function command(directory: string, environment: Readonly<Record<string, string>>, ...args: string[]): Command {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, ...args], {
+function command(directory: string, environment: Readonly<Record<string, string>>, ...args: string[]): Promise<Ended> {
+  return started(directory, environment, [], args).ended;
+}
+
+/** A command in the middle of its work: it has told of it in words that match, and stands still until it is let go on. */
+class Held {
+  readonly child: ChildProcess;
+  readonly #ended: Promise<Ended>;
+
+  private constructor(child: ChildProcess, ended: Promise<Ended>) {
+    this.child = child;
+    this.#ended = ended;
+  }
+
+  static async at(pattern: RegExp, directory: string, environment: Readonly<Record<string, string>>, ...args: string[]): Promise<Held> {
+    const hold = `import { readSync } from 'node:fs';
+      const write = process.stderr.write.bind(process.stderr);
+      process.stderr.write = (text, ...rest) => {
+        const written = write(text, ...rest);
+        if (${pattern}.test(text)) {
+          process.stderr.write = write;
+          readSync(0, Buffer.alloc(1));
+        }
+        return written;
+      };`;
+    const { child, ended, said } = started(directory, environment, ['--import', `data:text/javascript,${encodeURIComponent(hold)}`], args);
+    await until(() => pattern.test(said()) || child.exitCode !== null, 'it is at work');
+    assert.equal(child.exitCode, null, said());
+    return new Held(child, ended);
+  }
+
+  goOn(): Promise<Ended> {
+    this.child.stdin?.end('.');
+    return this.#ended;
+  }
+
+  /** A signal that it can answer has come when it goes on. */
+  end(signal: NodeJS.Signals): Promise<Ended> {
+    this.child.kill(signal);
+    return this.goOn();
+  }
+}
+
+function started(
+  directory: string,
+  environment: Readonly<Record<string, string>>,
+  nodeOptions: readonly string[],
+  args: readonly string[],
+): { readonly child: ChildProcess; readonly ended: Promise<Ended>; said(): string } {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...nodeOptions, PROGRAM, ...args], {
     env: { ...process.env, POSTRIDER_DATA: directory, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
   });
+  begun.add(child);
   let [out, error] = ['', ''];
+  // Of one that was killed.
+  child.stdin.on('error', () => undefined);
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (error += text));
   const ended = once(child, 'close').then(([status]) => ({ status: status as number | null, out, error }));
@@ -102,16 +158,17 @@ test('a backup that is taken under load holds all that was accepted before it, l
   await until(() => load.accepted.size >= BEFORE, 'there is something to save');
   const [accepted, settled] = [[...load.accepted], [...load.settled]];
   const file = join(directory, 'saved.db');
-  const saved = await command(directory, served.environment, 'backup', '--to', file).ended;
+  const saving = await Held.at(/cop/, directory, served.environment, 'backup', '--to', file);
+  const atWork = load.accepted.size;
+  await until(() => load.accepted.size - atWork > 2 * AT_ONCE, 'the server goes on meanwhile');
+  const saved = await saving.goOn();
   assert.equal(saved.status, 0, saved.error);
-  const during = load.accepted.size - accepted.length;
   await load.stop();
   await server.close();
-  assert.ok(during > AT_ONCE, `the server went on (${during})`);
 
   const beside = directoryFor(t);
   const restored = await storeFor(t, beside);
-  const loaded = await command(beside, restored.environment, 'restore', '--from', file).ended;
+  const loaded = await command(beside, restored.environment, 'restore', '--from', file);
   assert.equal(loaded.status, 0, loaded.error);
   assert.deepEqual(await restored.troubles(), []);
   const states = new Map(
@@ -164,19 +221,14 @@ test('a copy goes on after it was asked to end, and after it was killed', async 
     INSERT INTO captured (at_ms, sender, recipients, size_bytes, subject, from_header, bytes) SELECT n, '', '[]', 1, '', '', randomblob(10000000) FROM n`);
   db.close();
   const target = await storeFor(t, join(directory, 'target'));
-  const copying = (): Command => command(directory, {}, 'store', 'copy', '--from', source, '--to', target.url);
-  const begun = copying();
-  await until(() => begun.said().includes('copied event'), 'the large table is begun');
-  begun.child.kill('SIGINT');
-  const asked = await begun.ended;
+  const copying = ['store', 'copy', '--from', source, '--to', target.url];
+  // What comes next is the large table.
+  const asked = await (await Held.at(/copied event/, directory, {}, ...copying)).end('SIGINT');
   assert.equal(asked.status, 1, asked.error);
   assert.match(asked.error, /it was stopped; the same command goes on where it was/);
-  const killed = copying();
   // The comparison begins with the smallest tables: all is copied, and nothing finished.
-  await until(() => /compared|copying captured/.test(killed.said()) || killed.child.exitCode !== null, 'it is at work again');
-  killed.child.kill('SIGKILL');
-  await killed.ended;
-  const { status, out, error } = await copying().ended;
+  await (await Held.at(/compared|copying captured/, directory, {}, ...copying)).end('SIGKILL');
+  const { status, out, error } = await command(directory, {}, ...copying);
   assert.equal(status, 0, error);
   assert.match(out, /equal on both sides/);
   const [row] = await target.rows('SELECT count(*) AS n FROM captured');
@@ -193,10 +245,8 @@ test('a backup that is asked to end leaves no file', async (t) => {
     await Promise.all(Array.from({ length: 5 }, () => accept(store, mail(from, { content: new Uint8Array(5_000_000).fill(1) }))));
   }
   await store.close();
-  const saving = command(directory, served.environment, 'backup', '--to', join(directory, 'saved.db'));
-  await until(() => saving.said().includes('cop'), 'it is at work');
-  saving.child.kill('SIGTERM');
-  const { status, error } = await saving.ended;
+  const saving = await Held.at(/cop/, directory, served.environment, 'backup', '--to', join(directory, 'saved.db'));
+  const { status, error } = await saving.end('SIGTERM');
   assert.equal(status, 1, error);
   assert.match(error, /it was stopped; no file was made/);
   assert.equal(existsSync(join(directory, 'saved.db')), false);
