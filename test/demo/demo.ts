@@ -12,10 +12,11 @@ import { createTransport } from 'nodemailer';
 import { environment, postrider, startProgram } from './program.ts';
 import type { Program } from './program.ts';
 
-const START_MS = 10_000;
-const DELIVERY_MS = 8_000;
+/** All of it takes a few seconds; these limits only end what never comes, also on a busy machine. */
+const START_MS = 40_000;
+const DELIVERY_MS = 30_000;
 const LOOK_EVERY_MS = 50;
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 55_000;
 
 interface Credentials {
   readonly apiKey: string;
