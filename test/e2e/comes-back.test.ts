@@ -138,8 +138,12 @@ test('later-bounce@: delivered, then failed as a delayed bounce, and not written
 
 test('complain@: a report by mail becomes an event and a suppression', async () => {
   const id = await server.send('complain+7@example.com');
-  await until(async () => (await namesOf(id)).includes('complained'), 'the complaint');
-  assert.deepEqual(await namesOf(id), ['accepted', 'delivered', 'complained']);
+  // What is told of the delivery and of the complaint comes on two ways.
+  const names = await until(async () => {
+    const now = await namesOf(id);
+    return now.includes('complained') && now.includes('delivered') && now;
+  }, 'the complaint');
+  assert.deepEqual(names, ['accepted', 'delivered', 'complained']);
   assert.ok(await isSuppressed('complaints', 'complain+7@example.com'));
 });
 
@@ -150,6 +154,7 @@ test('webhooks are told of both, once', async (t) => {
     await server.mustCall('POST', `/v3/domains/${DOMAIN}/webhooks`, { id, url: `http://127.0.0.1:${hooks.port}/${id}` });
   const { id, returnPath } = await sent('walter@example.net');
   for (const _ of [1, 2]) await bring(returnPath, dsn('walter@example.net'));
+  await until(() => hooks.received.length > 0, 'the first post');
   const complained = await server.send('complain+hook@example.com');
   await until(() => hooks.received.length === 2, 'two posts');
   const told = hooks.received.map(({ path, body }) => {
@@ -241,8 +246,10 @@ test('a submitter by SMTP is told by mail at its own address, once; nobody is to
   const mail = (await captured()).find(({ recipients }) => recipients.includes('later-bounce+smtp@example.com'));
   await bring(mail?.sender ?? '', dsn('later-bounce+smtp@example.com'));
   assert.equal((await captured()).filter(({ recipients }) => recipients.includes(`later-bounce@${DOMAIN}`)).length, 1);
-  const [story] = await server.recipients(`by-smtp@${DOMAIN}`);
-  assert.ok(story?.entries.some(({ text: said }) => said?.startsWith('the sender was notified (failed)')));
+  await until(async () => {
+    const [story] = await server.recipients(`by-smtp@${DOMAIN}`);
+    return story?.entries.some(({ text: said }) => said?.startsWith('the sender was notified (failed)'));
+  }, 'the story tells of it');
 });
 
 test('an abuse report that encloses our mail is proven by its header; another is counted', async () => {
