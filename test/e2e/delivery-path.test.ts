@@ -18,7 +18,11 @@ import type { Sink, SinkOptions } from '../kit/sink.ts';
 interface Setup {
   readonly allow?: readonly string[];
   readonly routes?: readonly SmartHostRule[];
+  /** Of one command. Long unless a server hangs: who answers is this process itself, which may stand still. */
+  readonly commandMs?: number;
 }
+
+const PATIENT_MS = 30_000;
 
 const BYTES = Buffer.from('Subject: x\r\n\r\nhello\r\n');
 const SOURCE = { name: 'out', ehlo: 'us.test', pool: 'default' };
@@ -37,7 +41,7 @@ async function sender(
   setup: Setup = {},
 ): Promise<(to: string) => Promise<Outcome>> {
   const dns = await startDnsZone(zone);
-  const resolver = createResolver({ servers: [dns.server], timeoutMs: 200, tries: 1, cacheMax: 100, clock: systemClock });
+  const resolver = createResolver({ servers: [dns.server], timeoutMs: PATIENT_MS, tries: 1, cacheMax: 100, clock: systemClock });
   t.after(async () => {
     resolver.close();
     await dns.close();
@@ -51,7 +55,8 @@ async function sender(
     clock: systemClock,
   });
   const guard = createAddressGuard({ allowNetworks: setup.allow ?? ['127.0.0.0/8'], ownListeners: [] });
-  const timeouts = { connectMs: 500, greetingMs: 500, commandMs: 500, dataMs: 500, dotMs: 500 };
+  const { commandMs = PATIENT_MS } = setup;
+  const timeouts = { connectMs: PATIENT_MS, greetingMs: PATIENT_MS, commandMs, dataMs: PATIENT_MS, dotMs: PATIENT_MS };
   const connect = createConnect({ resolver, guard, timeouts, clock: systemClock, log: silentLog });
   return async (to) => {
     const found = await find(to.slice(to.lastIndexOf('@') + 1), signal);
@@ -128,7 +133,9 @@ test('a smart host takes what its rule names, with TLS and a login', async (t) =
 
 test('what the mailbox is told decides the outcome, its class and what follows', async (t) => {
   const sink = await sinkAt(t, '127.0.0.2', 0);
-  const send = await sender(t, { 'x.test': { A: ['127.0.0.2'] } }, sink.port);
+  const zone = { 'x.test': { A: ['127.0.0.2'] } };
+  const send = await sender(t, zone, sink.port);
+  const sendToHanging = await sender(t, zone, sink.port, { commandMs: 500 });
   const told: Record<string, string> = {};
   for (const mailbox of [
     'good',
@@ -141,7 +148,9 @@ test('what the mailbox is told decides the outcome, its class and what follows',
     'hang-at-rcpt',
     'malformed-at-dot',
   ]) {
-    const { disposition, bounceClass, suppress, unclear, retryAfterMs } = await send(`${mailbox}@x.test`);
+    const { disposition, bounceClass, suppress, unclear, retryAfterMs } = await (mailbox.startsWith('hang') ? sendToHanging : send)(
+      `${mailbox}@x.test`,
+    );
     told[mailbox] = [disposition, bounceClass, suppress === true && 'suppress', unclear === true && 'unclear', retryAfterMs]
       .filter(Boolean)
       .join(' ');

@@ -7,8 +7,8 @@ import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
 import { startRig } from './api-kit.ts';
 
-/** A beat comes four times in a lease: what an operator wants is learnt so soon. */
-const home = await Installation.make({ after }, { 'store.lease': '4s', 'delivery.connection_idle': '1s' });
+/** A beat comes four times in a lease: what an operator wants is learnt so soon. Long enough that a node which stands still for some seconds has not lost its lease. */
+const home = await Installation.make({ after }, { 'store.lease': '10s', 'delivery.connection_idle': '1s' });
 
 async function nodesOf(server: Server): Promise<readonly NodeRow[]> {
   const { body } = await server.mustCall('GET', '/v1/nodes');
@@ -46,9 +46,14 @@ test('a node is listed with what it does, by the API and by the command line, an
   assert.equal(items.find(({ id }) => id === row.id)?.state, 'stopped');
 });
 
-test('a drained node takes no mail, gives back what waits, finishes what it is sending, and goes on when it is resumed', async () => {
+test('a drained node takes no mail, gives back what waits, finishes what it is sending, and goes on when it is resumed', async (t) => {
   const answer = Promise.withResolvers<void>();
   home.sink.configure({ gates: { dot: answer.promise } });
+  // Whatever becomes of this test, the next ones find a server that answers.
+  t.after(() => {
+    answer.resolve();
+    home.sink.configure({});
+  });
   const server = await home.start({ 'node.name': 'mail-1', 'delivery.shaping': JSON.stringify([{ match: '*', connections: 1 }]) });
   const talk = await server.smtp();
   const sending = await server.send('a@x.test');
