@@ -9,6 +9,8 @@ import { silentLog } from '#base/log.ts';
 import { createResolver } from '#dns/resolver.ts';
 import type { Connect, ConnectFailure, DeliveryJob, DeliverySession } from '#model/delivery.ts';
 import type { EgressSource, Route, TlsDemand } from '#model/egress.ts';
+import type { ClientTimeouts } from '#smtp/client-session.ts';
+import { commandsHang, hangsAt, PATIENT } from '../../test/kit/client-timeouts.ts';
 import { startDnsZone } from '../../test/kit/dns-zone.ts';
 import type { DnsZone, ZoneNode } from '../../test/kit/dns-zone.ts';
 import { startSink } from '../../test/kit/sink.ts';
@@ -17,19 +19,6 @@ import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
 import { ADDRESSES_TRIED_MAX, createConnect, HOSTS_TRIED_MAX } from './attempt.ts';
 
 const SOURCE: EgressSource = { name: 'default', ehlo: 'us.test', pool: 'default' };
-/** Where nothing hangs, no loaded machine may take a server for one that does. */
-const TIMEOUTS = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
-/** Nothing more comes of a server that hangs. */
-const HUNG_MS = 300;
-/** A command is waited for so long only while the server that hangs is the one that has it: all others take their time. */
-function commandsHang(isHanging: () => boolean): typeof TIMEOUTS {
-  return {
-    ...TIMEOUTS,
-    get commandMs() {
-      return isHanging() ? HUNG_MS : TIMEOUTS.commandMs;
-    },
-  };
-}
 const { signal } = new AbortController();
 
 interface Setup {
@@ -41,7 +30,7 @@ interface Setup {
 interface Over {
   readonly allow?: readonly string[];
   readonly own?: readonly Listener[];
-  readonly timeouts?: typeof TIMEOUTS;
+  readonly timeouts?: ClientTimeouts;
 }
 
 async function setUp(t: TestContext, zone: Record<string, ZoneNode>, over: Over = {}): Promise<Setup> {
@@ -56,7 +45,7 @@ async function setUp(t: TestContext, zone: Record<string, ZoneNode>, over: Over 
   const connect = createConnect({
     resolver,
     guard,
-    timeouts: over.timeouts ?? TIMEOUTS,
+    timeouts: over.timeouts ?? PATIENT,
     clock,
     log: silentLog,
     extraRoots: [TEST_CERTIFICATE],
@@ -161,7 +150,7 @@ test('a refusal in the greeting is temporary, classified, with its dialogue', as
 test('a site that connects and says nothing is not down', async (t) => {
   for (const greeting of ['drop', 'hang'] as const) {
     const sink = await sinkFor(t, { at: { greeting } });
-    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: { ...TIMEOUTS, greetingMs: HUNG_MS } });
+    const { connect } = await setUp(t, { 'a.test': { A: ['127.0.0.1'] } }, { timeouts: hangsAt('greetingMs') });
     const { outcome, isSiteDown } = await fail(connect, route(sink.port, [10, 'a.test']));
     assert.deepEqual([outcome.disposition, outcome.bounceClass, isSiteDown], ['deferred', 'connection', false], greeting);
   }

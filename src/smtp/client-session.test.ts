@@ -7,27 +7,15 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import type { Composed, DeliveryJob } from '#model/delivery.ts';
+import { commandsHang, hangsAt, PATIENT } from '../../test/kit/client-timeouts.ts';
 import { startSink } from '../../test/kit/sink.ts';
 import type { Sink, SinkOptions } from '../../test/kit/sink.ts';
 import { TEST_CERTIFICATE } from '../../test/kit/sink-certificate.ts';
 import { openClient } from './client-session.ts';
 import type { ClientTimeouts, OpenFailure, OpenOptions, SmtpClient } from './client-session.ts';
 
-/** Where nothing hangs, no loaded machine may take a server for one that does. */
-const TIMEOUTS: ClientTimeouts = { connectMs: 60_000, greetingMs: 60_000, commandMs: 60_000, dataMs: 60_000, dotMs: 60_000 };
-/** Nothing more comes of a server that hangs. */
-const HUNG_MS = 200;
-/** Of a step that hangs, and of no other: what comes before it takes as long as it takes. */
-const hangsAt = (step: keyof ClientTimeouts): ClientTimeouts => ({ ...TIMEOUTS, [step]: HUNG_MS });
-/** For a server that hangs behind a command, once it has that command. */
-function hangsBehind(command: string, sink: Sink): ClientTimeouts {
-  return {
-    ...TIMEOUTS,
-    get commandMs() {
-      return sink.commands.some((line) => line.startsWith(command)) ? HUNG_MS : TIMEOUTS.commandMs;
-    },
-  };
-}
+const hangsBehind = (command: string, sink: Sink): ClientTimeouts =>
+  commandsHang(() => sink.commands.some((line) => line.startsWith(command)));
 const CONTEXT = createSecureContext();
 const TRUSTING = createSecureContext({ ca: TEST_CERTIFICATE });
 const BODY = 'Subject: hello\r\n\r\nbody\r\n';
@@ -47,7 +35,7 @@ function optionsFor(sink: Pick<Sink, 'address' | 'port'>, over: Partial<OpenOpti
     tls: 'opportunistic',
     verify: false,
     context: CONTEXT,
-    timeouts: TIMEOUTS,
+    timeouts: PATIENT,
     clock: systemClock,
     ...over,
   };
@@ -285,7 +273,7 @@ test('a connection cut after the final dot is unclear, and before it is not', as
       ['drop-after-data', true],
     ] as const) {
       const sink = await sinkFor(t, { chunking });
-      const timeouts = mailbox === 'hang-at-rcpt' ? hangsBehind('RCPT', sink) : /hang|half/.test(mailbox) ? hangsAt('dotMs') : TIMEOUTS;
+      const timeouts = mailbox === 'hang-at-rcpt' ? hangsBehind('RCPT', sink) : /hang|half/.test(mailbox) ? hangsAt('dotMs') : PATIENT;
       const client = await open(t, sink, { timeouts });
       const { results } = await client.transact(job(`${mailbox}@x.test`), composed());
       assert.deepEqual([mailbox, results[0]?.kind, results[0]?.kind === 'lost' && results[0].isUnclear], [mailbox, 'lost', isUnclear]);
@@ -432,7 +420,7 @@ test('STARTTLS that fails is told apart: refused goes on in plaintext, broken as
   assert.equal((await open(t, refused)).tls, undefined);
   for (const tlsTrouble of ['garbage', 'drop', 'hang', 'old'] as const) {
     const sink = await sinkFor(t, { tls: 'starttls', tlsTrouble });
-    const failure = await failToOpen(sink, { timeouts: tlsTrouble === 'hang' ? hangsBehind('STARTTLS', sink) : TIMEOUTS });
+    const failure = await failToOpen(sink, { timeouts: tlsTrouble === 'hang' ? hangsBehind('STARTTLS', sink) : PATIENT });
     assert.deepEqual([tlsTrouble, failure.step, failure.isTlsBroken], [tlsTrouble, 'tls', true]);
   }
   const injected = await failToOpen(await sinkFor(t, { tls: 'starttls', tlsTrouble: 'inject' }));
@@ -479,9 +467,8 @@ test('every way of failing before MAIL is a value with its step', async (t) => {
   ] as const) {
     for (const stage of ['greeting', 'ehlo'] as const) {
       const hangs = hangsAt(stage === 'greeting' ? 'greetingMs' : 'commandMs');
-      const failure = await failToOpen(await sinkFor(t, { at: { [stage]: behaviour } }), {
-        timeouts: behaviour === 'hang' ? hangs : TIMEOUTS,
-      });
+      const sink = await sinkFor(t, { at: { [stage]: behaviour } });
+      const failure = await failToOpen(sink, { timeouts: behaviour === 'hang' ? hangs : PATIENT });
       // A reset can overtake the notice that the connection stands.
       if (behaviour !== 'reset') assert.equal(failure.step, stage, behaviour);
       assert.equal(failure.reply?.code, behaviour === 'close-421' ? 421 : behaviour.startsWith('554') ? 554 : undefined, behaviour);
