@@ -5,7 +5,7 @@
 import { rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { openSqliteStore, type SqliteOptions, type SqliteStore } from '#store/sqlite/open.ts';
-import { StoreError } from '#store/store.ts';
+import { type Store, StoreError } from '#store/store.ts';
 
 export interface Request {
   readonly id: number;
@@ -15,7 +15,11 @@ export interface Request {
 export interface Answer {
   readonly id: number;
   readonly result?: unknown;
-  readonly failure?: { readonly kind: StoreError['kind'] | undefined; readonly message: string };
+  readonly failure?: {
+    readonly kind: StoreError['kind'] | undefined;
+    readonly message: string;
+    readonly health?: ReturnType<Store['health']>;
+  };
 }
 
 let store: SqliteStore | undefined;
@@ -66,6 +70,7 @@ process.on('message', ({ id, name, args }: Request) => {
         failure: {
           kind: error instanceof StoreError ? error.kind : undefined,
           message: error instanceof Error ? error.message : String(error),
+          ...(store !== undefined && { health: store.health() }),
         },
       }),
     )

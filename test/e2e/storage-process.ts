@@ -22,6 +22,8 @@ export class StoreProcess {
   readonly store: Store;
   /** What it wrote to its standard output. */
   output = '';
+  /** How the store was when it failed last, before anything could come between. */
+  healthAtFailure: ReturnType<Store['health']> | undefined;
 
   /** `wrapper`: a command that the program is run by. */
   constructor(wrapper: readonly string[] = []) {
@@ -34,10 +36,7 @@ export class StoreProcess {
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     this.#child.on('message', (answer: Answer) => this.#answered(answer));
-    this.#child.on('exit', (code, signal) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`the process ended with ${code ?? signal}`));
-      this.#waiting.clear();
-    });
+    this.#child.on('exit', () => this.#ended());
     const family = (name: string): unknown =>
       new Proxy(
         {},
@@ -60,9 +59,20 @@ export class StoreProcess {
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       this.#child.send({ id, name, args } satisfies Request, (error) => {
-        if (error !== null) reject(error);
+        // The channel ends with the process, and may do so a moment before it is known how that ended.
+        if (error !== null && this.#hasEnded) this.#ended();
       });
     });
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  #ended(): void {
+    const { exitCode, signalCode } = this.#child;
+    for (const { reject } of this.#waiting.values()) reject(new Error(`the process ended with ${exitCode ?? signalCode}`));
+    this.#waiting.clear();
   }
 
   /** Resolves to how many leases of a former process it ended. */
@@ -75,7 +85,7 @@ export class StoreProcess {
   }
 
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#hasEnded) return;
     const exit = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await exit;
@@ -86,6 +96,7 @@ export class StoreProcess {
   #answered({ id, result, failure }: Answer): void {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
+    if (failure !== undefined) this.healthAtFailure = failure.health;
     if (failure === undefined) waiting?.resolve(result);
     else waiting?.reject(failure.kind === undefined ? new Error(failure.message) : new StoreError(failure.kind, failure.message));
   }
