@@ -6,10 +6,7 @@ import { DOMAIN, Installation } from '../kit/installation.ts';
 import { startHttpReceiver } from '../kit/http-receiver.ts';
 import { until } from '../kit/until.ts';
 
-const home = await Installation.make(
-  { after },
-  { 'webhooks.allow_networks': '127.0.0.0/8', 'webhooks.retry': '200ms', 'webhooks.give_up_after': '5s' },
-);
+const home = await Installation.make({ after }, { 'webhooks.allow_networks': '127.0.0.0/8', 'webhooks.retry': '200ms' });
 const there = await startHttpReceiver();
 after(() => there.close());
 const server = await home.start();
@@ -206,7 +203,8 @@ test('each server is shown with how it fares, since when, and what waits for it'
   assert.match(bad?.state ?? '', /^(failing|paused)$/);
   assert.equal(bad?.waiting, 1);
   assert.ok(Date.parse(bad?.next_at ?? '') > 0);
-  assert.ok(Date.parse(bad?.since ?? '') <= Date.now());
+  // The clock of a shared store may be a little ahead.
+  assert.ok(Math.abs(Date.parse(bad?.since ?? '') - Date.now()) < 60_000);
 });
 
 test('without personal data webhooks, what is told again, the log and tests name no person; the account above decides it too', async () => {
@@ -228,9 +226,12 @@ test('without personal data webhooks, what is told again, the log and tests name
   assert.deepEqual([told()[0]?.recipient, told()[0]?.message.headers.subject], ['mary@x.test', 'a secret']);
 
   await server.mustCall('PUT', '/v5/accounts/features', { webhooks_redact_pii: '{"enabled":true}' });
-  const [post] = (await server.mustCall('GET', `/v1/webhook_posts?url=${encodeURIComponent(hook)}`, undefined, asSub)).body[
-    'items'
-  ] as Post[];
+  const logged = (count: number): Promise<Post[]> =>
+    until(async () => {
+      const { body } = await server.mustCall('GET', `/v1/webhook_posts?url=${encodeURIComponent(hook)}`, undefined, asSub);
+      return (body['items'] as Post[]).length === count && (body['items'] as Post[]);
+    }, 'it is logged');
+  const [post] = await logged(1);
   const shown = await server.mustCall('GET', `/v1/webhook_posts/${post?.id}`, undefined, asSub);
   assert.ok(namesNobody(shown.text), shown.text);
   await server.mustCall('POST', `/v1/webhook_posts/${post?.id}/replay`, {}, asSub);
@@ -242,6 +243,8 @@ test('without personal data webhooks, what is told again, the log and tests name
   assert.ok(events.text.includes('mary@x.test'), 'the events stay as they are');
 
   await server.mustCall('PUT', '/v5/accounts/features', { webhooks_redact_pii: '{"enabled":false}' });
+  // What is still being told is not told again.
+  await logged(2);
   await server.mustCall('POST', `/v1/webhook_posts/${post?.id}/replay`, {}, asSub);
   await until(() => told().length === 4, 'and again');
   assert.equal(told()[3]?.recipient, 'mary@x.test');
