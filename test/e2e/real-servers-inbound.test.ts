@@ -7,7 +7,8 @@ import { createTransport } from 'nodemailer';
 import { until } from '../kit/until.ts';
 import { formOf, inboundPort, ours, startRoutes } from './inbound-routes-kit.ts';
 
-const rig = await startRoutes({ after }, { 'inbound.unknown_sender': 'accept' });
+// DNS is asked once, and of this process.
+const rig = await startRoutes({ after }, { 'inbound.unknown_sender': 'accept', 'dns.timeout': '30s' });
 await rig.routes([`match_recipient("in@ours.test")`, `forward("${rig.url('/in')}")`]);
 
 interface Posted {

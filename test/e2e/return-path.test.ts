@@ -10,7 +10,14 @@ import { until } from '../kit/until.ts';
 const HOST = 'mail.ours.test';
 const home = await Installation.make(
   { after },
-  { 'smtp.inbound': '127.0.0.1:0', 'inbound.greeting_delay': '0s', 'inbound.authentication': 'false', 'dkim.sign': 'true' },
+  {
+    'smtp.inbound': '127.0.0.1:0',
+    'inbound.greeting_delay': '0s',
+    'inbound.authentication': 'false',
+    'dkim.sign': 'true',
+    // An MX is looked for once, and in this process.
+    'dns.timeout': '30s',
+  },
   { zone: { [`bounces.${DOMAIN}`]: { MX: [[10, HOST]] }, 'other.test': { A: ['127.0.0.1'] } } },
 );
 let server = await home.start();

@@ -98,6 +98,10 @@ relayhost = [127.0.0.1]:${relayPort}
 smtp_tls_security_level = may
 smtp_tls_loglevel = 1
 smtputf8_enable = no
+# What is put off comes again at once: its minutes are longer than a test.
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+queue_run_delay = 1s
 biff = no
 `;
 }
