@@ -15,7 +15,7 @@ const HOUR_MS = 3_600_000;
 await hourLasts(120_000);
 const home = await Installation.make(
   { after },
-  { 'limits.recipients_per_hour': String(PER_HOUR), 'limits.recipients_per_day': String(PER_DAY), 'store.lease': '2s' },
+  { 'limits.recipients_per_hour': String(PER_HOUR), 'limits.recipients_per_day': String(PER_DAY) },
   { zone: { 'x.test': { A: ['127.0.0.1'] } } },
 );
 let server = await home.start();
@@ -34,12 +34,17 @@ async function account(name: string): Promise<{ readonly id: number; readonly ke
 
 const many = (count: number): string[] => Array.from({ length: count }, (_, n) => `user${n}@x.test`);
 
-function send(to: Server, from: { readonly key: string; readonly domain: string }, count: number, headers = {}): Promise<Answered> {
-  const fields = { from: `app@${from.domain}`, to: many(count), subject: 's', text: 't' };
-  return to.call('POST', `/v3/${from.domain}/messages`, fields, headers, from.key);
+interface Sent extends Answered {
+  readonly askedMs: number;
 }
 
-function isRefused(answered: Answered, domain: string): void {
+async function send(to: Server, from: { readonly key: string; readonly domain: string }, count: number, headers = {}): Promise<Sent> {
+  const fields = { from: `app@${from.domain}`, to: many(count), subject: 's', text: 't' };
+  const askedMs = Date.now();
+  return { askedMs, ...(await to.call('POST', `/v3/${from.domain}/messages`, fields, headers, from.key)) };
+}
+
+function isRefused(answered: Sent, domain: string): void {
   assert.equal(answered.status, 429);
   const message = String(answered.body['message']);
   const told =
@@ -47,9 +52,10 @@ function isRefused(answered: Answered, domain: string): void {
       message,
     );
   assert.equal(told?.[1], domain, message);
-  const inMs = Date.parse(told?.[2] ?? '') - Date.now();
-  assert.ok(inMs > -1000 && inMs <= 24 * HOUR_MS, message);
-  assert.ok(Math.abs(Number(answered.headers.get('retry-after')) * 1000 - inMs) < 5000, 'Retry-After tells the same time');
+  const [mostMs, leastMs] = [answered.askedMs, Date.now()].map((atMs) => Date.parse(told?.[2] ?? '') - atMs) as [number, number];
+  assert.ok(leastMs > -1000 && mostMs <= 24 * HOUR_MS, message);
+  const retryMs = Number(answered.headers.get('retry-after')) * 1000;
+  assert.ok(retryMs > leastMs - 2000 && retryMs < mostMs + 2000, 'Retry-After tells the same time');
 }
 
 test('an account over its hour is refused with the time at which it may send again, and nothing of the message is kept', async () => {
@@ -113,8 +119,11 @@ test('an operator gives one account other limits than the rest, and a running se
 });
 
 test('what was accepted stays counted when the program is killed, and what it had only been given comes back within a lease', async () => {
+  await server.stop();
+  // So short a lease may have run out on a busy machine, and then nothing is taken for a moment.
+  server = await home.start({ 'store.lease': '2s' });
   const mine = await account('survivor');
-  assert.equal((await send(server, mine, 7)).status, 200);
+  await until(async () => (await send(server, mine, 7)).status === 200, 'mail is taken');
   await server.kill();
   server = await home.start();
   await until(async () => (await send(server, mine, PER_HOUR - 7)).status === 200, 'the rest of the hour is there');
