@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -51,6 +52,8 @@ async function begin(t: TestContext): Promise<Tour> {
   });
   const said = collected(hook);
   const printed = collected(shell);
+  // What comes before is posted again minutes later.
+  await until(() => isOpen(port), `the receiver to listen: ${said.text}`);
   let count = 0;
   return {
     program,
@@ -66,6 +69,13 @@ async function begin(t: TestContext): Promise<Tour> {
       return printed.text.slice(from);
     },
   };
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
 }
 
 function collected(child: ChildProcess): { text: string } {
