@@ -30,14 +30,18 @@ function arrivals(address: string): number {
 test('recipients of one call each get it when clocks show the time where they are', async () => {
   // Two minutes ahead in Tokyo: it comes up first there, and about half a day later in the others, which are many hours behind.
   const time = clockIn('Asia/Tokyo', Date.now() + 120_000);
-  const messageId = await server.send(['tokyo@x.test', 'york@x.test', 'unknown@x.test'], {
+  const messageId = await server.send(['tokyo@x.test', 'phoenix@x.test', 'unknown@x.test'], {
     'o:time-zone-localize': time,
-    'recipient-variables': JSON.stringify({ 'tokyo@x.test': { timezone: 'Asia/Tokyo' }, 'york@x.test': { timezone: 'America/New_York' } }),
+    'recipient-variables': JSON.stringify({
+      'tokyo@x.test': { timezone: 'Asia/Tokyo' },
+      'phoenix@x.test': { timezone: 'America/Phoenix' },
+    }),
   });
   const stories = await server.recipients(messageId);
   const zones: Record<string, string> = {
     'tokyo@x.test': 'Asia/Tokyo',
-    'york@x.test': 'America/New_York',
+    // Without summer time, as all zones here: in a night of spring some times do not come, and in one of autumn some come twice.
+    'phoenix@x.test': 'America/Phoenix',
     'unknown@x.test': 'Asia/Kolkata',
   };
   for (const { address, status, next, entries } of stories) {
@@ -119,14 +123,14 @@ test('a pool that there is serves; any other is refused in both protocols', asyn
 // Many nodes go by their store's clock, which is not ours to step.
 test('what waits for its local time goes when the time has come, and not before', { skip: STORE === 'postgres' }, async () => {
   const dueMs = Math.floor(Date.now() / 60_000) * 60_000 + 2 * HOUR_MS;
-  const time = clockIn('Europe/Berlin', dueMs);
-  const messageId = await server.send('berlin@x.test', { 'o:time-zone-localize': time, 'v:timezone': 'Europe/Berlin' });
+  const time = clockIn('Africa/Lagos', dueMs);
+  const messageId = await server.send('lagos@x.test', { 'o:time-zone-localize': time, 'v:timezone': 'Africa/Lagos' });
   const [story] = await server.recipients(messageId);
   assert.equal(story?.next?.atMs, dueMs);
   writeFileSync(clockFile, String(HOUR_MS));
   const soon = await server.send('soon@x.test');
   await until(async () => (await server.recipients(soon))[0]?.status === 'delivered', 'other mail goes');
-  assert.equal(arrivals('berlin@x.test'), 0);
+  assert.equal(arrivals('lagos@x.test'), 0);
   writeFileSync(clockFile, String(2 * HOUR_MS));
-  await until(() => arrivals('berlin@x.test') === 1, 'it is delivered');
+  await until(() => arrivals('lagos@x.test') === 1, 'it is delivered');
 });

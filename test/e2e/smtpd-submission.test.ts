@@ -367,7 +367,7 @@ test('a drain lets the running message in and lets nobody else in', async (t) =>
   const talk = await door.loggedIn();
   talk.send(`MAIL FROM:<${LOGIN}>\r\nRCPT TO:<b@to.test>\r\nDATA\r\n`);
   await talk.codes(3);
-  const drained = door.smtpd.drain(5000);
+  const drained = door.smtpd.drain(60_000);
   talk.send(`${MESSAGE}.\r\n`);
   assert.match(await talk.rest(), /^250 2\.0\.0 Great success[^\n]*\n421 4\.3\.2 /);
   await drained;

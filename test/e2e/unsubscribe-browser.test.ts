@@ -46,7 +46,7 @@ async function unsubscribeOf(address: string): Promise<unknown> {
 
 /** As soon as the page says so. */
 async function says(page: Page, heading: string): Promise<void> {
-  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor({ timeout: 10_000 });
+  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
 }
 
 test(

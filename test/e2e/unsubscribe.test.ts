@@ -5,6 +5,7 @@ import { authenticate } from 'mailauth';
 import { readLeaves } from '#mail/text-leaves.ts';
 import { BOT_RULES } from '#tracking/bots.ts';
 import { startHttpReceiver } from '../kit/http-receiver.ts';
+import { hourLasts } from '../kit/hour.ts';
 import { DOMAIN, Installation, type Fields, submit } from '../kit/installation.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
@@ -14,10 +15,14 @@ const BASE = 'https://mail.ours.test';
 const CHROME = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36';
 const HTML = '<html><body><p>Hello</p><a href="%unsubscribe_url%">Enough</a></body></html>';
 
+// Statistics of a day are compared.
+await hourLasts(120_000);
 const home = await Installation.make(
   { after },
   {
     'sandbox.capture': 'true',
+    // Who writes is looked for once, and in this process.
+    'dns.timeout': '30s',
     'dkim.sign': 'true',
     'http.public_url': BASE,
     'smtp.inbound': '127.0.0.1:0',
@@ -399,6 +404,8 @@ test('one message by SMTP may ask for footers and fields that its domain does no
   assert.match(mail.text, /Enough: https:/);
   await press(linkIn(field(mail.raw, 'List-Unsubscribe') ?? ''), { 'List-Unsubscribe': 'One-Click' });
   assert.deepEqual(await unsubscribeOf('kit@reader.test'), ['*']);
+  // Captured, and written down as delivered a moment later.
+  await until(async () => (await eventsOf('kit@reader.test', 'delivered')).length === 1, 'the delivery');
   const { body } = await server.mustCall('GET', `/v3/${DOMAIN}/tag/stats?tag=smtp&event=unsubscribed&event=delivered&duration=1d`);
   const totals = (body['stats'] as Record<string, { total: number }>[]).map((each) => [
     each['delivered']?.total,
