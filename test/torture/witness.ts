@@ -53,9 +53,8 @@ export class Witness {
     if (response.status !== 200) throw new Error(`POST /v1/webhooks: ${response.status} ${await response.text()}`);
   }
 
-  /** Once nothing waits to be told any more: events that it was not told of, and what it was told of that is no event. */
+  /** Events that it was not told of, and what it was told of that is no event; both are known when nothing is under way any more (`atRest`). */
   async compare(server: Postrider): Promise<{ readonly untold: string[]; readonly unknown: string[]; readonly events: number }> {
-    await this.#allTold(server);
     const events = new Map<string, string>();
     let path: string | undefined = `/v3/${SENDER_DOMAIN}/events?ascending=yes&limit=300&event=accepted%20OR%20delivered%20OR%20failed`;
     while (path !== undefined) {
@@ -75,18 +74,22 @@ export class Witness {
     };
   }
 
-  async #allTold(server: Postrider): Promise<void> {
-    const deadline = performance.now() + TOLD_WITHIN_MS;
-    while (performance.now() < deadline) {
-      const metrics = await (await ask(server, '/metrics')).text();
-      if (/^postrider_outbox_entries 0$/m.test(metrics)) return;
-      await sleep(LOOK_EVERY_MS);
-    }
-  }
-
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** Once what became of all mail is written, and nothing waits to be told any more; or after a while, and the comparison tells. */
+export async function atRest(server: Postrider): Promise<void> {
+  const deadline = performance.now() + TOLD_WITHIN_MS;
+  // In this order: what is written puts more there to be told.
+  for (const figures of [['queue_recipients{state="queued"}', 'queue_recipients{state="leased"}'], ['outbox_entries']]) {
+    while (performance.now() < deadline) {
+      const metrics = await (await ask(server, '/metrics')).text();
+      if (figures.every((figure) => metrics.includes(`\npostrider_${figure} 0\n`))) break;
+      await sleep(LOOK_EVERY_MS);
+    }
   }
 }
 
