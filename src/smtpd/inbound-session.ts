@@ -5,7 +5,7 @@
  *
  * The state of a connection: the recipients of its present message, which have one taker, and how many were refused so far.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { BoundedCache } from '#base/bounded-cache.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
@@ -108,6 +108,8 @@ class InboundSession {
   async #greet(): Promise<HookAnswer> {
     const { signal } = this.#session;
     await sleep(this.#rules.greetingDelayMs, undefined, { signal }).catch(() => undefined);
+    // What came while this process stood still has not been read when the time is over.
+    await turn();
     if (!this.#session.isAhead) return undefined;
     this.#door.counts.earlyTalkers++;
     this.#log.info({ session: this.#session.id, address: this.#session.address }, 'a client spoke before the greeting and was sent away');

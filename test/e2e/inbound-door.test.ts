@@ -222,6 +222,23 @@ test('a client that speaks before the greeting is sent away; one that waits is s
   assert.match(await polite.say('EHLO client.test'), /^250/);
 });
 
+test('a client that speaks before the greeting is found out though the server stood still meanwhile', async (t) => {
+  const delayMs = 200;
+  const { port, counts } = await openInboundDoor(t, { options: { greetingDelayMs: delayMs } });
+  const early = connect(port, '127.0.0.1');
+  early.on('error', () => undefined);
+  early.once('connect', () => {
+    early.write('EHLO spam.test\r\n');
+    const sinceMs = performance.now();
+    while (performance.now() - sinceMs < 2 * delayMs);
+  });
+  const heard: Buffer[] = [];
+  early.on('data', (chunk: Buffer) => heard.push(chunk));
+  await once(early, 'end');
+  assert.match(Buffer.concat(heard).toString(), /^554 5\.5\.0 /);
+  assert.equal(counts.earlyTalkers, 1);
+});
+
 test('a client that goes away while it waits for the greeting leaves nothing behind', async (t) => {
   const { port, door, counts } = await openInboundDoor(t, { options: { greetingDelayMs: 300 } });
   const socket = connect(port, '127.0.0.1');
