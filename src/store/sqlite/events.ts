@@ -79,10 +79,13 @@ export function eventTables(db: Database): Synchronous<EventStore> {
       return row === undefined ? undefined : { message: messageOf(row), recipient: recipientOf(row) };
     },
     queueByDomain: (_nowMs, limit) => queueByDomain(db, limit),
-    queueDepth: () => ({
-      queued: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 0')?.['n']),
-      leased: Number(db.get('SELECT count(*) AS n FROM recipient WHERE state = 1')?.['n']),
-    }),
+    // In one statement, so that what is leased between two is not counted twice.
+    queueDepth() {
+      const row = db.get(
+        'SELECT (SELECT count(*) FROM recipient WHERE state = 0) AS queued, (SELECT count(*) FROM recipient WHERE state = 1) AS leased',
+      );
+      return { queued: Number(row?.['queued']), leased: Number(row?.['leased']) };
+    },
   };
 }
 

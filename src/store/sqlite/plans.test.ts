@@ -347,5 +347,9 @@ test('the depth of the queue is counted by indexes that hold the queue alone', (
     tables.queueByDomain(T0, 10);
   });
   noneReadsAll(plans);
-  uses(plans, 'SELECT count(*) AS n FROM recipient WHERE state = 0', /SCAN recipient USING COVERING INDEX recipient_(due|expiring)/);
+  uses(
+    plans,
+    'SELECT (SELECT count(*) FROM recipient WHERE state = 0) AS queued',
+    /SCAN recipient USING COVERING INDEX recipient_(due|expiring)/,
+  );
 });
