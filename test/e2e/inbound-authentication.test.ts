@@ -7,9 +7,9 @@ import { dkimSign, sealMessage } from 'mailauth';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { createResolver } from '#dns/resolver.ts';
-import type { Resolver } from '#dns/resolver.ts';
 import { createVerifier } from '#inbound/verifier.ts';
 import type { Verifier } from '#inbound/verifier.ts';
+import { processCpuMs, threadCpuMs } from '../kit/cpu-time.ts';
 import { startDnsZone } from '../kit/dns-zone.ts';
 import type { DnsZone, ZoneNode } from '../kit/dns-zone.ts';
 import { bring, HOSTNAME, MESSAGE, openInboundDoor } from './inbound-kit.ts';
@@ -44,22 +44,33 @@ const ZONE: Record<string, ZoneNode> = {
 };
 
 let zone: DnsZone;
-let resolver: Resolver;
+/** Patient: what is found out does not depend on how busy the machine is. */
 let verifier: Verifier;
+/** For what is not to be found out in time. */
+let impatient: Verifier;
+const closers: (() => Promise<void> | void)[] = [];
 
 before(async () => {
   zone = await startDnsZone(ZONE);
-  resolver = createResolver({ servers: [zone.server], timeoutMs: 1000, tries: 1, cacheMax: 1000, clock: systemClock });
-  verifier = createVerifier({ resolver, hostname: HOSTNAME, timeoutMs: 3000, log: silentLog });
+  const make = (dnsMs: number, timeoutMs: number): Verifier => {
+    const resolver = createResolver({ servers: [zone.server], timeoutMs: dnsMs, tries: 1, cacheMax: 1000, clock: systemClock });
+    const made = createVerifier({ resolver, hostname: HOSTNAME, timeoutMs, log: silentLog });
+    closers.push(async () => {
+      await made.close();
+      resolver.close();
+    });
+    return made;
+  };
+  verifier = make(20_000, 50_000);
+  impatient = make(1000, 3000);
 });
 after(async () => {
-  await verifier.close();
-  resolver.close();
+  for (const close of closers) await close();
   await zone.close();
 });
 
-const door = (t: TestContext, dmarc: 'record' | 'reject' = 'record'): Promise<InboundDoorRig> =>
-  openInboundDoor(t, { receive: { verifier, dmarc } });
+const door = (t: TestContext, dmarc: 'record' | 'reject' = 'record', by = verifier): Promise<InboundDoorRig> =>
+  openInboundDoor(t, { receive: { verifier: by, dmarc } });
 
 async function signed(message: string, domain = 'sender.test'): Promise<string> {
   const key = { signingDomain: domain, selector: 's', privateKey };
@@ -166,7 +177,7 @@ test('lookups are limited: policies that include themselves or too many are erro
 });
 
 test('DNS that fails or does not answer makes a temporary error, and no refusal', async (t) => {
-  const { greeted, taken } = await door(t, 'reject');
+  const { greeted, taken } = await door(t, 'reject', impatient);
   const talk = await greeted();
   for (const domain of ['broken.test', 'silent.test']) {
     assert.match(await bring(talk, MESSAGE.replaceAll('sender.test', domain), { from: `ann@${domain}` }), /^250 /);
@@ -246,7 +257,7 @@ test('what strangers write cannot become a result', async (t) => {
 });
 
 test('hostile mail holds up nobody: others are served while it is verified', async (t) => {
-  const { greeted } = await openInboundDoor(t, { receive: { verifier, headerBytesMax: 600_000 } });
+  const { greeted } = await openInboundDoor(t, { receive: { verifier: impatient, headerBytesMax: 600_000 } });
   const hostile = [
     `From: ${'a,'.repeat(250_000)}\r\n${MESSAGE}`,
     `${'X: y\r\n'.repeat(900)}DKIM-Signature: ${'a=b;'.repeat(100_000)}\r\n${MESSAGE}`,
@@ -258,12 +269,13 @@ test('hostile mail holds up nobody: others are served while it is verified', asy
   const state = { isOver: false };
   const over = replies.finally(() => (state.isOver = true));
   const other = await greeted();
+  // What a client waits for is work of this thread, whatever else the machine does meanwhile.
   let slowestMs = 0;
   while (!state.isOver) {
-    const startedMs = performance.now();
+    const startedMs = threadCpuMs();
     await other.say('NOOP');
     await other.say('RSET');
-    slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+    slowestMs = Math.max(slowestMs, threadCpuMs() - startedMs);
     // The limit on commands that bring no mail is not what is tested.
     await bring(other);
   }
@@ -290,11 +302,12 @@ test('a message of 20 MB is verified, and others do not wait for it', async (t) 
   await talk.say('DATA');
   const state = { isOver: false };
   const reply = talk.say(`${large}.`).finally(() => (state.isOver = true));
+  // Whoever waited for it would wait for work of this process, in whichever thread.
   let slowestMs = 0;
   while (!state.isOver) {
-    const startedMs = performance.now();
+    const startedMs = processCpuMs();
     await bring(other);
-    slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+    slowestMs = Math.max(slowestMs, processCpuMs() - startedMs);
   }
   assert.match(await reply, /^250 /);
   const mail = taken.find(({ bytes }) => bytes.length > 1_000_000);

@@ -66,8 +66,11 @@ const verdict = (action: string, score: number, symbols: readonly string[] = [])
   }),
 });
 
+/** What a filter is given that answers; one that does not has another. */
+const PATIENT_MS = 60_000;
+
 function doorWith(t: TestContext, spam: Partial<SpamOptions>, action: 'disabled' | 'block' | 'tag'): Promise<InboundDoorRig> {
-  const filters = createSpamFilters({ timeoutMs: 2000, onFailure: 'accept', ...spam }, silentLog);
+  const filters = createSpamFilters({ timeoutMs: PATIENT_MS, onFailure: 'accept', ...spam }, silentLog);
   return openInboundDoor(t, { receive: { spam: filters, spamActionOf: async () => action } });
 }
 

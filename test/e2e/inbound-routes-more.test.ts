@@ -1,10 +1,13 @@
 /** Routes of the running program with other settings: JSON in place of forms, names below a domain, accounts that may not send. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { hourLasts } from '../kit/hour.ts';
 import { DOMAIN } from '../kit/installation.ts';
 import { until } from '../kit/until.ts';
 import { bringTo, ours, startRoutes } from './inbound-routes-kit.ts';
 
+// What may be sent is counted by the hour.
+await hourLasts(120_000);
 const rig = await startRoutes({ after }, { 'inbound.route_posts': 'json' });
 const { there, url } = rig;
 
