@@ -19,7 +19,7 @@ const home = await Installation.make(
     'delivery.retry': '2s',
     'delivery.suspend_after': '2',
     'delivery.suspend_min': '3s',
-    'delivery.timeouts.connect': '500ms',
+    'delivery.timeouts.connect': '5s',
   },
   {
     zone: { 'busy.test': { A: ['127.0.0.2'] }, 'down.test': { A: ['127.0.0.3'] } },
@@ -73,7 +73,7 @@ for (const [name, toMs] of [
     const refused = await server.sendBatch([`a-${toMs}@down.test`, `b-${toMs}@down.test`]);
     await until(async () => (await server.recipients(refused)).every(({ attempts }) => attempts > 0), 'the site is found to be down');
     ids.push(refused, await server.send(`c-${toMs}@down.test`));
-    await until(async () => (await server.recipients(ids[1] as string))[0]?.attempts === 1, 'one waits for its retry');
+    await until(async () => ((await server.recipients(ids[1] as string))[0]?.attempts ?? 0) >= 1, 'one waits for its retry');
 
     const startedMs = performance.now();
     await step(toMs);

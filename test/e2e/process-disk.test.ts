@@ -1,10 +1,11 @@
 /** The running program on a disk that becomes full: nothing is acknowledged that cannot be kept, nothing is lost, and it recovers by itself. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, rmdirSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, rmdirSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { DOMAIN, Installation, submit } from '../kit/installation.ts';
 import { SmtpTalk } from '../kit/smtp-talk.ts';
 import { until } from '../kit/until.ts';
@@ -13,6 +14,9 @@ const MIB = 1024 * 1024;
 const DISK_BYTES = 32 * MIB;
 /** Below what is kept for settling (a quarter of the disk), and enough for that. */
 const LITTLE_BYTES = 1200 * 1024;
+const HOUR_MS = 3_600_000;
+/** What is due comes when the test says so, and not while a disk is still being filled. */
+const STEPPED_CLOCK = pathToFileURL(join(import.meta.dirname, '../kit/stepped-clock.ts')).href;
 const INBOUND = { 'smtp.inbound': '127.0.0.1:0', 'inbound.greeting_delay': '0s', 'inbound.authentication': 'false' };
 const LETTER = { from: `app@${DOMAIN}`, to: 'refused@x.test', text: 'x'.repeat(20_000) };
 
@@ -36,7 +40,13 @@ function fill(path: string, leftBytes: number, disk: string): void {
   for (;;) {
     const { bavail, bsize } = statfsSync(disk);
     if (bavail * bsize <= leftBytes) break;
-    writeSync(file, block, 0, Math.min(block.length, bavail * bsize - leftBytes));
+    try {
+      writeSync(file, block, 0, Math.min(block.length, bavail * bsize - leftBytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      // The program has taken the last of it meanwhile.
+      break;
+    }
   }
   fsyncSync(file);
   closeSync(file);
@@ -45,12 +55,19 @@ function fill(path: string, leftBytes: number, disk: string): void {
 test('a full disk: 452 and 503, not ready but alive, what was taken is still delivered, and it goes on when there is space', async (t) => {
   const disk = smallDisk();
   if (disk === undefined) return t.skip('no small disk can be made here: only root may "mount -t tmpfs"');
-  const home = await Installation.make(t, INBOUND, { data: disk.path });
+  const elsewhere = mkdtempSync(join(tmpdir(), 'postrider-clock-'));
+  t.after(() => rmSync(elsewhere, { recursive: true }));
+  const clockFile = join(elsewhere, 'clock');
+  const home = await Installation.make(t, INBOUND, {
+    data: disk.path,
+    environment: { NODE_OPTIONS: `--import=${STEPPED_CLOCK}`, TEST_CLOCK_FILE: clockFile },
+  });
   // After the installation's own end, which is before it in line.
   t.after(() => disk.free());
   const server = await home.start();
   const talk = await server.smtp();
-  const inSeconds = (seconds: number): string => new Date(Date.now() + seconds * 1000).toUTCString();
+  const inHours = (hours: number): string => new Date(Date.now() + hours * HOUR_MS).toUTCString();
+  const hoursPass = (hours: number): void => writeFileSync(clockFile, String(hours * HOUR_MS));
   const isReady = async (): Promise<boolean> => (await server.call('GET', '/readyz')).status === 200;
   const delivered = (id: string): Promise<boolean> =>
     until(async () => (await server.recipients(id))[0]?.status === 'delivered', `${id} is delivered`);
@@ -64,8 +81,8 @@ test('a full disk: 452 and 503, not ready but alive, what was taken is still del
   };
   const byApi = async (): Promise<number> => (await server.call('POST', `/v3/${DOMAIN}/messages`, LETTER)).status;
 
-  const early = await server.send('early@x.test', { 'o:deliverytime': inSeconds(3) });
-  const late = await server.send('late@x.test', { 'o:deliverytime': inSeconds(5) });
+  const early = await server.send('early@x.test', { 'o:deliverytime': inHours(1) });
+  const late = await server.send('late@x.test', { 'o:deliverytime': inHours(2) });
   const filler = join(disk.path, 'filler');
   fill(filler, LITTLE_BYTES, disk.path);
   await until(async () => !(await isReady()), 'space is known to be short');
@@ -73,11 +90,13 @@ test('a full disk: 452 and 503, not ready but alive, what was taken is still del
   assert.equal(await bySmtp(), '452 4.3.1');
   assert.equal(await fromElsewhere(), '452 4.3.1');
   assert.equal((await server.call('GET', '/healthz')).status, 200);
+  hoursPass(1.5);
   await delivered(early);
 
   fill(join(disk.path, 'rest'), 0, disk.path);
   assert.equal(await byApi(), 503);
   assert.match(await bySmtp(), /^45[12] 4\.3\.[01]/);
+  hoursPass(2.5);
   await until(async () => /full:/.test((await server.call('GET', '/readyz')).text), 'what became due meanwhile could not be claimed');
 
   rmSync(filler);

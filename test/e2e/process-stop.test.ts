@@ -12,6 +12,8 @@ import { startSink } from '../kit/sink.ts';
 import { until } from '../kit/until.ts';
 
 const STOP_MS_MAX = 30_000;
+/** Longer than this machine stands still by itself. */
+const FROZEN_TIMEOUT_S = 5;
 
 async function allDelivered(server: Server, messageId: string): Promise<readonly RecipientStory[]> {
   return until(async () => {
@@ -59,10 +61,15 @@ test('SIGTERM under a backlog: ends with 0 in time although one site hangs, and 
 });
 
 test('frozen for longer than its time-outs and thawed: what was answered meanwhile counts, nothing is lost or repeated, and it goes on at once', async (t) => {
-  const timeouts = ['connect', 'greeting', 'command', 'data', 'dot'].map((step) => [`delivery.timeouts.${step}`, '1s']);
+  const timeouts = ['connect', 'greeting', 'command', 'data', 'dot'].map((step) => [`delivery.timeouts.${step}`, `${FROZEN_TIMEOUT_S}s`]);
   const home = await Installation.make(
     t,
-    { ...Object.fromEntries(timeouts), 'smtp.idle_timeout': '1s', 'http.request_timeout': '1s', 'delivery.connections_per_site': '3' },
+    {
+      ...Object.fromEntries(timeouts),
+      'smtp.idle_timeout': `${FROZEN_TIMEOUT_S}s`,
+      'http.request_timeout': `${FROZEN_TIMEOUT_S}s`,
+      'delivery.connections_per_site': '3',
+    },
     { sink: { at: { dot: 'late' } } },
   );
   const server = await home.start();
@@ -72,7 +79,7 @@ test('frozen for longer than its time-outs and thawed: what was answered meanwhi
   process.kill(server.pid, 'SIGSTOP');
   const frozenAtMs = performance.now();
   const waiting = server.send('late@x.test');
-  await until(() => performance.now() - frozenAtMs > 1500, 'longer than the time-outs');
+  await until(() => performance.now() - frozenAtMs > (FROZEN_TIMEOUT_S + 1) * 1000, 'longer than the time-outs');
   process.kill(server.pid, 'SIGCONT');
 
   await allDelivered(server, await waiting);
