@@ -55,6 +55,7 @@ test('P1, P2: killed straight after a reply, the program has all of what it ackn
   const clients = ['smtp-a', 'smtp-b', 'smtp-c', 'http-a', 'http-b'].map((client) => load(client, taken));
   await until(() => taken.length >= 60, '60 messages are taken');
   await server.kill();
+  await home.store.cutConnections();
   const acknowledged = [...taken];
   await Promise.all(clients);
 

@@ -1,5 +1,6 @@
 /** P8 on the running program: a backlog for a site that does not answer costs disk, not memory, and costs other sites nothing; nor does it delay a start. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { Installation, type Server } from '../kit/installation.ts';
 import { startSink } from '../kit/sink.ts';
@@ -13,7 +14,10 @@ const MIB = 1024 * 1024;
 const GROWTH_MAX_BYTES = 90 * MIB;
 /** Far below what the site that does not answer is waited for, which is minutes. */
 const PROMPT_MS = 15_000;
-const FIRST_MAIL_MS = 3500;
+/** Of the processor, over an empty start: the clock on the wall goes on while others have it. */
+const FIRST_MAIL_CPU_MS = 3500;
+/** Of /proc/PID/stat. */
+const TICK_MS = 10;
 
 const home = await Installation.make(
   { after },
@@ -26,6 +30,17 @@ const emptyStartAtMs = performance.now();
 let server = await home.start();
 /** What a start takes on this machine now, with nothing queued. */
 const emptyStartMs = performance.now() - emptyStartAtMs;
+const emptyStartCpuMs = cpuMs(server);
+
+/** What the program has had of the processor since it was started, in all of its threads. */
+function cpuMs({ pid }: Server): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return (Number(user) + Number(system)) * TICK_MS;
+}
 
 async function residentBytes(by: Server): Promise<number> {
   const { text } = await by.mustCall('GET', '/metrics');
@@ -65,6 +80,8 @@ test('P8: a program that starts with fifty thousand queued delivers the first of
   server = await home.start();
   await until(() => dead.transactions.length > 0, 'the first is delivered');
   const tookMs = performance.now() - startedMs;
-  assert.ok(tookMs - emptyStartMs < FIRST_MAIL_MS, `${Math.round(tookMs)} ms, an empty start ${Math.round(emptyStartMs)} ms`);
+  const tookCpuMs = cpuMs(server);
+  assert.ok(tookCpuMs - emptyStartCpuMs < FIRST_MAIL_CPU_MS, `${tookCpuMs} ms of CPU, an empty start ${emptyStartCpuMs} ms`);
+  assert.ok(tookMs - emptyStartMs < PROMPT_MS, `${Math.round(tookMs)} ms, an empty start ${Math.round(emptyStartMs)} ms`);
   assert.ok((await queueDepth(server)).queued > BACKLOG / 2, 'while the others wait');
 });

@@ -24,7 +24,9 @@ const home = await Installation.make(
     ]),
     'delivery.retry': '10m',
     'delivery.suspend_after': '2',
-    'delivery.timeouts.connect': '500ms',
+    // Longer than this file takes, shorter than a retry: what waits for it is what its domain has next.
+    'delivery.suspend_min': '5m',
+    'delivery.timeouts.connect': '5s',
   },
   {
     zone: {
@@ -40,6 +42,9 @@ let server = await home.start();
 
 const many = (domain: string): string[] => Array.from({ length: MANY }, (_, n) => `user${n}@${domain}`);
 
+/** How long ago the next look may have been when the program was asked: it may be late, on a machine that is busy. */
+const LATE_MAX_MS = 5000;
+
 /** The message's recipients that wait, once they are that many (or more) and none of them is waiting for anything else. */
 async function waiting(messageId: string, reason: WaitReason, count = 1): Promise<readonly RecipientStory[]> {
   return until(async () => {
@@ -52,10 +57,12 @@ async function waiting(messageId: string, reason: WaitReason, count = 1): Promis
 const told: { readonly messageId: string; readonly reason: WaitReason; readonly domain: string; readonly count: number }[] = [];
 
 async function isTold(messageId: string, reason: WaitReason, domain: string, count: number): Promise<void> {
+  await waiting(messageId, reason, count);
+  const askedMs = Date.now();
   const recipients = await waiting(messageId, reason, count);
   for (const { next, address } of recipients) {
     assert.equal(next?.text, WAIT_REASONS[reason], address);
-    assert.ok(next.atMs > Date.now() - 5000, `${address}: the next look is ${Date.now() - next.atMs} ms ago`);
+    assert.ok(next.atMs > askedMs - LATE_MAX_MS, `${address}: the next look was ${askedMs - next.atMs} ms ago`);
   }
   told.push({ messageId, reason, domain, count });
 }
@@ -99,25 +106,36 @@ test('P6: lane-starting', async () => {
 
 test('P6: lane-suspended', async () => {
   const tried = await server.sendBatch(['a@down.test', 'b@down.test']);
-  await waiting(tried, 'retry');
+  await waiting(tried, 'retry', 2);
   await isTold(await server.send('c@down.test'), 'lane-suspended', 'down.test', 1);
 });
 
 test('P6: `why` and `queue` tell the same, also of mail that is in memory', async () => {
+  let untold: readonly string[] = [];
+  // One that is looked at again at this very moment waits for nothing.
+  await until(async () => (untold = await untoldByCommands()).length === 0, 'all is told').catch(() => undefined);
+  assert.deepEqual(untold, []);
+});
+
+/** What the API told, and the commands do not tell now. */
+async function untoldByCommands(): Promise<readonly string[]> {
+  const askedMs = Date.now();
   const [queue, ...whys] = await Promise.all([
     home.command('queue', '--json'),
     ...told.map(({ messageId }) => home.command('why', messageId, '--json')),
   ]);
   const { domains } = JSON.parse(queue.out) as { domains: { domain: string; wait: string; nextDueAtMs: number }[] };
-  for (const [position, { reason, domain, count }] of told.entries()) {
+  return told.flatMap(({ reason, domain, count }, position) => {
     const [story] = JSON.parse(whys[position]?.out ?? '') as { recipients: RecipientStory[] }[];
     const waits = story?.recipients.filter(({ next }) => next?.reason === reason) ?? [];
-    assert.ok(waits.length >= count, `why tells ${waits.length} of ${count} that wait for ${reason}`);
     const entry = domains.find((candidate) => candidate.domain === domain);
-    assert.deepEqual([domain, entry?.wait], [domain, reason]);
-    assert.ok((entry?.nextDueAtMs ?? 0) > Date.now() - 5000, domain);
-  }
-});
+    return [
+      ...(waits.length >= count ? [] : [`why tells ${waits.length} of ${count} that wait for ${reason}`]),
+      ...(entry?.wait === reason ? [] : [`queue tells ${entry?.wait} of ${domain}, not ${reason}`]),
+      ...((entry?.nextDueAtMs ?? 0) > askedMs - LATE_MAX_MS ? [] : [`queue tells ${entry?.nextDueAtMs} of ${domain}, asked at ${askedMs}`]),
+    ];
+  });
+}
 
 test('P6: recovered, after a kill', async () => {
   const messageId = await server.sendBatch(many('again.test'));
