@@ -239,8 +239,8 @@ export interface ApiDeps {
   readonly webhooksChanged?: () => void;
   /** Mail that came in, sent on to others once more. Throws AppError. */
   readonly sendAgain?: (message: StoredMessage, bytes: Buffer, addresses: readonly string[]) => Promise<void>;
-  /** Rules for mail that comes in were changed: they hold at once on this node. */
-  readonly routesChanged?: () => void;
+  /** The account's rules for mail that comes in were changed: they hold at once on this node. */
+  readonly routesChanged?: (accountId: number) => void;
   /** Something was put into the outbox by a request. */
   readonly ringOutbox?: () => void;
   /** Tells a URL of an event that never happened: the status that it answered with, and what came of it in words. */

@@ -44,8 +44,8 @@ export interface InboundRoutes {
   readonly taker: AddresseeHandler;
   /** Mail that came in, sent on to others once more. Throws AppError. */
   sendAgain(message: StoredMessage, bytes: Buffer, addresses: readonly string[]): Promise<void>;
-  /** Rules were changed here. */
-  changed(): void;
+  /** Rules of the account were changed here. */
+  changed(accountId: number): void;
 }
 
 export function createSenderRewriting(secret: InstanceSecret): Srs {
@@ -95,6 +95,6 @@ export function createInboundRoutes(parts: RouteParts): InboundRoutes {
       const { counters: _counted, ...again } = sentAgain({ srs, lifetimeMs }, message, bytes, addresses, clock.nowMs());
       await parts.acceptWithinLimits(again);
     },
-    changed: () => book.forget(),
+    changed: (accountId) => book.forget(accountId),
   };
 }

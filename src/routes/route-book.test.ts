@@ -35,7 +35,7 @@ test('rules are read once for a moment, however many ask, and again after a chan
   assert.deepEqual([first.routes.length, second.routes.length, reads()], [450, 450, 1]);
   rows.length = 1;
   assert.equal((await book.rulesOf(1, 1)).routes.length, 450);
-  book.forget();
+  book.forget(1);
   assert.equal((await book.rulesOf(1, 1)).routes.length, 1);
 });
 
@@ -64,4 +64,32 @@ test('mail is put off where the rules are too many to be looked through', async 
   );
   for (let i = 0; i < 3; i++) await assert.rejects(book.rulesOf(1, 1), (error) => error instanceof AppError && error.smtpCode === 451);
   assert.equal(reads(), 1);
+});
+
+test('what is changed while many rules are being read holds for whoever asks after it, and is remembered', async () => {
+  const expression = Array.from({ length: 100 }, (_, n) => `match_recipient("user${n}@a\\.example")`).join(' or ');
+  const rows = Array.from({ length: 60 }, (_, n) => route(n, { expression }));
+  const { book, reads } = bookOf(rows);
+  const before = book.rulesOf(1, 1);
+  // By then the rows are there, and what they say is being made out in slices.
+  await new Promise(setImmediate);
+  rows.length = 1;
+  book.forget(1);
+  const after = book.rulesOf(1, 1);
+  assert.equal((await after).routes.length, 1);
+  await before;
+  assert.deepEqual([(await book.rulesOf(1, 1)).routes.length, reads()], [1, 2]);
+});
+
+test('who changes rules again and again holds up nobody else', async () => {
+  let pages = 0;
+  const listRoutes = async (_account: number, skip: number): Promise<Route[]> => {
+    assert.ok(++pages <= 3, 'it is read again');
+    book.forget(2);
+    return Array.from({ length: skip === 400 ? 50 : 200 }, (_, n) => route(skip + n));
+  };
+  const book = new RouteBook({ listRoutes, listForwards: async () => [] }, new HeldClock(0));
+  assert.equal((await book.rulesOf(1, 1)).routes.length, 450);
+  book.forget(2);
+  assert.equal((await book.rulesOf(1, 1)).routes.length, 450);
 });

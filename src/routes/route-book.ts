@@ -50,8 +50,11 @@ export class RouteBook {
     weigh: ({ characters }) => characters,
   });
   readonly #reading = new InFlight<number, readonly ReadRoute[] | 'too many'>();
+  /** Of accounts whose routes are being read. */
+  readonly #readings = new Map<number, { isOld: boolean }>();
   readonly #forwards = new BoundedCache<number, readonly ForwardRule[]>({ max: FORWARD_DOMAINS_MAX, ttlMs: FRESH_MS });
   readonly #readingForwards = new InFlight<number, readonly ForwardRule[]>();
+  /** Of plain rules. */
   #changes = 0;
 
   constructor(store: BookStore, clock: Clock) {
@@ -87,22 +90,30 @@ export class RouteBook {
     return routes;
   }
 
-  /** Something was changed here. */
-  forget(): void {
+  /** Rules of the account were changed here. What others have is kept, and being read: who changes often makes nobody else's mail wait. */
+  forget(accountId: number): void {
+    this.#known.delete(accountId);
+    const reading = this.#readings.get(accountId);
+    if (reading !== undefined) reading.isOld = true;
     this.#changes++;
-    this.#known.clear();
     this.#forwards.clear();
   }
 
   async #read(accountId: number): Promise<readonly ReadRoute[] | 'too many'> {
-    for (;;) {
-      const change = this.#changes;
-      const readAtMs = this.#clock.monotonicMs();
-      const rows = await this.#rows(accountId);
-      if (change !== this.#changes) continue;
-      const routes = rows === 'too many' ? rows : await readRoutes(rows);
-      this.#known.set(accountId, { routes, characters: rows === 'too many' ? 0 : charactersOf(rows) }, readAtMs);
-      return routes;
+    const reading = { isOld: false };
+    this.#readings.set(accountId, reading);
+    try {
+      for (;;) {
+        reading.isOld = false;
+        const readAtMs = this.#clock.monotonicMs();
+        const rows = await this.#rows(accountId);
+        const routes = rows === 'too many' ? rows : await readRoutes(rows);
+        if (reading.isOld) continue;
+        this.#known.set(accountId, { routes, characters: rows === 'too many' ? 0 : charactersOf(rows) }, readAtMs);
+        return routes;
+      }
+    } finally {
+      this.#readings.delete(accountId);
     }
   }
 

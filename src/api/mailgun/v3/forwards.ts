@@ -167,7 +167,7 @@ async function create(door: Door, call: Call): Promise<Answer> {
     updatedMs: nowMs,
   };
   if (!(await door.deps.store.forwards.createForward(rule, FORWARDS_MAX))) throw badParameter(`too many forwards, max is ${FORWARDS_MAX}`);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ ...(await shown(door, rule, domain)), message: 'Forward has been created' });
 }
 
@@ -186,13 +186,13 @@ async function update(door: Door, call: Call): Promise<Answer> {
   const { id, accountId, domainId, createdMs } = before;
   const rule: ForwardRule = { id, accountId, domainId, createdMs, ...wishesOf(fieldsOf(call), before), updatedMs: door.deps.clock.nowMs() };
   if (!(await door.deps.store.forwards.changeForward(call.principal.accountId, rule))) throw new NotFound(NOT_FOUND);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ ...(await shown(door, rule)), message: 'Forward has been updated' });
 }
 
 async function remove(door: Door, call: Call): Promise<Answer> {
   const id = call.param('id').toLowerCase();
   if (!(await door.deps.store.forwards.deleteForward(call.principal.accountId, id))) throw new NotFound(NOT_FOUND);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ message: 'Forward has been deleted', id });
 }

@@ -142,7 +142,7 @@ async function create(door: Door, call: Call): Promise<Answer> {
     createdMs: door.deps.clock.nowMs(),
   };
   if (!(await door.deps.store.routes.createRoute(route, ROUTES_MAX))) throw badParameter(`too many routes, max is ${ROUTES_MAX}`);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ message: 'Route has been created', route: shown(route) });
 }
 
@@ -156,14 +156,14 @@ async function one(door: Door, call: Call): Promise<Answer> {
 async function update(door: Door, call: Call): Promise<Answer> {
   const route = await door.deps.store.routes.changeRoute(call.principal.accountId, call.param('id').toLowerCase(), changeOf(call));
   if (route === undefined) throw new NotFound(NOT_FOUND);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ ...shown(route), message: 'Route has been updated', route: shown(route) });
 }
 
 async function remove(door: Door, call: Call): Promise<Answer> {
   const id = call.param('id').toLowerCase();
   if (!(await door.deps.store.routes.deleteRoute(call.principal.accountId, id))) throw new NotFound(NOT_FOUND);
-  door.deps.routesChanged?.();
+  door.deps.routesChanged?.(call.principal.accountId);
   return json({ message: 'Route has been deleted', id });
 }
 
