@@ -75,6 +75,16 @@ test('an address meets the first route by priority that matches it', async () =>
   assert.equal((await ask(rig, 'GET', '/v3/routes/match?address=nobody'))[0], 400);
 });
 
+test('a route that cannot be read any more meets nothing, as with mail', async () => {
+  await using rig = await startRig();
+  const { accountId } = rig.tenant;
+  const old = { id: 'a'.repeat(24), accountId, priority: 0, description: '', actions: ['stop()'], createdMs: 0 };
+  assert.equal(await rig.store.routes.createRoute({ ...old, expression: `match_recipient("${'()'.repeat(51)}")` }, 10), true);
+  await ask(rig, 'POST', '/v3/routes', { expression: 'catch_all()', action: 'stop()', description: 'rest', priority: '1' });
+  const [status, { route }] = await ask(rig, 'GET', '/v3/routes/match?address=bob@example.org');
+  assert.deepEqual([status, (route as Json)['description']], [200, 'rest']);
+});
+
 test('what cannot be done is refused with a sentence, and nothing is stored', async () => {
   await using rig = await startRig();
   const good = { expression: 'catch_all()', action: 'stop()' };
