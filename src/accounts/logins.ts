@@ -158,9 +158,7 @@ export function createLogins({ store, access, standings, clock }: LoginsDeps, pa
     },
     async putCredential(domain, given, password = makePassword(), isSystem = false) {
       const login = checkedLogin(domain, given);
-      if (password.length < PASSWORD_MIN || password.length > PASSWORD_MAX || /[\0\r\n]/.test(password)) {
-        throw badParameter(`The password must have between ${PASSWORD_MIN} and ${PASSWORD_MAX} characters, without NUL and line breaks`);
-      }
+      checkPassword(password);
       const passwordHash = await passwords.hash(password);
       await store.putCredential({
         login,
@@ -212,7 +210,15 @@ function spelling(given: string): string {
   return domain === undefined ? login : login.slice(0, at + 1) + domain;
 }
 
-function checkedLogin(domain: Domain, given: string): string {
+/** Throws AppError 'bad-parameter'. */
+export function checkPassword(password: string): void {
+  if (password.length < PASSWORD_MIN || password.length > PASSWORD_MAX || /[\0\r\n]/.test(password)) {
+    throw badParameter(`The password must have between ${PASSWORD_MIN} and ${PASSWORD_MAX} characters, without NUL and line breaks`);
+  }
+}
+
+/** The whole login. Throws AppError 'bad-parameter' for what can be none of the domain's. */
+export function checkedLogin(domain: Domain, given: string): string {
   const login = spelling(given.includes('@') ? given : `${given}@${domain.name}`);
   if (!login.endsWith(`@${domain.name}`)) throw badParameter(`The login ${login} is not at the domain ${domain.name}`);
   if (!/^[a-z0-9._+=-]{1,64}@/.test(login)) {

@@ -54,7 +54,7 @@ test('a date of an entry may name its zone as Java does, and is UTC where nobody
   assert.equal((await ask(rig, 'GET', `${AT}/bounces/ann@example.net`))[1]['created_at'], 'Wed, 04 Jul 2018 05:06:07 UTC');
 });
 
-test('several SMTP logins are made at once: as many as are named, or none when a password is missing', async () => {
+test('several SMTP logins are made at once: as many as are named, or none when one of them cannot be', async () => {
   await using rig = await startRig();
   const path = '/v3/domains/example.org/credentials';
   const create = async (fields: Readonly<Record<string, string | readonly string[]>>): Promise<[number, Json]> => {
@@ -70,6 +70,12 @@ test('several SMTP logins are made at once: as many as are named, or none when a
   assert.deepEqual(Object.keys(made['credentials'] as object), ['carl@example.org', 'dora@example.org']);
   assert.equal((await create({ login: ['eve', 'fred'], password: ['secret-1'] }))[0], 400);
   assert.equal((await create({ login: Array.from({ length: 21 }, (_, n) => `l${n}`) }))[0], 400);
+  for (const logins of [
+    ['bob', 'no login'],
+    ['bob', 'gina', 'Bob@example.org'],
+  ])
+    assert.equal((await create({ login: logins }))[0], 400, logins.join());
+  assert.equal((await create({ login: ['bob', 'gina'], password: ['secret-3', 'two\r\nlines'] }))[0], 400);
   const { items } = (await ask(rig, 'GET', path))[1] as { items: Json[] };
   assert.deepEqual(
     items.map(({ login }) => login).sort(),

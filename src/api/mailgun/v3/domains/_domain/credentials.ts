@@ -5,6 +5,7 @@ import { offsetDate } from '#api/conventions/dates.ts';
 import { NotFound } from '#api/conventions/errors.ts';
 import { domainOf } from '#api/conventions/tenant.ts';
 import type { Call, Door, Endpoint } from '#api/endpoint.ts';
+import { checkedLogin, checkPassword } from '#accounts/logins.ts';
 import { badParameter } from '#model/errors.ts';
 import type { Domain } from '#store/store.ts';
 import { credentialsGone } from '#api/shapes/access.ts';
@@ -76,15 +77,19 @@ function numberOf(call: Call, name: string, absent: number): number {
 async function create(door: Door, call: Call): Promise<Answer> {
   const domain = await domainOf(door, call);
   const fields = fieldsOf(call);
-  const logins = [fields.all('login'), fields.all('mailbox')].find((given) => given.length > 0) ?? [];
-  if (logins.length === 0) throw badParameter("Parameter 'login' is missing");
-  if (logins.length > AT_ONCE_MAX) throw badParameter(`'login' parameter has ${AT_ONCE_MAX} values at most`);
-  const passwords = fields.all('password').map(passwordOf);
-  if (passwords.length > 0 && passwords.length !== logins.length) throw badParameter('there are not as many passwords as logins');
+  const given = [fields.all('login'), fields.all('mailbox')].find((names) => names.length > 0) ?? [];
+  if (given.length === 0) throw badParameter("Parameter 'login' is missing");
+  if (given.length > AT_ONCE_MAX) throw badParameter(`'login' parameter has ${AT_ONCE_MAX} values at most`);
+  const passwords = fields.all('password').map((text) => passwordOf(text));
+  if (passwords.length > 0 && passwords.length !== given.length) throw badParameter('there are not as many passwords as logins');
   const isSystem = readBoolean(fieldOf(call, 'system')) ?? false;
+  // All are looked at before the first is made: who is refused finds the logins that were there as they were.
+  const logins = given.map((login) => checkedLogin(domain, login));
+  if (new Set(logins).size < logins.length) throw badParameter("'login' parameter has a value twice");
+  for (const password of passwords) checkPassword(password);
   const made: [string, string][] = [];
   for (const [n, login] of logins.entries())
-    made.push([fullLogin(login, domain), await door.deps.accounts.putCredential(domain, login, passwords[n], isSystem)]);
+    made.push([login, await door.deps.accounts.putCredential(domain, login, passwords[n], isSystem)]);
   const message = `Created ${made.length} credentials pair(s)`;
   return json(passwords.length === 0 ? { message, note: NOTE, credentials: Object.fromEntries(made) } : { message });
 }
@@ -119,7 +124,7 @@ async function removeAll(door: Door, call: Call): Promise<Answer> {
   return json({ message: 'All domain credentials have been deleted', count });
 }
 
-function passwordOf(text: string | undefined): string | undefined {
+function passwordOf<T extends string | undefined>(text: T): T {
   if (text !== undefined && (text.length < 5 || text.length > 32)) {
     throw badParameter('Password is too short. It must be between 5 and 32 characters.');
   }
