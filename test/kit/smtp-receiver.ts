@@ -9,6 +9,7 @@ import type { SessionFacts, SessionHooks, SessionOptions, SmtpServer } from '#sm
 import { type Sharing, startSmtpServer } from '#smtp/server-listener.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from './sink-certificate.ts';
 import { SmtpTalk } from './smtp-talk.ts';
+import { until as untilSo } from './until.ts';
 
 export interface Received {
   readonly envelope: Envelope;
@@ -92,7 +93,7 @@ export async function inData(receiver: Receiver): Promise<SmtpTalk> {
   return talk;
 }
 
-/** Resolves once `isTrue`; a test that waits for ever is stopped by the runner. */
+/** Resolves once `isTrue`. A test that waits in vain fails, and does not keep its process from ending. */
 export async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
+  await untilSo(isTrue, String(isTrue));
 }
