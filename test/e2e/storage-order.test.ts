@@ -17,7 +17,8 @@ test('P1: by the order of system calls, the reply of either door follows the syn
   const trace = join(home.data, 'trace');
   const calls = 'trace=pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync';
   const tracer = spawn('strace', ['-f', '-y', '-s', '65536', '-o', trace, '-e', calls, '-p', String(server.pid)], { stdio: 'ignore' });
-  await until(isTraced, 'every thread is traced');
+  await until(() => isTraced() || tracer.exitCode !== null, 'every thread is traced');
+  if (tracer.exitCode !== null) return t.skip('a process may not trace another here that it did not start');
   await server.send('a@x.test', { text: 'content by the API' });
   await submit(talk, ['b@x.test'], 'Subject: x\r\n\r\ncontent by SMTP');
   const ended = once(tracer, 'exit');
