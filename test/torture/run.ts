@@ -53,7 +53,6 @@ const BATCH_SHARE = 0.1;
 /** The sink puts some recipients off, so that retries and their settling are hit too. */
 const DEFER_SHARE = 0.03;
 const DRAINED_WITHIN_MS = 300_000;
-const ANSWER_MS = 30_000;
 /** Looks at the sink without news after which nothing more is expected: longer than the retry of what it put off last. */
 const LOOK_EVERY_MS = 500;
 const QUIET_LOOKS = 4;
@@ -96,7 +95,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     const server = await home.start();
     await clients;
     options.say(`${ledger.accepted().length} messages accepted; waiting until all is delivered`);
-    await settled(server);
+    await atRest(server);
     const deliveries = await drained(sink, ledger);
     const report = await settle(server, ledger, deliveries, witness, routed);
     await server.stop();
@@ -149,21 +148,6 @@ async function soon(is: () => boolean): Promise<void> {
   while (!is() && performance.now() < deadlineMs) await sleep(AT_STAKE_LOOK_MS);
 }
 
-/** Waits until nothing is queued or in work: what is repeated has been, and every outcome is written. Gives up after a while, too. */
-async function settled({ api }: Postrider): Promise<void> {
-  const deadline = performance.now() + DRAINED_WITHIN_MS;
-  const authorization = `Basic ${Buffer.from(`api:${api.key}`).toString('base64')}`;
-  while (performance.now() < deadline) {
-    const response = await fetch(`http://127.0.0.1:${api.port}/v1/queue`, {
-      headers: { authorization },
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-    const depth = (await response.json()) as { readonly queued?: number; readonly leased?: number };
-    if (depth.queued === 0 && depth.leased === 0) return;
-    await sleep(LOOK_EVERY_MS);
-  }
-}
-
 /** Waits until all that was accepted has arrived and nothing more comes; gives up after a while, and the verdict tells what is missing. */
 async function drained(sink: Child, ledger: Ledger): Promise<Delivery[]> {
   const deadline = performance.now() + DRAINED_WITHIN_MS;
@@ -193,7 +177,6 @@ async function settle(
   routed: Routed,
 ): Promise<TortureReport> {
   const verdict = judge(ledger, deliveries);
-  await atRest(server);
   const unmarked: Delivery[] = [];
   for (const repeated of verdict.repeated) if (!(await isMarked(server, repeated))) unmarked.push(repeated);
   const unposted = await routed.missing();
