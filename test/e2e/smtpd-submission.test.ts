@@ -1,5 +1,6 @@
 /** Mail in by SMTP on the real store, by real clients: who may, from which sender, and what is kept. */
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import { after, before, test } from 'node:test';
 import { createTransport } from 'nodemailer';
 import { AppError } from '#model/errors.ts';
@@ -324,14 +325,16 @@ test('messages under way share one memory; what does not fit is put off and noth
 });
 
 test('IPv6, several listeners, and an address that is taken', async (t) => {
+  // There are machines without IPv6.
+  const other = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1')) ? '::1' : '127.0.0.2';
   const first = await openDoor(t, world, {
     submission: [
       { host: '127.0.0.1', port: 0 },
-      { host: '::1', port: 0 },
+      { host: other, port: 0 },
     ],
   });
-  const six = first.smtpd.listeners.find(({ address }) => address === '::1') ?? assert.fail();
-  await SmtpTalk.open(six.port, { host: '::1' });
+  const six = first.smtpd.listeners.find(({ address }) => address === other) ?? assert.fail();
+  await SmtpTalk.open(six.port, { host: other });
   const taken = { host: '127.0.0.1', port: first.port() };
   await assert.rejects(openDoor(t, world, { submission: [{ host: '127.0.0.1', port: 0 }, taken] }), /EADDRINUSE/);
   const warnings: string[] = [];
