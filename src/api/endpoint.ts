@@ -17,6 +17,7 @@ import type { ByteBudget } from '#base/byte-budget.ts';
 import { allowanceHeaders } from './conventions/allowance.ts';
 import { errorAnswer } from './conventions/errors.ts';
 import type { Form } from './conventions/form.ts';
+import type { LargeAnswers } from './conventions/large-answers.ts';
 import { parseQuery } from './conventions/urlencoded.ts';
 import type { SendingQuota } from './conventions/quota.ts';
 import { actingFor } from './conventions/on-behalf-of.ts';
@@ -37,6 +38,8 @@ export interface Call {
   /** Client's address, without port. */
   readonly address: string;
   readonly userAgent: string | undefined;
+  /** Before so much that was stored is read for the answer. */
+  readonly hold: (bytes: number) => Promise<void>;
   /** Base of absolute URLs in this answer, without a slash at the end. */
   readonly publicUrl: string;
 }
@@ -62,6 +65,7 @@ export interface Door {
   readonly deps: ApiDeps;
   readonly limits: ApiLimits;
   readonly budget: ByteBudget;
+  readonly largeAnswers: LargeAnswers;
   readonly addressOf: ClientAddress;
   readonly quota: SendingQuota;
   readonly counters: ApiCounters;
@@ -93,7 +97,7 @@ async function answerTo(door: Door, endpoint: Endpoint, request: FastifyRequest,
     const principal = await actingFor(accounts, caller, headerText(request.headers['x-mailgun-on-behalf-of']), endpoint.right);
     const requests = await door.deps.takeRequest?.(principal.accountId);
     const body = await readRequestBody(request.raw, reply.raw, door.limits, door.budget);
-    const answer = await endpoint.handle(callOf(door, request, principal, body));
+    const answer = await endpoint.handle(callOf(door, request, reply, principal, body));
     return requests === undefined ? answer : { ...answer, headers: { ...answer.headers, ...allowanceHeaders('request', requests) } };
   } catch (error) {
     return errorAnswer(error, door.deps.log);
@@ -107,7 +111,7 @@ function assertServed({ services, refusal }: ApiDeps, { right }: Endpoint): void
   if (refused !== undefined) throw refused;
 }
 
-function callOf(door: Door, request: FastifyRequest, principal: Principal, body: RequestBody): Call {
+function callOf(door: Door, request: FastifyRequest, reply: FastifyReply, principal: Principal, body: RequestBody): Call {
   const params = request.params as Readonly<Record<string, string>>;
   return {
     principal,
@@ -117,6 +121,7 @@ function callOf(door: Door, request: FastifyRequest, principal: Principal, body:
     header: (name) => headerText(request.headers[name]),
     address: door.addressOf(request.raw),
     userAgent: request.headers['user-agent'],
+    hold: (bytes) => door.largeAnswers.hold(principal.accountId, bytes, reply.raw),
     publicUrl: door.deps.config.publicUrl ?? urlFromHost(request.protocol, request.headers.host),
   };
 }

@@ -17,6 +17,7 @@ import type { FastifyInstance } from 'fastify';
 import { clientAddresses } from './conventions/client-address.ts';
 import { json } from './conventions/answer.ts';
 import { errorAnswer } from './conventions/errors.ts';
+import { LargeAnswers } from './conventions/large-answers.ts';
 import { SendingQuota } from './conventions/quota.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { ApiDeps, ApiLimits } from './deps.ts';
@@ -98,6 +99,7 @@ function buildApp(deps: ApiDeps, limits: ApiLimits): FastifyInstance {
     deps,
     limits,
     addressOf: clientAddresses(deps.config.proxyFrom ?? []),
+    largeAnswers: new LargeAnswers(limits.uploadsInFlightBytes, limits.messageBytes),
     budget: deps.memory ?? new ByteBudget(limits.uploadsInFlightBytes),
     quota: new SendingQuota(deps.clock, limits.requestsPerHour, limits.recipientsPerHour),
     counters: metrics,

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { ByteBudget } from '#base/byte-budget.ts';
 import { readBody } from './body.ts';
 
@@ -26,4 +27,22 @@ test('a large body that was announced and does not come loses its place when oth
   assert.match(String(end), /Too much is being received/);
   response.emit('close');
   assert.equal(budget.usedBytes, 0);
+});
+
+test('bombs of gzip that go off together take no more memory than bodies have', async () => {
+  const budget = new ByteBudget(4_000_000);
+  const bomb = gzipSync(Buffer.alloc(30_000_000));
+  const before = process.memoryUsage().arrayBuffers;
+  let peak = 0;
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().arrayBuffers - before)), 1);
+  const ends = await Promise.allSettled(
+    Array.from({ length: 8 }, () => {
+      const request = Object.assign(new PassThrough(), { headers: { 'content-encoding': 'gzip' } });
+      request.end(bomb);
+      return readBody(request as unknown as IncomingMessage, new EventEmitter() as ServerResponse, 50_000_000, budget);
+    }),
+  );
+  clearInterval(watch);
+  assert.ok(ends.every(({ status }) => status === 'rejected'));
+  assert.ok(peak < 30_000_000, `${peak} octets at most`);
 });

@@ -5,8 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { ArrivalPace } from '#base/arrival-pace.ts';
 import type { ByteBudget } from '#base/byte-budget.ts';
 import { LARGE_BYTES, leftBehind } from '#base/large.ts';
@@ -16,7 +15,7 @@ const MEBIBYTE = 1024 * 1024;
 /** A large body waits so long for its place in memory. */
 const PLACE_WAIT_MS = 20_000;
 const LOOK_MS = 1000;
-const inflate = promisify(gunzip);
+const INFLATED_PIECE_BYTES = 64 * 1024;
 
 /** Mailgun's sentence: "request size exceeds 52.4MiB limit". */
 export class RequestTooLarge extends Error {
@@ -133,15 +132,24 @@ function watched({ budget, heldBytes }: Place, sizeBytes: () => number, end: () 
 
 async function unzip(body: Buffer, maxBytes: number, take: (bytes: number) => boolean): Promise<Buffer> {
   if (body.length === 0) return body;
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const inflating = createGunzip({ chunkSize: INFLATED_PIECE_BYTES });
+  inflating.end(body);
   try {
-    const plain = await inflate(body, { maxOutputLength: maxBytes });
-    if (!take(plain.length)) throw new AppError('overloaded');
-    return plain;
+    // Its memory is taken as it comes: a bomb is small until it goes off, and many go off together.
+    for await (const piece of inflating as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > maxBytes) throw new RequestTooLarge(maxBytes);
+      if (!take(piece.length)) throw new AppError('overloaded');
+      pieces.push(piece);
+    }
   } catch (error) {
-    if (error instanceof AppError) throw error;
-    if (error instanceof RangeError) throw new RequestTooLarge(maxBytes);
+    if (error instanceof AppError || error instanceof RequestTooLarge) throw error;
     throw badParameter('the body is not valid gzip');
   }
+  leftBehind(size);
+  return Buffer.concat(pieces, size);
 }
 
 /** Lets the rest flow by, up to `maxBytes` more; then the connection ends. */

@@ -73,6 +73,7 @@ async function find(door: Door, call: Call): Promise<Stored> {
   const view =
     domain === undefined || id === undefined ? undefined : await door.deps.store.events.messageById(domain.accountId, id, RECIPIENTS_MAX);
   if (domain === undefined || view === undefined || view.message.domainId !== domain.id) throw new NotFound(NOT_FOUND);
+  await call.hold(view.message.info.sizeBytes);
   const bytes = view.message.contentId === 0 ? undefined : await door.deps.store.mail.content(view.message.contentId);
   if (bytes === undefined) throw new NotFound(NOT_FOUND);
   return { domain, view, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
