@@ -123,6 +123,7 @@ export interface ApiLimits {
   readonly optionBytes: number;
   readonly headerBytes: number;
   readonly connections: number;
+  readonly connectionsPerAddress: number;
   readonly requestTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -149,6 +150,7 @@ export const DEFAULT_LIMITS: ApiLimits = {
   optionBytes: 16 * 1024,
   headerBytes: 16 * 1024,
   connections: 2000,
+  connectionsPerAddress: 1000,
   requestTimeoutMs: 300_000,
   idleTimeoutMs: 60_000,
   keepAliveTimeoutMs: 72_000,

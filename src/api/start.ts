@@ -14,6 +14,7 @@ import fastify from 'fastify';
 import { ByteBudget } from '#base/byte-budget.ts';
 import type { Log } from '#base/log.ts';
 import type { FastifyInstance } from 'fastify';
+import { boundConnections } from './connections.ts';
 import { clientAddresses } from './conventions/client-address.ts';
 import { json } from './conventions/answer.ts';
 import { errorAnswer } from './conventions/errors.ts';
@@ -33,6 +34,11 @@ import { mountPages } from './pages/mount.ts';
 import { mountTrackedLinks } from './pages/tracked-links.ts';
 import { mountUnsubscribe } from './pages/unsubscribe.ts';
 import { type ApiTls, createTlsServer } from './tls-server.ts';
+
+interface ListenAt {
+  readonly host: string;
+  readonly port: number;
+}
 
 interface OpenedAt {
   readonly address: string;
@@ -62,8 +68,10 @@ export async function startApi(deps: ApiDeps): Promise<Api> {
   let isDraining = false;
   const { tls, config } = deps;
   if (tls === undefined && (config.tlsListen ?? []).length > 0) throw new Error('what is to speak TLS has no certificate');
-  const plain = await Promise.all(config.listen.map((at) => listen(app, limits, deps.log, at, () => isDraining)));
-  const withTls = await Promise.all((config.tlsListen ?? []).map((at) => listen(app, limits, deps.log, at, () => isDraining, tls)));
+  const bound = boundConnections(limits.connectionsPerAddress, config.proxyFrom ?? [], deps.log, deps.clock);
+  const open = (at: ListenAt, withTls?: ApiTls): Promise<Server> => listen(app, limits, deps.log, at, () => isDraining, bound, withTls);
+  const plain = await Promise.all(config.listen.map((at) => open(at)));
+  const withTls = await Promise.all((config.tlsListen ?? []).map((at) => open(at, tls)));
   const servers = [...plain, ...withTls];
   const addresses = plain.map(openedAt);
   const [first] = addresses;
@@ -139,8 +147,9 @@ async function listen(
   app: FastifyInstance,
   limits: ApiLimits,
   log: Log,
-  at: { readonly host: string; readonly port: number },
+  at: ListenAt,
   isDraining: () => boolean,
+  bound: (server: Server) => void,
   tls?: ApiTls,
 ): Promise<Server> {
   const options: ServerOptions = {
@@ -170,6 +179,7 @@ async function listen(
   const server = tls === undefined ? createServer(options, handle) : createTlsServer(tls, options, handle);
   server.timeout = limits.idleTimeoutMs;
   server.maxConnections = limits.connections;
+  bound(server);
   server.on('clientError', refuseMalformed);
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
     refuse(response, 417, 'no expectation but 100-continue can be met'),

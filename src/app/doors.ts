@@ -171,6 +171,7 @@ async function openApi(
         messageBytes: config.limits.messageSizeBytes,
         recipients: config.limits.recipientsPerMessage,
         connections: config.http.connections,
+        connectionsPerAddress: config.http.connectionsPerAddress,
         requestTimeoutMs: config.http.requestTimeoutMs,
         idleTimeoutMs: config.http.idleTimeoutMs,
         scheduleHorizonMs: config.delivery.scheduleHorizonMs,

@@ -113,6 +113,12 @@ export const SETTINGS = group('', {
     request_timeout: duration(SECONDS, '2m', 'Time in which a whole request must have arrived.'),
     idle_timeout: duration(SECONDS, '65s', 'A connection without a request is closed after this time.'),
     connections: integer(1, MANY, 10_000, 'Connections open at once; further ones are closed.'),
+    connections_per_address: integer(
+      1,
+      MANY,
+      5_000,
+      'The same for one client address (IPv6: for one /64). Those of balancers named in `proxy_from` are not counted.',
+    ),
     proxy_from: list(
       cidr(undefined, ''),
       'networks',
